@@ -1,0 +1,1 @@
+"""Decisions: pure functions over values. They read trees and checkpoints through small protocols."""

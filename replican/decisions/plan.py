@@ -1,0 +1,272 @@
+"""The plan of a transition: what has to happen to a folder so that it holds another tree. Pure.
+
+A plan is computed from two trees, what the folder holds (the base) and what it should hold (the head). It
+knows nothing of the disk; a transition carries it out, name by name, and looks again before each step.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from replican.decisions.treediff import Change, diff_trees, walk_tree
+from replican.values.ids import EMPTY_TREE, TreeId
+from replican.values.names import group_key
+from replican.values.paths import ancestors_of, join, name_of, parent_of
+from replican.values.trees import DIRECTORY, Entry, TreeReader
+
+
+class Move(NamedTuple):
+    """Content that only changes its place: one rename, whether of a file or of a whole directory.
+
+    ``entry`` is what the new path holds; ``was`` what the old one held.
+    """
+
+    old: bytes
+    new: bytes
+    was: Entry
+    entry: Entry
+
+
+class Group(NamedTuple):
+    """The changes of one name with all its versions: done whole, or not at all."""
+
+    directory: bytes
+    key: bytes
+    changes: tuple[Change, ...]
+
+
+class NewDirectory(NamedTuple):
+    """A directory that comes with all that is below it, but for the paths in ``apart``, which are moved there."""
+
+    path: bytes
+    entry: Entry
+    replaces: Entry | None
+    apart: frozenset[bytes]
+
+
+class Plan(NamedTuple):
+    """What to do, each part sorted by path.
+
+    ``new`` directories come first where nothing is in their way, then ``moves``, then the ``groups`` of files
+    and links (those below directories that go included), then the ``gone`` directories, deepest first, then
+    the permissions of directories in ``perms``.
+    """
+
+    base: TreeId
+    head: TreeId
+    new: tuple[NewDirectory, ...]
+    moves: tuple[Move, ...]
+    groups: tuple[Group, ...]
+    gone: tuple[tuple[bytes, Entry], ...]
+    perms: tuple[Change, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.new or self.moves or self.groups or self.gone or self.perms)
+
+
+def make_plan(trees: TreeReader, base: TreeId, head: TreeId) -> Plan:
+    """The plan that brings a folder from ``base`` to ``head``."""
+    comes: list[Change] = []
+    goes: list[Change] = []
+    files: list[Change] = []
+    perms: list[Change] = []
+    for change in diff_trees(trees, base, head):
+        old, new = change.old, change.new
+        was_directory = old is not None and old.kind == DIRECTORY
+        is_directory = new is not None and new.kind == DIRECTORY
+        if was_directory and is_directory:
+            perms.append(change)
+            continue
+        if was_directory:
+            goes.append(Change(change.path, old, None))
+        if is_directory:
+            comes.append(change)
+        if (old is not None and not was_directory) or (new is not None and not is_directory):
+            files.append(Change(change.path, None if was_directory else old, None if is_directory else new))
+    gone: list[tuple[bytes, Entry]] = []
+    for change in goes:
+        assert change.old is not None
+        gone.append((change.path, change.old))
+        for path, entry in walk_tree(trees, change.old.tree, change.path):
+            if entry.kind == DIRECTORY:
+                gone.append((path, entry))
+            else:
+                files.append(Change(path, entry, None))
+    matcher = _Matcher(gone, files)
+    new = [matcher.new_directory(trees, change) for change in comes]
+    files = matcher.match_files(files)
+    moved = matcher.moved_directories
+    if moved:
+        files = [change for change in files if change.new is not None or not _is_in(change.path, moved)]
+        gone = [(path, entry) for path, entry in gone if not _is_in(path, moved)]
+    gone.sort(reverse=True)
+    return Plan(
+        base, head, tuple(sorted(new)), tuple(matcher.moves), tuple(_groups(files)), tuple(gone), tuple(sorted(perms))
+    )
+
+
+def _is_in(path: bytes, directories: set[bytes]) -> bool:
+    while path:
+        if path in directories:
+            return True
+        path = path.rpartition(b"/")[0]
+    return False
+
+
+def _groups(files: Iterable[Change]) -> Iterator[Group]:
+    by_key: dict[tuple[bytes, bytes], list[Change]] = {}
+    for change in files:
+        by_key.setdefault((parent_of(change.path), group_key(name_of(change.path))), []).append(change)
+    for (directory, key), changes in sorted(by_key.items()):
+        yield Group(directory, key, tuple(sorted(changes)))
+
+
+class _Matcher:
+    """Finds what goes at one path and comes at another, so that it can be moved there.
+
+    Equal ids only: nothing is guessed. A name with several changes at once is left to its group, which is
+    done whole or not at all; so is a directory that takes the place of a file.
+    """
+
+    def __init__(self, gone: list[tuple[bytes, Entry]], files: list[Change]) -> None:
+        self.moves: list[Move] = []
+        self.moved_directories: set[bytes] = set()
+        self._directories: dict[bytes, list[tuple[bytes, Entry]]] = {}
+        for path, entry in gone:
+            if entry.id != EMPTY_TREE:
+                self._directories.setdefault(entry.id, []).append((path, entry))
+        crowded: dict[tuple[bytes, bytes], int] = {}
+        for change in files:
+            key = (parent_of(change.path), group_key(name_of(change.path)))
+            crowded[key] = crowded.get(key, 0) + 1
+        self._alone = {key for key, count in crowded.items() if count == 1}
+        self._files: dict[tuple[bytes, bytes], list[tuple[bytes, Entry]]] = {}
+        for change in files:
+            old = change.old
+            if old is not None and change.new is None and old.size and self._is_alone(change.path):
+                self._files.setdefault((old.kind, old.id), []).append((change.path, old))
+        self._moved_files: set[bytes] = set()
+        self._above_moved: set[bytes] = set()
+
+    def _is_alone(self, path: bytes) -> bool:
+        return (parent_of(path), group_key(name_of(path))) in self._alone
+
+    def new_directory(self, trees: TreeReader, change: Change) -> NewDirectory:
+        assert change.new is not None
+        apart: set[bytes] = set()
+        if change.old is None and (self._directories or self._files):
+            apart = self._take_apart(trees, change.path, change.new)
+        return NewDirectory(change.path, change.new, change.old, frozenset(apart))
+
+    def _take_apart(self, trees: TreeReader, top: bytes, top_entry: Entry) -> set[bytes]:
+        apart: set[bytes] = set()
+        if self._move_directory(top, top_entry):
+            return {top}
+        stack = [(top, top_entry)]
+        while stack:
+            directory, above = stack.pop()
+            entries = trees.tree(above.tree)
+            keys: dict[bytes, int] = {}
+            for entry in entries:
+                key = group_key(entry.name)
+                keys[key] = keys.get(key, 0) + 1
+            for entry in entries:
+                path = join(directory, entry.name)
+                if entry.kind == DIRECTORY:
+                    if self._move_directory(path, entry):
+                        apart.add(path)
+                    else:
+                        stack.append((path, entry))
+                elif keys[group_key(entry.name)] == 1 and self._move_file(path, entry):
+                    apart.add(path)
+        return apart
+
+    def _move_directory(self, path: bytes, entry: Entry) -> bool:
+        for place, (old, was) in enumerate(self._directories.get(entry.id, ())):
+            if self._overlaps(old):
+                continue
+            del self._directories[entry.id][place]
+            self.moved_directories.add(old)
+            self._above_moved.update(ancestors_of(old))
+            self.moves.append(Move(old, path, was, entry))
+            return True
+        return False
+
+    def _overlaps(self, old: bytes) -> bool:
+        """Whether a part of ``old``, or what it lies in, has been moved already."""
+        return old in self._above_moved or _is_in(old, self.moved_directories)
+
+    def match_files(self, files: list[Change]) -> list[Change]:
+        """The changes that are left when the moves have been taken out."""
+        if self._files:
+            for change in files:
+                if change.old is None and change.new is not None and self._is_alone(change.path):
+                    self._move_file(change.path, change.new)
+        if not self._moved_files:
+            return files
+        arrived = {move.new for move in self.moves}
+        return [
+            change
+            for change in files
+            if not (change.new is None and change.path in self._moved_files)
+            and not (change.old is None and change.path in arrived)
+        ]
+
+    def _move_file(self, path: bytes, entry: Entry) -> bool:
+        found = self._files.get((entry.kind, entry.id))
+        while found:
+            old, was = found.pop()
+            if not _is_in(old, self.moved_directories):
+                self._moved_files.add(old)
+                self._above_moved.update(ancestors_of(old))
+                self.moves.append(Move(old, path, was, entry))
+                return True
+        return False
+
+
+def count_files(trees: TreeReader, tree: TreeId, at_most: int | None = None) -> int:
+    """How many files and links are below ``tree``; stops counting once there are more than ``at_most``."""
+    count = 0
+    stack = [tree]
+    while stack:
+        for entry in trees.tree(stack.pop()):
+            if entry.kind == DIRECTORY:
+                stack.append(entry.tree)
+            else:
+                count += 1
+        if at_most is not None and count > at_most:
+            break
+    return count
+
+
+class Counts(NamedTuple):
+    """How many files and links a change of trees adds, and how many it takes away without putting them elsewhere."""
+
+    added: int
+    deleted: int
+
+
+def count_changes(trees: TreeReader, old: TreeId, new: TreeId) -> Counts:
+    """What lies between two trees, in files. What moved counts as neither added nor deleted."""
+    came: dict[bytes, int] = {}
+    went: dict[bytes, int] = {}
+
+    def note(into: dict[bytes, int], path: bytes, entry: Entry | None) -> None:
+        if entry is None:
+            return
+        if entry.kind != DIRECTORY:
+            into[entry.id] = into.get(entry.id, 0) + 1
+            return
+        for _, below in walk_tree(trees, entry.tree, path):
+            if below.kind != DIRECTORY:
+                into[below.id] = into.get(below.id, 0) + 1
+
+    for change in diff_trees(trees, old, new):
+        before, after = change.old, change.new
+        if before is not None and after is not None and before.kind == after.kind:
+            continue
+        note(went, change.path, before)
+        note(came, change.path, after)
+    added = sum(max(0, count - went.get(key, 0)) for key, count in came.items())
+    deleted = sum(max(0, count - came.get(key, 0)) for key, count in went.items())
+    return Counts(added, deleted)

@@ -1,0 +1,1 @@
+"""Effects: everything that reads or writes a disk."""

@@ -1,0 +1,154 @@
+"""Content stores: places where a blob's bytes may be found.
+
+The log holds no content, so a chain of stores answers "where is this?": the stage, the folder itself, the
+trash, a remote's folder. A store hands out candidates; whoever copies them verifies them by their id.
+"""
+
+import os
+import stat
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple, Protocol
+
+from replican.effects.worktree import open_regular, open_root, opened_directory
+from replican.values.ids import BlobId
+from replican.values.paths import name_of, parent_of
+from replican.values.trees import LINK
+
+
+class Wanted(NamedTuple):
+    """Content that is looked for: of a file, or of a link; ``hint`` is a path where it may lie."""
+
+    blob: BlobId
+    kind: bytes
+    size: int
+    hint: bytes
+
+
+class ContentStore(Protocol):
+    """A place that may hold content."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages: ``this folder``, ``the trash``, ``origin``."""
+
+    def locate(self, wanted: Collection[Wanted]) -> None:
+        """Be ready to be asked for these without their hints: one look-up for many."""
+
+    def open_file(self, wanted: Wanted) -> int | None:
+        """A descriptor of a file that should have this content, at offset 0; the caller closes it."""
+
+    def read_link(self, wanted: Wanted) -> bytes | None:
+        """The target of a link that should have this content."""
+
+    def open_directory(self, path: bytes) -> int | None:
+        """A descriptor of the directory at ``path``, where a store has paths; the caller closes it."""
+
+    def close(self) -> None:
+        """Give back what is held."""
+
+
+class PathFinder(Protocol):
+    """Where a folder knows content to lie; an index is one."""
+
+    def find_paths(self, blobs: Collection[BlobId]) -> Mapping[BlobId, bytes]: ...
+
+
+class FolderStore:
+    """A working copy as a store: by the hint first, then by what its index knows."""
+
+    def __init__(self, name: str, root: str, finder: PathFinder) -> None:
+        self._name = name
+        self._root = root
+        self._finder = finder
+        self._fd = open_root(root)
+        self._located: dict[BlobId, bytes] = {}
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def locate(self, wanted: Collection[Wanted]) -> None:
+        missing = {item.blob for item in wanted} - self._located.keys()
+        if missing:
+            self._located.update(self._finder.find_paths(missing))
+
+    def _paths(self, wanted: Wanted) -> Iterable[bytes]:
+        if wanted.hint:
+            yield wanted.hint
+        located = self._located.get(wanted.blob)
+        if located is not None and located != wanted.hint:
+            yield located
+
+    def open_file(self, wanted: Wanted) -> int | None:
+        for path in self._paths(wanted):
+            try:
+                with opened_directory(self._fd, parent_of(path)) as directory:
+                    fd = open_regular(name_of(path), directory)
+            except OSError:
+                continue
+            if fd is None:
+                continue
+            if os.fstat(fd).st_size == wanted.size:
+                return fd
+            os.close(fd)
+        return None
+
+    def read_link(self, wanted: Wanted) -> bytes | None:
+        for path in self._paths(wanted):
+            try:
+                with opened_directory(self._fd, parent_of(path)) as directory:
+                    return os.readlink(name_of(path), dir_fd=directory)
+            except OSError:
+                continue
+        return None
+
+    def open_directory(self, path: bytes) -> int | None:
+        try:
+            with opened_directory(self._fd, path) as directory:
+                return os.dup(directory)
+        except OSError:
+            return None
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class ShelfStore:
+    """A flat directory in which a file's name is its blob id in hex: the stage, and the trash."""
+
+    def __init__(self, name: str, path: str) -> None:
+        self._name = name
+        self._path = os.fsencode(path)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def locate(self, wanted: Collection[Wanted]) -> None:
+        pass
+
+    def open_file(self, wanted: Wanted) -> int | None:
+        if wanted.kind == LINK:
+            return None
+        try:
+            fd = os.open(b"%s/%s" % (self._path, wanted.blob.hex().encode()), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return None
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            return fd
+        os.close(fd)
+        return None
+
+    def read_link(self, wanted: Wanted) -> bytes | None:
+        try:
+            return os.readlink(b"%s/%s" % (self._path, wanted.blob.hex().encode()))
+        except OSError:
+            return None
+
+    def open_directory(self, path: bytes) -> int | None:
+        return None
+
+    def close(self) -> None:
+        pass

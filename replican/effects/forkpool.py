@@ -1,0 +1,144 @@
+"""Two processes for work on many files.
+
+Python threads gain nothing on small files, so the second core is used by forked workers. A pool is one call:
+jobs are known at its start, their numbers lie in a pipe from which the workers help themselves, and results come back
+pickled through a pipe for each worker. Workers share no state with each other, write nothing to the parent's
+databases, and leave by ``os._exit``.
+"""
+
+import os
+import pickle
+import selectors
+import signal
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from replican.values.errors import ReplicanError
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+_NUMBER = struct.Struct("<I")
+_LENGTH = struct.Struct("<Q")
+# A pipe holds 64 KiB, and all the numbers are put into it before anybody reads.
+MOST_JOBS = 16_000
+
+
+def worker_count() -> int:
+    """How many workers are worth having."""
+    try:
+        return max(1, min(4, len(os.sched_getaffinity(0))))
+    except AttributeError:
+        return max(1, min(4, os.cpu_count() or 1))
+
+
+def run_forked(
+    jobs: Sequence[Job], work: Callable[[Job], Result], tick: Callable[[], None] | None = None
+) -> Iterator[tuple[int, Result]]:
+    """Each job's number with its result, as they are done, in no order.
+
+    ``work`` runs in another process: what it changes is not seen here. ``tick`` is called about four times a second while
+    results are awaited. Raises what ``work`` raised, or ``ReplicanError`` when a worker died.
+    """
+    if len(jobs) > MOST_JOBS:
+        raise ValueError("too many jobs: make larger ones")
+    numbers_out, numbers_in = os.pipe()
+    os.write(numbers_in, b"".join([_NUMBER.pack(number) for number in range(len(jobs))]))
+    os.close(numbers_in)
+    workers: dict[int, int] = {}
+    try:
+        for _ in range(min(worker_count(), len(jobs))):
+            out, into = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                # Nothing below may return into the parent's code.
+                try:
+                    for other in workers:
+                        os.close(other)
+                    os.close(out)
+                    _serve(jobs, work, numbers_out, into)
+                finally:
+                    os._exit(1)
+            os.close(into)
+            workers[out] = pid
+        yield from _collect(workers, tick)
+    finally:
+        os.close(numbers_out)
+        for out, pid in workers.items():
+            os.close(out)
+            _end(pid)
+
+
+def _serve(jobs: Sequence[Job], work: Callable[[Job], Result], numbers: int, into: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with os.fdopen(into, "wb") as pipe:
+        while True:
+            number = os.read(numbers, _NUMBER.size)
+            if not number:
+                break
+            try:
+                answer: tuple[int, object, BaseException | None] = (
+                    _NUMBER.unpack(number)[0],
+                    work(jobs[_NUMBER.unpack(number)[0]]),
+                    None,
+                )
+            except Exception as error:
+                answer = (0, None, error)
+            payload = pickle.dumps(answer, protocol=5)
+            pipe.write(_LENGTH.pack(len(payload)))
+            pipe.write(payload)
+            pipe.flush()
+    os._exit(0)
+
+
+def _collect(workers: dict[int, int], tick: Callable[[], None] | None) -> Iterator[tuple[int, Result]]:
+    buffers = {out: bytearray() for out in workers}
+    with selectors.DefaultSelector() as selector:
+        for out in workers:
+            selector.register(out, selectors.EVENT_READ)
+        while selector.get_map():
+            ready = selector.select(0.25)
+            if tick is not None:
+                tick()
+            for key, _ in ready:
+                out = key.fd
+                data = os.read(out, 1 << 20)
+                if not data:
+                    selector.unregister(out)
+                    _check_ended(workers, out, buffers[out])
+                    continue
+                buffer = buffers[out]
+                buffer += data
+                yield from _take_whole(buffer)
+
+
+def _take_whole(buffer: bytearray) -> Iterator[tuple[int, Result]]:
+    at = 0
+    while len(buffer) - at >= _LENGTH.size:
+        (length,) = _LENGTH.unpack_from(buffer, at)
+        if len(buffer) - at < _LENGTH.size + length:
+            break
+        at += _LENGTH.size
+        number, result, error = pickle.loads(memoryview(buffer)[at : at + length])
+        at += length
+        if error is not None:
+            raise error
+        yield number, result
+    del buffer[:at]
+
+
+def _check_ended(workers: dict[int, int], out: int, rest: bytearray) -> None:
+    pid = workers.pop(out)
+    os.close(out)
+    _, status = os.waitpid(pid, 0)
+    if status != 0 or rest:
+        raise ReplicanError("a worker process died", "is there enough memory? run the command again")
+
+
+def _end(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    os.waitpid(pid, 0)

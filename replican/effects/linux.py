@@ -1,0 +1,56 @@
+"""Three system calls that the standard library does not have, with what stands in for them elsewhere.
+
+``renameat2`` closes the last window between looking at a file and replacing it: ``EXCHANGE`` swaps two
+names in one step, so that what came out can be looked at; ``NOREPLACE`` never overwrites.
+"""
+
+import ctypes
+import errno
+import os
+import sys
+
+_NOREPLACE = 1
+_EXCHANGE = 2
+_UNSUPPORTED = frozenset([errno.ENOSYS, errno.EINVAL, errno.ENOTSUP])
+
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
+_renameat2 = getattr(_libc, "renameat2", None)
+_syncfs = getattr(_libc, "syncfs", None)
+
+
+def _call_renameat2(old_fd: int, old: bytes, new_fd: int, new: bytes, flag: int) -> bool:
+    """Whether the kernel and the file system did it; False where they do not know the flag."""
+    if _renameat2 is None:
+        return False
+    if _renameat2(old_fd, old, new_fd, new, flag) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _UNSUPPORTED:
+        return False
+    raise OSError(code, os.strerror(code), os.fsdecode(new))
+
+
+def exchange(a_fd: int, a: bytes, b_fd: int, b: bytes) -> bool:
+    """Swap two existing names in one step; False where this is not to be had (nothing was done)."""
+    return _call_renameat2(a_fd, a, b_fd, b, _EXCHANGE)
+
+
+def rename_new(old_fd: int, old: bytes, new_fd: int, new: bytes) -> None:
+    """Rename to a name that must not exist yet; raises ``FileExistsError``."""
+    if _call_renameat2(old_fd, old, new_fd, new, _NOREPLACE):
+        return
+    try:
+        os.lstat(new, dir_fd=new_fd)
+    except FileNotFoundError:
+        os.rename(old, new, src_dir_fd=old_fd, dst_dir_fd=new_fd)
+    else:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fsdecode(new))
+
+
+def flush_filesystem(fd: int) -> None:
+    """Flush all that was written to the file system on which ``fd`` lies; raises ``OSError`` if that failed."""
+    if _syncfs is None:
+        os.sync()
+    elif _syncfs(fd) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))

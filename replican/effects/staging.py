@@ -1,0 +1,242 @@
+"""The stage: where incoming content waits, verified and flushed, until it takes its place.
+
+Single files lie on the stage under their blob id (a second copy of the same content as ``<id>-2`` and so on),
+with the permissions and the time that they will have; whole new directories are built beside them by
+:mod:`replican.effects.treebuild`. What an interrupted run left is used again once it has been verified again.
+"""
+
+import os
+import shutil
+import stat
+from typing import NamedTuple
+
+from replican.effects.contents import ContentStore, ShelfStore, Wanted
+from replican.effects.worktree import FILE_FLAGS
+from replican.values.ids import BlobId, blob_hasher, blob_id
+from replican.values.progress import Progress
+from replican.values.trees import LINK, Entry
+
+SMALL = 1 << 20
+_CHUNK = 1 << 20
+_HOLE = 1 << 16
+_ZEROS = bytes(_HOLE)
+_FLUSH_ONE_BY_ONE = 32
+
+
+class Slot(NamedTuple):
+    """Staged content: the name below the stage that holds it."""
+
+    name: bytes
+
+
+def copy_verified(source: int, target: int, size: int, blob: BlobId) -> bool:
+    """Copy ``size`` bytes from one descriptor to another; whether they are the content of ``blob``.
+
+    Holes stay holes. The source may change while it is read: then the answer is no.
+    """
+    if size <= SMALL:
+        data = read_exactly(source, size)
+        if data is None or blob_id(data) != blob:
+            return False
+        write_all(target, data)
+        return True
+    hasher = blob_hasher(size)
+    sparse = os.fstat(source).st_blocks * 512 < size
+    left = size
+    # Hashing releases the interpreter for large pieces: it runs beside the writing.
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as beside:
+        while left:
+            data = os.read(source, min(_CHUNK, left))
+            if not data:
+                return False
+            hashed = beside.submit(hasher.update, data)
+            if sparse:
+                _write_with_holes(target, data)
+            else:
+                write_all(target, data)
+            hashed.result()
+            left -= len(data)
+    if sparse:
+        os.ftruncate(target, size)
+    return not os.read(source, 1) and hasher.digest() == blob
+
+
+def read_exactly(source: int, size: int) -> bytes | None:
+    """All of a file that should have ``size`` bytes; None if it has more or fewer."""
+    data = os.read(source, size + 1)
+    if len(data) == size:
+        return data
+    pieces = [data]
+    got = len(data)
+    while data and got <= size:
+        data = os.read(source, size + 1 - got)
+        pieces.append(data)
+        got += len(data)
+    return b"".join(pieces) if got == size else None
+
+
+def write_all(target: int, data: bytes) -> None:
+    """Write all of ``data``, in as many calls as it takes."""
+    done = os.write(target, data)
+    while done < len(data):
+        done += os.write(target, memoryview(data)[done:])
+
+
+def _write_with_holes(target: int, data: bytes) -> None:
+    for at in range(0, len(data), _HOLE):
+        piece = data[at : at + _HOLE]
+        if piece == _ZEROS[: len(piece)]:
+            os.lseek(target, len(piece), os.SEEK_CUR)
+        else:
+            write_all(target, piece)
+
+
+class Stage:
+    """The folder ``.replican/stage``. A context manager; what is not taken from it stays for the next run."""
+
+    def __init__(self, path: str) -> None:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        self.path = path
+        self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self.shelf = ShelfStore("the stage", path)
+        self._slots: dict[bytes, int] = {}
+        self._unflushed: list[bytes] = []
+        self._flush_all = False
+
+    def __enter__(self) -> "Stage":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def put(self, entry: Entry, wanted: Wanted, stores: list[ContentStore]) -> Slot | None:
+        """Stage the content of ``entry``, with its attributes, from the first store that really has it; else None.
+
+        Raises ``OSError`` when the stage cannot be written (a full disk).
+        """
+        name = self._new_name(entry)
+        # What its owner may not read cannot be opened again for a flush of its own.
+        self._flush_all |= not entry.perm & 0o400
+        if self._reuse(name, entry):
+            self._unflushed.append(name)
+            return Slot(name)
+        for store in stores:
+            if self.put_from(store, name, self.fd, entry, wanted):
+                self._unflushed.append(name)
+                return Slot(name)
+        return None
+
+    def _new_name(self, entry: Entry) -> bytes:
+        count = self._slots.get(entry.id, 0) + 1
+        self._slots[entry.id] = count
+        shown = entry.id.hex().encode()
+        return shown if count == 1 else b"%s-%d" % (shown, count)
+
+    def _reuse(self, name: bytes, entry: Entry) -> bool:
+        """Whether an earlier run left this very content under ``name``; what is not it is removed."""
+        try:
+            found = os.lstat(name, dir_fd=self.fd)
+        except FileNotFoundError:
+            return False
+        whole = False
+        if stat.S_ISREG(found.st_mode) and entry.kind != LINK and found.st_size == entry.size:
+            fd = os.open(name, FILE_FLAGS, dir_fd=self.fd)
+            try:
+                hasher = blob_hasher(entry.size)
+                while data := os.read(fd, _CHUNK):
+                    hasher.update(data)
+                whole = hasher.digest() == entry.id
+                if whole:
+                    os.fchmod(fd, entry.perm)
+                    os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
+            finally:
+                os.close(fd)
+        if not whole:
+            os.unlink(name, dir_fd=self.fd)
+        return whole
+
+    @staticmethod
+    def put_from(store: ContentStore, name: bytes, directory: int, entry: Entry, wanted: Wanted) -> bool:
+        """Make ``name`` in ``directory`` from what ``store`` has; whether it had it, and it was the right content."""
+        if entry.kind == LINK:
+            target = store.read_link(wanted)
+            if target is None or blob_id(target) != entry.id:
+                return False
+            os.symlink(target, name, dir_fd=directory)
+            os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=directory, follow_symlinks=False)
+            return True
+        source = store.open_file(wanted)
+        if source is None:
+            return False
+        try:
+            target_fd = os.open(
+                name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory
+            )
+            good = False
+            try:
+                good = copy_verified(source, target_fd, entry.size, entry.blob)
+                if good:
+                    os.fchmod(target_fd, entry.perm)
+                    os.utime(target_fd, ns=(entry.mtime_ns, entry.mtime_ns))
+            finally:
+                os.close(target_fd)
+                if not good:
+                    os.unlink(name, dir_fd=directory)
+            return good
+        finally:
+            os.close(source)
+
+    def flush_everything(self) -> None:
+        """From now on a flush means the whole file system: many files were written."""
+        self._flush_all = True
+
+    def flush(self) -> None:
+        """Make durable all that was staged, before anything of it takes a user's name."""
+        from replican.effects.linux import flush_filesystem
+
+        if self._flush_all or len(self._unflushed) > _FLUSH_ONE_BY_ONE:
+            flush_filesystem(self.fd)
+        elif self._unflushed:
+            for name in self._unflushed:
+                _flush_one(name, self.fd)
+            os.fsync(self.fd)
+        self._unflushed.clear()
+        self._flush_all = False
+
+    def clear(self) -> None:
+        """Drop all that nobody took."""
+        with os.scandir(self.path) as found:
+            names = list(found)
+        for entry in names:
+            if entry.is_dir(follow_symlinks=False):
+                _remove_tree(entry.path)
+            else:
+                os.unlink(entry.path)
+        self._slots.clear()
+
+
+def _flush_one(name: bytes, directory: int) -> None:
+    try:
+        fd = os.open(name, FILE_FLAGS, dir_fd=directory)
+    except OSError:
+        return  # a link: its target is flushed with the directory
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _remove_tree(path: str) -> None:
+    def open_up(function: object, failed: str, error: object) -> None:
+        os.chmod(os.path.dirname(failed), 0o700)
+        os.chmod(failed, 0o700)
+        os.rmdir(failed) if os.path.isdir(failed) else os.unlink(failed)
+
+    shutil.rmtree(path, onerror=open_up)

@@ -1,0 +1,226 @@
+"""Whole new directories, built on the stage by two processes and put in place by one rename.
+
+This is the way of a first clone: each file is read once, verified while it is copied, and created with the name, permissions
+and time that it keeps; its row of the index is known from the same look. What a directory lacks (content that
+its source does not have any more) is reported and asked elsewhere.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from replican.effects.contents import ContentStore, Wanted
+from replican.effects.forkpool import run_forked, worker_count
+from replican.effects.staging import SMALL, Stage, copy_verified, read_exactly, write_all
+from replican.effects.worktree import DIRECTORY_FLAGS, open_regular
+from replican.values.ids import BlobId, blob_id
+from replican.values.listing import Row
+from replican.values.paths import join
+from replican.values.progress import Progress
+from replican.values.trees import DIRECTORY, FILE, LINK, Entry
+
+_BATCH_FILES = 500
+_BATCH_BYTES = 16 << 20
+_FORK_FROM = 200
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Building(NamedTuple):
+    """One directory to fill: its path in the folder, its entries, and where in the source it lies."""
+
+    path: bytes
+    entries: tuple[Entry, ...]
+
+
+class Filled(NamedTuple):
+    """One directory as filled: its rows (of files and links), and the entries for which the source had no content."""
+
+    path: bytes
+    rows: list[Row]
+    missing: list[Entry]
+    files: int
+    size: int
+
+
+def row_of(entry: Entry, found: os.stat_result) -> Row:
+    """The row of an entry that was just written, as it now lies on disk."""
+    return Row(*entry, found.st_mode & 0o7777, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+
+def fill_directory(job: Building, into: int, source: int | None) -> Filled:
+    """Create the files and links of ``job`` in the directory ``into``, from the directory ``source``."""
+    rows: list[Row] = []
+    missing: list[Entry] = []
+    size = 0
+    for entry in job.entries:
+        kind = entry.kind
+        if kind == DIRECTORY:
+            continue
+        try:
+            made = None if source is None else (_make_file if kind == FILE else _make_link)(entry, into, source)
+        except FileExistsError:
+            made = _keep_whole(entry, into) or (
+                None if source is None else (_make_file if kind == FILE else _make_link)(entry, into, source)
+            )
+        if made is None:
+            missing.append(entry)
+        else:
+            rows.append(row_of(entry, made))
+            size += entry.size
+    return Filled(job.path, rows, missing, len(rows), size)
+
+
+def _make_file(entry: Entry, into: int, source: int) -> os.stat_result | None:
+    name, _, perm, size, mtime_ns, wanted = entry
+    from_fd = open_regular(name, source)
+    if from_fd is None:
+        return None
+    try:
+        if size <= SMALL:
+            # Nothing is created before the content has been verified.
+            data = read_exactly(from_fd, size)
+            if data is None or blob_id(data) != wanted:
+                return None
+            fd = os.open(name, _NEW, perm, dir_fd=into)
+            try:
+                if data:
+                    write_all(fd, data)
+                return _finish(fd, perm, mtime_ns)
+            finally:
+                os.close(fd)
+        fd = os.open(name, _NEW, perm, dir_fd=into)
+        good = False
+        try:
+            good = copy_verified(from_fd, fd, size, BlobId(wanted))
+            return _finish(fd, perm, mtime_ns) if good else None
+        finally:
+            os.close(fd)
+            if not good:
+                os.unlink(name, dir_fd=into)
+    finally:
+        os.close(from_fd)
+
+
+def _finish(fd: int, perm: int, mtime_ns: int) -> os.stat_result:
+    os.utime(fd, ns=(mtime_ns, mtime_ns))
+    made = os.fstat(fd)
+    if made.st_mode & 0o7777 != perm:
+        os.fchmod(fd, perm)
+        made = os.fstat(fd)
+    return made
+
+
+def _make_link(entry: Entry, into: int, source: int) -> os.stat_result | None:
+    try:
+        target = os.readlink(entry.name, dir_fd=source)
+    except OSError:
+        return None
+    if blob_id(target) != entry.id:
+        return None
+    os.symlink(target, entry.name, dir_fd=into)
+    os.utime(entry.name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=into, follow_symlinks=False)
+    return os.lstat(entry.name, dir_fd=into)
+
+
+def _keep_whole(entry: Entry, into: int) -> os.stat_result | None:
+    """What an interrupted run left under this name, if it is the content; else it is removed."""
+    found = os.lstat(entry.name, dir_fd=into)
+    if entry.kind == FILE and stat.S_ISREG(found.st_mode) and found.st_size == entry.size:
+        fd = open_regular(entry.name, into)
+        if fd is not None:
+            try:
+                if copy_verified(fd, _null(), entry.size, BlobId(entry.id)):
+                    return _finish(fd, entry.perm, entry.mtime_ns)
+            finally:
+                os.close(fd)
+    os.unlink(entry.name, dir_fd=into)
+    return None
+
+
+_null_fd: list[int] = []
+
+
+def _null() -> int:
+    if not _null_fd:
+        _null_fd.append(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC))
+    return _null_fd[0]
+
+
+class TreeBuilder:
+    """Builds directories below one folder of the stage.
+
+    ``place`` is the name on the stage; a directory ``path`` of the folder is built at ``place/path``.
+    """
+
+    def __init__(self, stage: Stage, place: bytes, progress: Progress) -> None:
+        self._stage = stage
+        self._place = place
+        self._progress = progress
+        self._top = os.fsencode(stage.path) + b"/" + place
+        os.makedirs(self._top, mode=0o700, exist_ok=True)
+
+    def location(self, path: bytes) -> bytes:
+        """Where on disk the directory ``path`` is being built."""
+        return join(self._top, path)
+
+    def build(
+        self, jobs: list[Building], source: ContentStore, tick: Callable[[], None] | None = None
+    ) -> Iterable[Filled]:
+        """Make all directories of ``jobs`` (parents first), then fill them from ``source``, in no order."""
+        for job in jobs:
+            os.makedirs(self.location(job.path), mode=0o700, exist_ok=True)
+        batches = list(_batches(jobs))
+
+        def work(batch: list[Building]) -> list[Filled]:
+            os.umask(0)
+            return [self._fill(job, source) for job in batch]
+
+        if worker_count() < 2 or sum(len(job.entries) for job in jobs) < _FORK_FROM:
+            for job in jobs:
+                yield self._report(self._fill(job, source))
+            return
+        for _, done in run_forked(batches, work, tick):
+            for filled in done:
+                yield self._report(filled)
+
+    def _report(self, filled: Filled) -> Filled:
+        self._progress.advance(filled.files, filled.size)
+        return filled
+
+    def _fill(self, job: Building, source: ContentStore) -> Filled:
+        from_fd = source.open_directory(job.path)
+        try:
+            into = os.open(self.location(job.path), DIRECTORY_FLAGS)
+            try:
+                return fill_directory(job, into, from_fd)
+            finally:
+                os.close(into)
+        finally:
+            if from_fd is not None:
+                os.close(from_fd)
+
+    def fill_missing(self, path: bytes, entry: Entry, wanted: Wanted, stores: list[ContentStore]) -> Row | None:
+        """Try the other stores for one entry of the directory ``path``; its row, if one had the content."""
+        into = os.open(self.location(path), DIRECTORY_FLAGS)
+        try:
+            for store in stores:
+                if Stage.put_from(store, entry.name, into, entry, wanted):
+                    return row_of(entry, os.lstat(entry.name, dir_fd=into))
+            return None
+        finally:
+            os.close(into)
+
+
+def _batches(jobs: list[Building]) -> Iterable[list[Building]]:
+    batch: list[Building] = []
+    files = size = 0
+    for job in jobs:
+        batch.append(job)
+        files += len(job.entries)
+        size += sum(entry.size for entry in job.entries if entry.kind != LINK)
+        if files >= _BATCH_FILES or size >= _BATCH_BYTES:
+            yield batch
+            batch, files, size = [], 0, 0
+    if batch:
+        yield batch

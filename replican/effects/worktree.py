@@ -1,0 +1,127 @@
+"""Steps into a folder that never follow a link.
+
+Every directory is opened part by part, relative to the one above it, with ``O_NOFOLLOW``: a symlink that takes
+a directory's place, at whatever moment, is an error and not a way out of the root.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from replican.values.errors import NoRepositoryError
+
+DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# A FIFO or a device that takes a file's place must not be waited for.
+FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | getattr(os, "O_NOCTTY", 0)
+
+TEMPORARY_PREFIX = b".replican-tmp-"
+"""Names that start so are ours, for a moment, where a rename cannot cross; every scan skips them."""
+
+
+def open_root(root: str) -> int:
+    """A descriptor of the root; raises ``NoRepositoryError`` where there is none (any more)."""
+    try:
+        return os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NoRepositoryError(f"no folder at {root}", "is the disk that holds it mounted?") from error
+
+
+class Directories:
+    """Descriptors of the directories below a root.
+
+    The chain that leads to the directory asked for last stays open, so that a sorted round opens each
+    directory once. A context manager; closes what it opened.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._names: list[bytes] = []
+        self._fds: list[int] = [open_root(root)]
+
+    def __enter__(self) -> "Directories":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        while self._fds:
+            os.close(self._fds.pop())
+        self._names.clear()
+
+    @property
+    def root(self) -> int:
+        """The descriptor of the root itself."""
+        return self._fds[0]
+
+    def open(self, path: bytes) -> int:
+        """The descriptor of ``path``, valid until the next call; raises ``OSError`` (``ELOOP`` or ``ENOTDIR`` for a link)."""
+        parts = path.split(b"/") if path else []
+        names, fds = self._names, self._fds
+        depth = 0
+        for have, want in zip(names, parts, strict=False):
+            if have != want:
+                break
+            depth += 1
+        while len(names) > depth:
+            names.pop()
+            os.close(fds.pop())
+        for part in parts[depth:]:
+            fds.append(os.open(part, DIRECTORY_FLAGS, dir_fd=fds[-1]))
+            names.append(part)
+        return fds[-1]
+
+    def forget(self) -> None:
+        """Close the chain: after a directory was renamed or removed, its descriptors stand for nothing."""
+        while len(self._fds) > 1:
+            os.close(self._fds.pop())
+        self._names.clear()
+
+
+@contextmanager
+def opened_directory(root_fd: int, path: bytes) -> Iterator[int]:
+    """A descriptor of one directory below ``root_fd``."""
+    fd = os.dup(root_fd)
+    try:
+        for part in path.split(b"/") if path else ():
+            below = os.open(part, DIRECTORY_FLAGS, dir_fd=fd)
+            os.close(fd)
+            fd = below
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def open_regular(name: bytes, dir_fd: int) -> int | None:
+    """A descriptor for reading a regular file; None if there is none of that name, or it is something else."""
+    try:
+        fd = os.open(name, FILE_FLAGS, dir_fd=dir_fd)
+    except OSError:
+        return None
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    return None
+
+
+def set_mode(name: bytes, dir_fd: int, mode: int) -> None:
+    """Set the permissions of a file or directory, never through a link."""
+    # O_PATH needs no right to read, and /proc names exactly the inode that was opened.
+    if hasattr(os, "O_PATH") and os.path.exists("/proc/self/fd"):
+        fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+        try:
+            if not stat.S_ISLNK(os.fstat(fd).st_mode):
+                os.chmod(f"/proc/self/fd/{fd}", mode)
+        finally:
+            os.close(fd)
+        return
+    fd = os.open(name, FILE_FLAGS, dir_fd=dir_fd)
+    try:
+        os.fchmod(fd, mode)
+    finally:
+        os.close(fd)
+
+
+def set_mtime(name: bytes, dir_fd: int, mtime_ns: int) -> None:
+    """Set the time of a file or of a link itself."""
+    os.utime(name, ns=(mtime_ns, mtime_ns), dir_fd=dir_fd, follow_symlinks=False)

@@ -1,0 +1,1 @@
+"""Operations: what the porcelain is composed of, each a function on repositories that returns values."""

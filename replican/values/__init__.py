@@ -1,0 +1,1 @@
+"""Values: immutable data, its encodings, and the rules it has to satisfy. No I/O."""

@@ -1,0 +1,103 @@
+"""Every error that replican raises on purpose, in one tree.
+
+A message is lower case and says the problem; ``hint`` says what to do about it. ``code`` is the stable
+name that ``--json`` shows. What exit code a class becomes is decided in one place, the front of the
+command line; this module knows of no process.
+"""
+
+from typing import ClassVar
+
+
+class ReplicanError(Exception):
+    """The base of all of them."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(ReplicanError):
+    """What was asked for makes no sense."""
+
+    code = "usage"
+
+
+class NotFoundError(ReplicanError):
+    """No such object, ref or path; or an abbreviation that fits several."""
+
+    code = "not-found"
+
+
+class MovedError(ReplicanError):
+    """A ref is not what the caller thought it was (compare-and-swap)."""
+
+    code = "moved"
+
+
+class RefusedError(ReplicanError):
+    """A gate stands before this, or it would lose something."""
+
+    code = "refused"
+
+
+class NoSpaceError(RefusedError):
+    """The disk is full, or would be."""
+
+    code = "no-space"
+
+
+class RemoteError(ReplicanError):
+    """The remote cannot be reached, or broke the rules."""
+
+    code = "remote"
+
+
+class DivergedError(RemoteError):
+    """The remote has checkpoints that are not here."""
+
+    code = "diverged"
+
+
+class DamagedError(ReplicanError):
+    """The repository holds something that is not what it should be."""
+
+    code = "damaged"
+
+
+class MalformedError(DamagedError):
+    """Bytes that are not a well-formed object, listing or config."""
+
+    code = "malformed"
+
+
+class UnsupportedError(ReplicanError):
+    """Written by a newer release: known to be valid there, not readable here."""
+
+    code = "unsupported"
+
+
+class LockedError(ReplicanError):
+    """Another process holds the lock."""
+
+    code = "locked"
+
+
+class NoRepositoryError(ReplicanError):
+    """No replica here, or the folder is gone."""
+
+    code = "no-repository"
+
+
+class UnknownRemoteError(NoRepositoryError):
+    """No remote of that name."""
+
+    code = "unknown-remote"
+
+
+class FolderError(ReplicanError):
+    """A file or folder could not be read or written at all (permissions, a read-only disk, I/O)."""
+
+    code = "folder"

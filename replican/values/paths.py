@@ -1,0 +1,40 @@
+"""Paths below a root: bytes, parts joined by ``/``, the root itself ``b""``."""
+
+
+def join(directory: bytes, name: bytes) -> bytes:
+    """The path of ``name`` in ``directory``."""
+    return b"%s/%s" % (directory, name) if directory else name
+
+
+def parent_of(path: bytes) -> bytes:
+    """The directory that holds ``path``; of a top-level name, the root."""
+    return path.rpartition(b"/")[0]
+
+
+def name_of(path: bytes) -> bytes:
+    """The last part of ``path``."""
+    return path.rpartition(b"/")[2]
+
+
+def is_below(path: bytes, directory: bytes) -> bool:
+    """Whether ``path`` is ``directory`` or lies under it."""
+    return not directory or path == directory or path.startswith(directory + b"/")
+
+
+def ancestors_of(path: bytes) -> list[bytes]:
+    """The directories above ``path``, nearest first, the root last; none for the root."""
+    found: list[bytes] = []
+    while path:
+        path = path.rpartition(b"/")[0]
+        found.append(path)
+    return found
+
+
+def show(path: bytes) -> str:
+    """``path`` as text in which no byte is lost (surrogateescape). Not yet fit for a terminal."""
+    return path.decode("utf-8", "surrogateescape")
+
+
+def from_text(text: str) -> bytes:
+    """The inverse of :func:`show`."""
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,39 @@
+"""What long work reports while it goes on, and what it met on the way. The library reports; a front shows."""
+
+from typing import NamedTuple, Protocol
+
+
+class Problem(NamedTuple):
+    """One path that could not be read or written: what the rest of the work went on without.
+
+    ``cause`` is a short lower-case text: ``permission denied``, ``special file``, ``nested replica``,
+    ``changed while read``, ``changed here``, ``no source``, ``name too long`` and the like.
+    ``held`` marks what this file system can never hold.
+    """
+
+    path: bytes
+    cause: str
+    held: bool = False
+
+
+class Progress(Protocol):
+    """A sink for progress. One task at a time; ``files`` and ``size`` (bytes) are totals where known."""
+
+    def begin(self, task: str, files: int | None = None, size: int | None = None) -> None: ...
+
+    def advance(self, files: int = 0, size: int = 0) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def begin(self, task: str, files: int | None = None, size: int | None = None) -> None:
+        pass
+
+    def advance(self, files: int = 0, size: int = 0) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
