@@ -1,0 +1,86 @@
+# The verbs of this checkout; `make` alone lists them.
+
+VENV := .venv
+BIN  := $(VENV)/bin
+PIP  := $(BIN)/python -m pip --disable-pip-version-check --quiet
+N    ?= 20
+
+# The copy that is installed is a strict editable one: links to the sources, laid out as a wheel lays them out, so
+# that the type checker sees where plumbing/ and porcelain/ belong. It is made again when a file comes or goes.
+FOLDERS := $(shell find replican plumbing porcelain man -type d -not -name __pycache__ 2>/dev/null)
+INSTALL := $(PIP) install --config-settings editable_mode=strict -e
+
+.PHONY: help sync test torture bench dist clean
+
+help:
+	@echo 'make sync A=FOLDER B=FOLDER   keep two folders in step (B missing or empty: it becomes a copy of A)'
+	@echo 'make test                     style, types and tests'
+	@echo 'make torture N=20             the generative tests, N times as long'
+	@echo 'make bench                    measure against rsync, unison and git'
+	@echo 'make dist                     build wheel and sdist into dist/'
+	@echo 'make clean                    remove whatever the others made'
+
+# A and B reach the recipe through the environment, so that no character in them means anything to the shell.
+sync: $(VENV)/installed
+	@set -eu; replican='$(CURDIR)/$(BIN)/replican'; \
+	if [ -z "$${A:-}" ] || [ -z "$${B:-}" ]; then echo 'usage: make sync A=FOLDER B=FOLDER' >&2; exit 2; fi; \
+	case $$A in '~/'*) A=$$HOME/$${A#'~/'};; esac; \
+	case $$B in '~/'*) B=$$HOME/$${B#'~/'};; esac; \
+	if ! [ -d "$$A" ]; then echo "make sync: no such folder: $$A" >&2; exit 2; fi; \
+	if [ -d "$$B/.replican" ]; then \
+	  if [ -d "$$A/.replican" ] && name=$$("$$replican" -C "$$B" remote list --json | \
+	      '$(CURDIR)/$(BIN)/python' tests/support/which_remote.py "$$A"); then \
+	    exec "$$replican" -C "$$B" sync "$$name"; \
+	  elif [ -d "$$A/.replican" ] && name=$$("$$replican" -C "$$A" remote list --json | \
+	      '$(CURDIR)/$(BIN)/python' tests/support/which_remote.py "$$B"); then \
+	    exec "$$replican" -C "$$A" sync "$$name"; \
+	  fi; \
+	  echo "make sync: $$B is a replica, but neither folder has the other as a remote" >&2; \
+	  echo "hint: $(BIN)/replican -C '$$B' remote add NAME '$$A', then $(BIN)/replican -C '$$B' sync NAME" >&2; exit 2; \
+	fi; \
+	if [ -d "$$B" ] && [ -n "$$(ls -A "$$B")" ]; then \
+	  echo "make sync: $$B has files and is no replica" >&2; \
+	  echo "hint: to start from the union of both: $(BIN)/replican clone --join '$$A' '$$B'" >&2; exit 2; \
+	fi; \
+	exec "$$replican" clone "$$A" "$$B"
+
+# mypy runs elsewhere than here, where replican/ without its two folders of commands would be found first.
+test: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	cd $(VENV) && bin/mypy --config-file ../pyproject.toml --cache-dir ../.mypy_cache -p replican
+	$(BIN)/pytest
+
+torture: $(VENV)/installed-dev
+	REPLICAN_TORTURE=$(N) $(BIN)/pytest tests/properties
+
+bench: $(VENV)/installed
+	$(BIN)/python bench/run.py
+
+dist: $(VENV)/installed-dev
+	rm -rf dist
+	$(BIN)/python -m build --quiet
+	@ls dist/*
+
+clean:
+	rm -rf $(VENV) build dist replican.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A name may be there and not run (a version manager's stub), or lack venv: so each is tried.
+$(BIN)/python:
+	@for python in "$${PYTHON:-}" python3 python3.13 python3.12 python3.11; do \
+	  [ -n "$$python" ] || continue; \
+	  if "$$python" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	    exec "$$python" -m venv $(VENV); \
+	  fi; \
+	done; \
+	echo 'replican needs Python 3.11 or newer with venv:' >&2; \
+	echo '    sudo apt install python3 python3-venv' >&2; exit 1
+
+$(VENV)/installed: $(BIN)/python pyproject.toml $(FOLDERS)
+	$(INSTALL) .
+	@touch $@
+
+$(VENV)/installed-dev: $(BIN)/python pyproject.toml $(FOLDERS)
+	$(INSTALL) '.[dev]'
+	@touch $@ $(VENV)/installed

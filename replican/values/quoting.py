@@ -1,0 +1,73 @@
+"""Paths as text: quoting as git does, so that a line holds one path and no byte is lost.
+
+A path with a control character, a double quote, a backslash or a byte above 0x7e is put in double quotes, with the
+escapes of C; any other stands as it is.
+"""
+
+import re
+
+from replican.values.errors import UsageError
+
+_NAMED = {7: "a", 8: "b", 9: "t", 10: "n", 11: "v", 12: "f", 13: "r", 34: '"', 92: "\\"}
+_ESCAPED = [
+    f"\\{_NAMED[byte]}" if byte in _NAMED else chr(byte) if 0x20 <= byte < 0x7F else f"\\{byte:03o}"
+    for byte in range(256)
+]
+_UNUSUAL = re.compile(rb'[^ !#-\[\]-~]')
+_ESCAPE = re.compile(rb'\\(?:([abtnvfr"\\])|([0-3][0-7]{2})|)|"')
+_BYTE = {letter: byte for byte, letter in _NAMED.items()}
+
+
+def quote(path: bytes) -> str:
+    """``path`` as git shows it: quoted if it has to be."""
+    if _UNUSUAL.search(path) is None:
+        return path.decode("ascii")
+    return '"' + "".join([_ESCAPED[byte] for byte in path]) + '"'
+
+
+def unquote(text: str) -> bytes:
+    """The path that ``text`` shows; raises ``UsageError`` for a quoted one that is not well-formed."""
+    raw = text.encode("utf-8", "surrogateescape")
+    if raw[:1] != b'"':
+        return raw
+    if len(raw) < 2 or raw[-1:] != b'"':
+        raise UsageError(f"path with an open quote: {escape_terminal(text)}")
+
+    def plain(match: re.Match[bytes]) -> bytes:
+        letter, digits = match.groups()
+        if letter is not None:
+            return bytes([_BYTE[letter.decode()]])
+        if digits is None:
+            raise UsageError(f"path with a bad escape: {escape_terminal(text)}")
+        return bytes([int(digits, 8)])
+
+    return _ESCAPE.sub(plain, raw[1:-1])
+
+
+def escape_terminal(text: str, keep: str = "\n\t") -> str:
+    """``text`` with nothing in it that a terminal would obey, or that shows what is not there.
+
+    Control characters (but those in ``keep``), the marks that reorder text, and bytes that are no UTF-8 are escaped.
+    """
+    return "".join([char if char in keep or not _is_unsafe(char) else _escape(char) for char in text]) if (
+        not text.isascii() or not text.isprintable()
+    ) else text
+
+
+def _is_unsafe(char: str) -> bool:
+    code = ord(char)
+    return (
+        code < 0x20
+        or 0x7F <= code < 0xA0
+        or 0xD800 <= code < 0xE000
+        or code in (0x061C, 0x200E, 0x200F, 0x2028, 0x2029)
+        or 0x202A <= code <= 0x202E
+        or 0x2066 <= code <= 0x2069
+    )
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code < 0xDD00:
+        return f"\\{code - 0xDC00:03o}"
+    return _ESCAPED[code] if code < 0x80 else f"\\u{code:04x}"
