@@ -1,0 +1,109 @@
+"""Files that are old or new, whole, after a kill and after a power cut.
+
+A file is written under a temporary name, flushed, and renamed; a name is durable once its directory is flushed.
+Files made here are for their owner only: `.replican` is nobody else's.
+"""
+
+import errno
+import os
+from itertools import count
+
+from replican.values.errors import FolderError, NoSpaceError, ReplicanError
+
+TEMPORARY_PREFIX = "tmp-"
+"""Files of this prefix are unfinished: whoever holds the repository's lock may delete old ones."""
+
+_NO_ROOM = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_numbers = count()
+
+
+def explain(error: OSError, doing: str) -> ReplicanError:
+    """The error to raise for an ``OSError`` met while ``doing`` (``write /x/y``): a full disk is told from the rest."""
+    message = f"cannot {doing}: {(error.strerror or str(error)).lower()}"
+    if error.errno in _NO_ROOM:
+        return NoSpaceError(message, "make room on that disk, then run the same command again")
+    return FolderError(message)
+
+
+def flush_directory(path: str) -> None:
+    """Make the names in a directory durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_directory(path: str) -> None:
+    """Make a directory and what is missing above it, each name durable. One that is there already is left as it is."""
+    if os.path.isdir(path):
+        return
+    above = os.path.dirname(path)
+    make_directory(above)
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+    flush_directory(above)
+
+
+def create_temporary(directory: str) -> tuple[int, str]:
+    """A new file in ``directory``: its descriptor, open for writing, and its path."""
+    while True:
+        path = f"{directory}/{TEMPORARY_PREFIX}{os.getpid()}-{next(_numbers)}"
+        try:
+            return os.open(path, _CREATE, 0o600), path
+        except FileExistsError:  # left over by a killed process that had our number
+            continue
+
+
+def write_all(fd: int, content: bytes) -> None:
+    """Write the whole of ``content``."""
+    done = os.write(fd, content)
+    while done < len(content):
+        done += os.write(fd, memoryview(content)[done:])
+
+
+def replace_file(path: str, content: bytes) -> None:
+    """Put ``content`` in the place of ``path``: durable on return, and before it the old file is untouched."""
+    directory = os.path.dirname(path)
+    fd, temporary = create_temporary(directory)
+    try:
+        try:
+            write_all(fd, content)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+    except BaseException:
+        discard(temporary)
+        raise
+    flush_directory(directory)
+
+
+def discard(path: str) -> None:
+    """Delete a file if it is there and can be deleted; what is left is swept up later."""
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+def names_in(directory: str) -> list[str]:
+    """The names in a directory of ours; none where there is no directory."""
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise explain(error, f"read {directory}") from error
+
+
+def size_of(path: str) -> int:
+    """The size of a file in bytes; 0 where there is none."""
+    try:
+        return os.lstat(path).st_size
+    except FileNotFoundError:
+        return 0

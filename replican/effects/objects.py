@@ -1,0 +1,383 @@
+"""The object store: trees and checkpoints, loose and in packs, under `.replican/objects`.
+
+`loose/` holds few objects, a file each; `pack/` holds many in a file. Readers take no lock: files here never
+change once they have their names, and what a repack took away is looked for again in the new pack.
+
+Whatever is read has the hash that its id says. Trees and checkpoints are also well-formed; a raw payload is
+what was stored, and whoever takes one in from elsewhere has to parse it (:func:`check_object`).
+"""
+
+import os
+import re
+import time
+from collections.abc import Container, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from replican.effects import durable
+from replican.effects.loose import PAYLOAD_LIMIT, LooseObjects, damaged_object
+from replican.effects.packs import Pack, write_pack
+from replican.values.checkpoints import Checkpoint, parse_checkpoint
+from replican.values.errors import DamagedError, MalformedError, NotFoundError, RefusedError
+from replican.values.ids import CheckpointId, TreeId, object_hash
+from replican.values.trees import Entry, parse_tree
+
+TREE = b"tree"
+CHECKPOINT = b"commit"
+LOOSE_LIMIT = 32
+"""More objects than this at once become a pack."""
+GRACE_SECONDS = 14 * 86400
+"""What nothing refers to is kept for this long: somebody may be about to."""
+
+_LEFTOVER_SECONDS = 3600.0
+_HEX_PREFIX = re.compile(r"[0-9a-f]{1,64}")
+_PACK_INDEX = re.compile(r"(pack-[0-9a-f]{64})\.idx")
+_CACHED_ENTRIES = 50_000
+_CACHED_CHECKPOINTS = 4096
+
+
+class StoreStats(NamedTuple):
+    """How much lies where; sizes in bytes on disk, as files say."""
+
+    loose: int
+    loose_size: int
+    packs: int
+    packed: int
+    pack_size: int
+
+
+class Repacked(NamedTuple):
+    """What a repack did: objects kept, and dropped."""
+
+    kept: int
+    dropped: int
+
+
+class ObjectStore:
+    """The objects of one repository. Not for several threads; close it."""
+
+    def __init__(self, path: str) -> None:
+        """``path`` is the directory `objects`; it is made when the first object is added."""
+        self.path = path
+        self._loose = LooseObjects(path + "/loose")
+        self._pack = path + "/pack"
+        self._packs: dict[str, Pack] = {}
+        self._gone: list[Pack] = []  # repacked away; whoever iterates over one may go on
+        self._scanned = False
+        self._damage: dict[str, DamagedError] = {}
+        self._trees: dict[TreeId, list[Entry]] = {}
+        self._cached_entries = 0
+        self._checkpoints: dict[CheckpointId, Checkpoint] = {}
+
+    def __enter__(self) -> "ObjectStore":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close files and forget what was cached; the store may be used again."""
+        for pack in [*self._packs.values(), *self._gone]:
+            pack.close()
+        self._packs.clear()
+        self._gone.clear()
+        self._scanned = False
+        self._trees.clear()
+        self._cached_entries = 0
+        self._checkpoints.clear()
+
+    # Reading
+
+    def tree(self, tree: TreeId, /) -> Sequence[Entry]:
+        """The entries of ``tree``; raises ``NotFoundError`` or ``DamagedError``."""
+        entries = self._trees.pop(tree, None)
+        if entries is None:
+            entries = parse_as_tree(tree, self.payload(TREE, tree))
+            self._cached_entries += len(entries) + 1
+            while self._cached_entries > _CACHED_ENTRIES and self._trees:
+                oldest = next(iter(self._trees))
+                self._cached_entries -= len(self._trees.pop(oldest)) + 1
+        self._trees[tree] = entries  # now the last one to be forgotten
+        return entries
+
+    def checkpoint(self, checkpoint: CheckpointId, /) -> Checkpoint:
+        """A checkpoint; raises ``NotFoundError`` or ``DamagedError``."""
+        found = self._checkpoints.pop(checkpoint, None)
+        if found is None:
+            found = parse_as_checkpoint(checkpoint, self.payload(CHECKPOINT, checkpoint))
+            if len(self._checkpoints) >= _CACHED_CHECKPOINTS:
+                del self._checkpoints[next(iter(self._checkpoints))]
+        self._checkpoints[checkpoint] = found
+        return found
+
+    def payload(self, kind: bytes, id: bytes) -> bytes:
+        """The stored payload, which has the hash ``id``; raises ``NotFoundError`` (of another kind, too)."""
+        found, payload = self.read(id)
+        if found != kind:
+            raise NotFoundError(f"{id.hex()} is a {show_kind(found)}, not a {show_kind(kind)}")
+        return payload
+
+    def read(self, id: bytes) -> tuple[bytes, bytes]:
+        """Kind and payload, which have the hash ``id``; raises ``NotFoundError`` or ``DamagedError``."""
+        damage: DamagedError | None = None
+        try:
+            found = self._loose.read(id)
+            if found is not None:
+                return found
+        except DamagedError as error:
+            damage = error  # a pack may have it whole
+        for again in (False, True):  # once more for what came since, and for what a repack moved
+            if again:
+                self._rescan()
+            for pack in self._open_packs():
+                position = pack.position(id)
+                if position is None:
+                    continue
+                try:
+                    found = pack.read(position)
+                    if object_hash(*found) == id:
+                        return found
+                    damage = damaged_object(id, f"in {pack.name}")
+                except DamagedError as error:
+                    damage = error
+                except FileNotFoundError:
+                    if again:
+                        damage = damaged_object(id, f"{pack.name}.pack is missing")
+                except OSError as error:
+                    raise durable.explain(error, f"read {pack.base}.pack") from error
+        raise damage or next(iter(self._damage.values()), None) or NotFoundError(f"no object {id.hex()}")
+
+    def kind_and_size(self, id: bytes) -> tuple[bytes, int]:
+        """Kind and size of the payload in bytes, of an object that was read whole and verified."""
+        kind, payload = self.read(id)
+        return kind, len(payload)
+
+    def has(self, id: bytes) -> bool:
+        """Whether the object is there; not whether it is whole."""
+        if self._home(id) is not None:
+            return True
+        self._rescan()
+        return self._home(id) is not None
+
+    def ids(self) -> Iterator[tuple[bytes, bytes]]:
+        """Id and kind of every object, once, in no order; the kind as the store has it, not verified."""
+        seen: set[bytes] = set()
+        for name in self._loose.names():
+            id = bytes.fromhex(name)
+            kind = self._loose.kind(id)
+            if kind is not None:
+                seen.add(id)
+                yield id, kind
+        for pack in self._fresh_packs():
+            for position in range(pack.count):
+                id = pack.id_at(position)
+                if id not in seen:
+                    seen.add(id)
+                    yield id, pack.head(position)[0]
+
+    def resolve_prefix(self, prefix: str) -> list[tuple[bytes, bytes]]:
+        """Id and kind of every object whose hex digits begin with ``prefix``, sorted; none if it is not hex digits."""
+        if not _HEX_PREFIX.fullmatch(prefix):
+            return []
+        found: dict[bytes, bytes] = {}
+        for name in self._loose.names():
+            if name.startswith(prefix):
+                id = bytes.fromhex(name)
+                kind = self._loose.kind(id)
+                if kind is not None:
+                    found[id] = kind
+        first = bytes.fromhex(prefix + "0" * (len(prefix) % 2))
+        for pack in self._fresh_packs():
+            for position in range(pack.first_from(first), pack.count):
+                id = pack.id_at(position)
+                if not id.hex().startswith(prefix):
+                    break
+                found.setdefault(id, pack.head(position)[0])
+        return sorted(found.items())
+
+    def damage(self) -> list[DamagedError]:
+        """Packs that cannot be opened: objects may be missing because of them."""
+        self._rescan()
+        return list(self._damage.values())
+
+    def stats(self) -> StoreStats:
+        """How many objects there are, and how much room they take."""
+        loose = [durable.size_of(f"{self._loose.path}/{name}") for name in self._loose.names()]
+        packs = self._fresh_packs()
+        sizes = [durable.size_of(pack.base + suffix) for pack in packs for suffix in (".pack", ".idx")]
+        return StoreStats(len(loose), sum(loose), len(packs), sum(pack.count for pack in packs), sum(sizes))
+
+    # Writing: by whoever holds the repository's lock
+
+    def add(self, objects: Mapping[bytes, tuple[bytes, bytes]]) -> None:
+        """Store objects (id to kind and payload): durable on return, every file before the directory that names it.
+
+        What is there already, and whole, is left, and counts as new for :meth:`repack`. An object that does not
+        have its hash raises ``DamagedError``, and nothing is stored. A full disk raises ``NoSpaceError``.
+        """
+        for id, (kind, payload) in objects.items():
+            if object_hash(kind, payload) != id:
+                raise DamagedError(f"object {id.hex()} does not have the hash that its id says")
+            if len(payload) > PAYLOAD_LIMIT:
+                raise RefusedError(f"a directory listing of {len(payload)} bytes is too large")
+        self._rescan()
+        new, homes = [], set()
+        for id in objects:
+            home = self._home(id)
+            if home is None or not self._is_whole(id):
+                new.append(id)
+            else:
+                homes.add(home)
+        try:
+            for home in homes:
+                os.utime(home)
+            if len(new) > LOOSE_LIMIT:
+                durable.make_directory(self._pack)
+                new.sort()
+                write_pack(self._pack, ((id, *objects[id]) for id in new), len(new))
+                self._rescan()
+            elif new:
+                self._loose.add({id: objects[id] for id in new})
+        except OSError as error:
+            raise durable.explain(error, f"write objects to {self.path}") from error
+
+    def repack(self, keep: Container[bytes], grace_seconds: float = GRACE_SECONDS) -> Repacked:
+        """Put every object of ``keep`` into one pack; drop the others, unless they are younger than the grace.
+
+        Nothing is dropped before all that is kept is durable in its new place, so it may stop anywhere. An
+        object of ``keep`` that is damaged raises ``DamagedError`` before anything was changed.
+        """
+        self._rescan()
+        if self._damage:
+            raise next(iter(self._damage.values()))
+        limit = time.time() - grace_seconds
+        kept: list[bytes] = []
+        young: dict[bytes, float] = {}
+        dropped = 0
+        ages = self._ages()
+        for id, time_s in ages.items():
+            if id in keep:
+                kept.append(id)
+            elif time_s > limit:
+                young[id] = time_s
+            else:
+                dropped += 1
+        old_packs = list(self._packs.values())
+        try:
+            kept_base, young_base = self._pack_again(sorted(kept)), self._pack_again(sorted(young))
+            if young_base:  # they must not get younger by it, or they would be kept for ever
+                os.utime(young_base + ".pack", (max(young.values()),) * 2)
+            for pack in old_packs:
+                if pack.base not in (kept_base, young_base):
+                    durable.discard(pack.base + ".idx")  # first: an index never stays without its pack
+                    durable.discard(pack.base + ".pack")
+            for id in ages:
+                durable.discard(self._loose.path_of(id))
+            self._sweep()
+        except OSError as error:
+            raise durable.explain(error, f"write objects to {self.path}") from error
+        finally:
+            self._rescan()
+        return Repacked(len(kept) + len(young), dropped)
+
+    def _pack_again(self, ids: list[bytes]) -> str | None:
+        if not ids:
+            return None
+        durable.make_directory(self._pack)
+        return write_pack(self._pack, ((id, *self.read(id)) for id in ids), len(ids))
+
+    def _sweep(self) -> None:
+        """Delete what killed writers left behind."""
+        limit = time.time() - _LEFTOVER_SECONDS
+        for directory in (self._loose.path, self._pack):
+            for name in durable.names_in(directory):
+                orphan = name.endswith(".pack") and not os.path.lexists(f"{directory}/{name[:-5]}.idx")
+                if name.startswith(durable.TEMPORARY_PREFIX) or orphan:
+                    path = f"{directory}/{name}"
+                    if os.lstat(path).st_mtime < limit:
+                        durable.discard(path)
+
+    # Where things are
+
+    def _open_packs(self) -> list[Pack]:
+        if not self._scanned:
+            self._rescan()
+        return list(self._packs.values())
+
+    def _fresh_packs(self) -> list[Pack]:
+        self._rescan()
+        return list(self._packs.values())
+
+    def _rescan(self) -> None:
+        """Take in the packs that are there now."""
+        there = {match[1] for name in durable.names_in(self._pack) if (match := _PACK_INDEX.fullmatch(name))}
+        for name in self._packs.keys() - there:
+            self._gone.append(self._packs.pop(name))
+        self._damage.clear()
+        for name in sorted(there - self._packs.keys()):
+            try:
+                self._packs[name] = Pack(f"{self._pack}/{name}")
+            except FileNotFoundError:
+                pass  # a repack was faster
+            except DamagedError as error:
+                self._damage[name] = error
+            except OSError as error:
+                raise durable.explain(error, f"read {self._pack}/{name}.idx") from error
+        self._scanned = True
+
+    def _home(self, id: bytes) -> str | None:
+        """The file that has the object, as far as is known without looking for new packs."""
+        path = self._loose.path_of(id)
+        if os.path.lexists(path):
+            return path
+        for pack in self._open_packs():
+            if pack.position(id) is not None:
+                return pack.base + ".pack"
+        return None
+
+    def _is_whole(self, id: bytes) -> bool:
+        try:
+            self.read(id)
+        except DamagedError:
+            return False
+        return True
+
+    def _ages(self) -> dict[bytes, float]:
+        """When each object was last added (s since 1970)."""
+        ages: dict[bytes, float] = {}
+        for pack in self._fresh_packs():
+            time_s = os.stat(pack.base + ".pack").st_mtime
+            for position in range(pack.count):
+                id = pack.id_at(position)
+                ages[id] = max(time_s, ages.get(id, time_s))
+        for name in self._loose.names():
+            id, time_s = bytes.fromhex(name), os.lstat(f"{self._loose.path}/{name}").st_mtime
+            ages[id] = max(time_s, ages.get(id, time_s))
+        return ages
+
+
+def parse_as_tree(id: bytes, payload: bytes) -> list[Entry]:
+    """The entries that ``payload`` encodes; raises ``DamagedError`` that names ``id``."""
+    try:
+        return parse_tree(payload)
+    except MalformedError as error:
+        raise damaged_object(id, error.message) from error
+
+
+def parse_as_checkpoint(id: bytes, payload: bytes) -> Checkpoint:
+    """The checkpoint that ``payload`` encodes; raises ``DamagedError`` that names ``id``."""
+    try:
+        return parse_checkpoint(payload)
+    except MalformedError as error:
+        raise damaged_object(id, error.message) from error
+
+
+def check_object(kind: bytes, id: bytes, payload: bytes) -> list[Entry] | Checkpoint:
+    """Verify hash and form of what came from elsewhere, and return it parsed; raises ``DamagedError``."""
+    if kind not in (TREE, CHECKPOINT) or object_hash(kind, payload) != id:
+        raise damaged_object(id, "it does not have the hash that its id says")
+    return parse_as_tree(id, payload) if kind == TREE else parse_as_checkpoint(id, payload)
+
+
+def show_kind(kind: bytes) -> str:
+    """The word for a kind of object in messages."""
+    return {TREE: "tree", CHECKPOINT: "checkpoint"}.get(kind, kind.decode("ascii", "replace"))

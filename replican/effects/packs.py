@@ -1,0 +1,229 @@
+"""Packs: many objects in one file, in git's pack format (version 2, SHA-256) with git's index (version 2).
+
+dulwich writes them. They are read here, without it: to import ``dulwich.pack`` takes 45 ms, three times what
+a small command takes as a whole, and what we write needs so little (whole objects only: no deltas) that
+reading is a bisection and one inflation. ``docs/decisions/0003-reading-packs.md`` has the figures. The tests
+hold golden bytes, and read every pack with dulwich too.
+
+Packs and their indexes never change once they have their names, so a reader needs no lock.
+"""
+
+import mmap
+import os
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from replican.effects import durable
+from replican.effects.loose import PAYLOAD_LIMIT, damaged_object
+from replican.values.errors import DamagedError
+from replican.values.ids import ID_SIZE
+
+if TYPE_CHECKING:
+    from dulwich.pack import UnpackedObject
+
+KIND_NUMBERS: Final = {b"commit": 1, b"tree": 2}
+KINDS: Final = {number: kind for kind, number in KIND_NUMBERS.items()}
+
+_INDEX_HEAD = b"\xfftOc\0\0\0\2"
+_FAN_OUT = struct.Struct(">256L")
+_NAMES_AT = len(_INDEX_HEAD) + _FAN_OUT.size
+_ENTRY_SIZE = ID_SIZE + 4 + 4
+_PACK_HEAD = struct.Struct(">4sLL")
+_CHUNK = 4096
+_LEVEL = 1  # of 9: trees are mostly hashes, and the higher levels gain next to nothing
+
+
+class Pack:
+    """One pack, found by its index; opened when first asked. Not for several threads."""
+
+    def __init__(self, base: str) -> None:
+        """``base`` is the path without ``.pack`` or ``.idx``; raises ``DamagedError`` or ``FileNotFoundError``."""
+        self.base = base
+        self.name = os.path.basename(base)
+        self._fd = -1
+        fd = os.open(base + ".idx", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            size = os.fstat(fd).st_size
+            if size < _NAMES_AT + 2 * ID_SIZE:
+                raise self._damaged_index()
+            self._index = mmap.mmap(fd, size, access=mmap.ACCESS_READ)
+        finally:
+            os.close(fd)
+        try:
+            self._check_index(size)
+        except BaseException:
+            self._index.close()
+            raise
+
+    def _check_index(self, size: int) -> None:
+        index = self._index
+        with memoryview(index) as view:
+            good = index[: len(_INDEX_HEAD)] == _INDEX_HEAD and sha256(view[:-ID_SIZE]).digest() == view[-ID_SIZE:]
+        self._fan_out: tuple[int, ...] = (0, *_FAN_OUT.unpack_from(index, len(_INDEX_HEAD)))
+        self.count = int(self._fan_out[-1])
+        self._offsets_at = _NAMES_AT + self.count * (ID_SIZE + 4)
+        self._large_at = _NAMES_AT + self.count * _ENTRY_SIZE
+        if not good or self._large_at + 2 * ID_SIZE > size:
+            raise self._damaged_index()
+
+    def _damaged_index(self) -> DamagedError:
+        return DamagedError(f"index of {self.name} is damaged", "run: replican fsck")
+
+    def close(self) -> None:
+        self._index.close()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def id_at(self, position: int) -> bytes:
+        """The id at ``position`` of the sorted ids."""
+        at = _NAMES_AT + position * ID_SIZE
+        return self._index[at : at + ID_SIZE]
+
+    def first_from(self, key: bytes) -> int:
+        """The position of the first id that is not less than ``key`` (of 1 to 32 bytes)."""
+        low, high = self._fan_out[key[0]], self._fan_out[key[0] + 1]
+        index = self._index
+        while low < high:
+            middle = (low + high) // 2
+            at = _NAMES_AT + middle * ID_SIZE
+            if index[at : at + ID_SIZE] < key:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def position(self, wanted: bytes) -> int | None:
+        """Where ``wanted`` is among the sorted ids, if it is there."""
+        found = self.first_from(wanted)
+        return found if found < self.count and self.id_at(found) == wanted else None
+
+    def _offset(self, position: int) -> int:
+        (offset,) = struct.unpack_from(">L", self._index, self._offsets_at + 4 * position)
+        if offset >> 31:
+            (offset,) = struct.unpack_from(">Q", self._index, self._large_at + 8 * (offset & 0x7FFFFFFF))
+        return int(offset)
+
+    def _data(self, at: int, size: int) -> bytes:
+        if self._fd < 0:
+            self._fd = os.open(self.base + ".pack", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return os.pread(self._fd, size, at)
+
+    def head(self, position: int) -> tuple[bytes, int]:
+        """Kind and size as the pack has them: not verified."""
+        return self._head(self._data(self._offset(position), 16), position)[:2]
+
+    def _head(self, data: bytes, position: int) -> tuple[bytes, int, int]:
+        """Kind, size of the payload, and where in ``data`` the compressed payload begins."""
+        size, shift, at = 0, 4, 1
+        if data:
+            kind = KINDS.get(data[0] >> 4 & 7)
+            size = data[0] & 15
+            more = data[0] & 0x80
+            while more and at < len(data) and shift < 40:
+                size |= (data[at] & 0x7F) << shift
+                more = data[at] & 0x80
+                shift += 7
+                at += 1
+            if kind is not None and not more and size <= PAYLOAD_LIMIT:
+                return kind, size, at
+        raise self._damaged(position)
+
+    def _damaged(self, position: int) -> DamagedError:
+        return damaged_object(self.id_at(position), f"in {self.name}")
+
+    def read(self, position: int) -> tuple[bytes, bytes]:
+        """Kind and payload; that it has its id is for the caller to see. Inflates no more than the declared size."""
+        at = self._offset(position)
+        data = self._data(at, _CHUNK)
+        kind, size, start = self._head(data, position)
+        inflater = zlib.decompressobj()
+        try:
+            payload = inflater.decompress(data[start:], size + 1)
+            if not inflater.eof and len(payload) <= size:
+                data = self._data(at + len(data), size + (size >> 8) + 64)  # what deflate can make of it at most
+                payload += inflater.decompress(data, size + 1 - len(payload))
+        except zlib.error as error:
+            raise self._damaged(position) from error
+        if len(payload) != size or not inflater.eof:
+            raise self._damaged(position)
+        return kind, payload
+
+    def check(self) -> bool:
+        """Whether the pack file has the checksum in its trailer, and is the one that the index is of."""
+        digest, at = sha256(), 0
+        end = (os.fstat(self._fd).st_size if self._fd >= 0 else os.stat(self.base + ".pack").st_size) - ID_SIZE
+        while at < end:
+            data = self._data(at, min(1 << 20, end - at))
+            if not data:
+                return False
+            digest.update(data)
+            at += len(data)
+        return digest.digest() == self._data(end, ID_SIZE) == self._index[-2 * ID_SIZE : -ID_SIZE]
+
+
+def write_pack(
+    directory: str, objects: Iterable[tuple[bytes, bytes, bytes]], count: int, *, level: int = _LEVEL
+) -> str:
+    """Write ``count`` objects (id, kind, payload; each id once) as a pack with its index; returns its base path.
+
+    Both files are flushed before they get their names, the index last: a pack is there once its index is. The
+    directory is flushed on return.
+    """
+    pack_fd, pack_path = durable.create_temporary(directory)
+    index_path = ""
+    try:
+        with open(pack_fd, "wb") as pack_file:
+            entries, checksum = _write_data(pack_file, objects, count, level)
+            pack_file.flush()
+            os.fsync(pack_fd)
+        index_fd, index_path = durable.create_temporary(directory)
+        with open(index_fd, "wb") as index_file:
+            _write_index(index_file, entries, checksum)
+            index_file.flush()
+            os.fsync(index_fd)
+        base = f"{directory}/pack-{checksum.hex()}"
+        os.rename(pack_path, base + ".pack")
+        os.rename(index_path, base + ".idx")
+    except BaseException:
+        durable.discard(pack_path)
+        if index_path:
+            durable.discard(index_path)
+        raise
+    durable.flush_directory(directory)
+    return base
+
+
+def pack_stream(objects: Iterable[tuple[bytes, bytes, bytes]], count: int, *, level: int = _LEVEL) -> Iterator[bytes]:
+    """The bytes of a pack of ``count`` objects (id, kind, payload), in pieces."""
+    from dulwich.object_format import SHA256
+    from dulwich.pack import PackChunkGenerator
+
+    yield from PackChunkGenerator(SHA256, count, _records(objects), compression_level=level)
+
+
+def _records(objects: Iterable[tuple[bytes, bytes, bytes]]) -> "Iterator[UnpackedObject]":
+    from dulwich.pack import UnpackedObject
+
+    for id_, kind, payload in objects:
+        yield UnpackedObject(KIND_NUMBERS[kind], sha=id_, decomp_chunks=[payload])
+
+
+def _write_data(
+    file: BinaryIO, objects: Iterable[tuple[bytes, bytes, bytes]], count: int, level: int
+) -> tuple[list[tuple[bytes, int, int]], bytes]:
+    """Write the pack file; returns its entries (id, offset, CRC-32), sorted, and its checksum."""
+    from dulwich.object_format import SHA256
+    from dulwich.pack import write_pack_data
+
+    found, checksum = write_pack_data(file.write, _records(objects), SHA256, num_records=count, compression_level=level)
+    return sorted((id_, offset, crc) for id_, (offset, crc) in found.items()), checksum
+
+
+def _write_index(file: BinaryIO, entries: list[tuple[bytes, int, int]], checksum: bytes) -> None:
+    from dulwich.pack import write_pack_index_v2
+
+    write_pack_index_v2(file, entries, checksum)
