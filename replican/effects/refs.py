@@ -1,0 +1,262 @@
+"""Refs: names for checkpoints, under `.replican/refs`, each with a reflog beside it.
+
+`head` is this folder's head, `remotes/<remote>/head` what a remote's was when last seen, `stores/<store>/head`
+likewise for a store. A file holds 64 hex digits and a newline. `<name>.log` has a line for each move, in git's
+form; it is written, and durable, before the ref moves, so it always knows what a damaged ref was. A line whose
+move did not come about (a kill in between) is known by what follows it: the chain of old and new values skips it.
+"""
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, NamedTuple
+
+from replican.effects import durable
+from replican.values.errors import DamagedError, MovedError, UsageError
+from replican.values.ids import HEX_SIZE, CheckpointId
+
+HEAD: Final = "head"
+
+_NOBODY = "0" * HEX_SIZE
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9_-])?"
+_REMOTE = re.compile(_LABEL)
+_NAME = re.compile(rf"head|(?:remotes|stores)/{_LABEL}/head")
+_VALUE = re.compile(rb"([0-9a-f]{64})\n")
+_LINE = re.compile(r"([0-9a-f]{64}) ([0-9a-f]{64}) (.*) (-?[0-9]{1,19}) [+-][0-9]{4}\t(.*)")
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+class _Any:
+    """The type of :data:`ANY`."""
+
+
+ANY: Final = _Any()
+"""In place of an expected value: whatever it is now."""
+
+
+class ReflogEntry(NamedTuple):
+    """One move of a ref. ``old`` is None where it began; ``time`` is in s since 1970, by this folder's clock."""
+
+    old: CheckpointId | None
+    new: CheckpointId | None
+    who: str
+    time: int
+    reason: str
+
+
+def is_remote_name(name: str) -> bool:
+    """Whether a remote or a store may be called ``name``."""
+    return _REMOTE.fullmatch(name) is not None and ".." not in name
+
+
+def check_ref_name(name: str) -> None:
+    """Raise ``UsageError`` unless a ref may be called ``name``."""
+    if _NAME.fullmatch(name) is None or ".." in name:
+        raise UsageError(f"not the name of a ref: {name!r}", "refs are head, remotes/NAME/head and stores/NAME/head")
+
+
+def remote_head(remote: str) -> str:
+    """The name of the ref that holds a remote's head."""
+    return f"remotes/{remote}/head"
+
+
+class RefStore:
+    """The refs of the repository whose `.replican` is ``dotdir``. Writers hold the repository's lock besides."""
+
+    def __init__(self, dotdir: str) -> None:
+        self._path = dotdir + "/refs"
+
+    def read(self, name: str) -> CheckpointId | None:
+        """Where a ref is; None where there is no such ref.
+
+        Raises ``DamagedError``, with the last value that the reflog knows as its hint, for a ref that holds
+        no id, or that is gone though its reflog says that it moved.
+        """
+        check_ref_name(name)
+        content = self._content(name)
+        if content is not None:
+            try:
+                return _parse(content)
+            except DamagedError:
+                raise self._damaged(name, "is damaged") from None
+        lines = self._lines(name)
+        # Lines that all begin at nothing may be of first moves which never came about; with others, there was a ref.
+        if any(line.old is not None for line in lines):
+            raise self._damaged(name, "is missing, though its reflog is there")
+        return None
+
+    def names(self) -> list[str]:
+        """All refs that there are, sorted."""
+        found = [HEAD] if self._is_there(HEAD) else []
+        for group in ("remotes", "stores"):
+            for label in durable.names_in(f"{self._path}/{group}"):
+                name = f"{group}/{label}/head"
+                if is_remote_name(label) and self._is_there(name):
+                    found.append(name)
+        return sorted(found)
+
+    def update(
+        self,
+        name: str,
+        new: CheckpointId,
+        old: CheckpointId | _Any | None,
+        reason: str,
+        who: str,
+        time_s: int | None = None,
+    ) -> None:
+        """Move a ref to ``new`` if it is at ``old`` (None: not there), else raise ``MovedError``. Durable on return.
+
+        With :data:`ANY`, a damaged ref is overwritten, too. ``reason`` and ``who`` go into the reflog.
+        """
+        check_ref_name(name)
+        directory = os.path.dirname(f"{self._path}/{name}")
+        try:
+            durable.make_directory(directory)
+            with self._exclusive():
+                before = self._expect(name, old)
+                if before != new:
+                    self._append(name, _line(before, new, who, reason, time_s))
+                    durable.replace_file(f"{self._path}/{name}", new.hex().encode() + b"\n")
+        except OSError as error:
+            raise durable.explain(error, f"write the ref {name}") from error
+
+    def delete(self, name: str, old: CheckpointId | _Any | None = ANY) -> None:
+        """Delete a ref that is at ``old``, else raise ``MovedError``; its reflog goes with it."""
+        check_ref_name(name)
+        path = f"{self._path}/{name}"
+        try:
+            with self._exclusive():
+                self._expect(name, old)
+                for gone in (path + ".log", path):  # a ref without its log is whole; a log alone would be damage
+                    if os.path.lexists(gone):
+                        os.unlink(gone)
+                        durable.flush_directory(os.path.dirname(path))
+            if name != HEAD and os.path.isdir(os.path.dirname(path)):
+                os.rmdir(os.path.dirname(path))
+        except OSError as error:
+            raise durable.explain(error, f"delete the ref {name}") from error
+
+    def reflog(self, name: str) -> list[ReflogEntry]:
+        """The moves of a ref, the newest first, without lines that are damaged or whose move never came about."""
+        check_ref_name(name)
+        lines = self._lines(name)
+        try:
+            content = self._content(name)
+            after = _parse(content) if content is not None else None
+        except DamagedError:
+            after = lines[-1].new if lines else None
+        found: list[ReflogEntry] = []
+        for line in reversed(lines):
+            # A move that never came about leaves the next one to begin where it began.
+            if after == line.new or after != line.old:
+                found.append(line)
+            after = line.old
+        return found
+
+    # Files
+
+    def _is_there(self, name: str) -> bool:
+        return os.path.lexists(f"{self._path}/{name}")
+
+    def _content(self, name: str) -> bytes | None:
+        return _read_file(f"{self._path}/{name}", HEX_SIZE + 2)
+
+    def _lines(self, name: str) -> list[ReflogEntry]:
+        """The lines of a reflog that can be read, the oldest first."""
+        content = _read_file(f"{self._path}/{name}.log")
+        if content is None:
+            return []
+        texts = content.decode("utf-8", "replace").split("\n")
+        return [_entry(match) for text in texts if (match := _LINE.fullmatch(text))]
+
+    def _damaged(self, name: str, how: str) -> DamagedError:
+        entries = self._lines(name)
+        last = entries[-1].new if entries else None
+        if last is None:
+            return DamagedError(f"the ref {name} {how}", "its reflog knows no value; see replican fsck")
+        hint = f"its reflog's last value is {last.hex()}; run: replican update-ref {name} {last.hex()}"
+        return DamagedError(f"the ref {name} {how}", hint)
+
+    def _expect(self, name: str, old: CheckpointId | _Any | None) -> CheckpointId | None:
+        """Where the ref is, which has to be ``old``."""
+        if isinstance(old, _Any):
+            try:
+                return self.read(name)
+            except DamagedError:
+                entries = self._lines(name)
+                return entries[-1].new if entries else None
+        now = self.read(name)
+        if now != old:
+            where = "is not there any more" if now is None else f"is at {now.hex()}"
+            raise MovedError(f"{name} has moved: it {where}", "run the command again")
+        return now
+
+    def _append(self, name: str, line: bytes) -> None:
+        path = f"{self._path}/{name}.log"
+        is_new = not os.path.lexists(path)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            size = os.fstat(fd).st_size
+            torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"  # a power cut, or a full disk
+            durable.write_all(fd, b"\n" + line if torn else line)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        if is_new:
+            durable.flush_directory(os.path.dirname(path))
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """Alone among those who move refs: a lock that ends with its owner, so none is ever left over."""
+        durable.make_directory(self._path)
+        fd = os.open(f"{self._path}/.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+
+def _read_file(path: str, limit: int = 1 << 30) -> bytes | None:
+    try:
+        fd = os.open(path, _READ)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise durable.explain(error, f"read {path}") from error
+    with open(fd, "rb") as file:
+        try:
+            return file.read(limit)
+        except OSError as error:
+            raise durable.explain(error, f"read {path}") from error
+
+
+def _parse(content: bytes) -> CheckpointId:
+    value = _VALUE.fullmatch(content)
+    if value is None:
+        raise DamagedError("a ref that holds no id")
+    return CheckpointId(bytes.fromhex(value[1].decode()))
+
+
+def _entry(match: re.Match[str]) -> ReflogEntry:
+    old, new, who, seconds, reason = match.groups()
+    return ReflogEntry(_from_hex(old), _from_hex(new), who, int(seconds), reason)
+
+
+def _from_hex(digits: str) -> CheckpointId | None:
+    return None if digits == _NOBODY else CheckpointId(bytes.fromhex(digits))
+
+
+def _line(old: CheckpointId | None, new: CheckpointId, who: str, reason: str, time_s: int | None) -> bytes:
+    seconds = int(time.time()) if time_s is None else time_s
+    before = _NOBODY if old is None else old.hex()
+    text = f"{before} {new.hex()} {_flat(who)} {seconds} +0000\t{_flat(reason)}\n"
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _flat(text: str) -> str:
+    """``text`` on one line."""
+    return " ".join(text.split())

@@ -1,0 +1,114 @@
+"""The one module that reads the environment: each setting that it has is a function here.
+
+Only the fronts import it, and hand on what they read; the library knows no environment.
+"""
+
+import os
+
+from replican.values.errors import UsageError
+
+_AUTHOR_LIMIT = 200
+
+
+def _get(name: str) -> str | None:
+    """The value of a variable; None where it is unset or empty."""
+    return os.environ.get(name) or None
+
+
+def user_config_file() -> str | None:
+    """Where the user's own config is (it need not exist); None where there is no home."""
+    base = _get("XDG_CONFIG_HOME")
+    if base is None or not os.path.isabs(base):
+        home = os.path.expanduser("~")
+        if not os.path.isabs(home):
+            return None
+        base = home + "/.config"
+    return f"{base.rstrip('/')}/replican/config.toml"
+
+
+def author_name(configured: str | None = None) -> str:
+    """The author's name: ``REPLICAN_AUTHOR_NAME``, else what the config says, else the login name @ this host."""
+    for name in (_get("REPLICAN_AUTHOR_NAME"), configured):
+        if name is not None:
+            try:
+                name.encode()
+            except UnicodeEncodeError as error:
+                raise UsageError("the author's name is not utf-8", "set REPLICAN_AUTHOR_NAME or author.name") from error
+            name = " ".join(name.replace("\0", " ").split())[:_AUTHOR_LIMIT].rstrip()
+            if name:
+                return name
+    return f"{_login()}@{host_name()}"
+
+
+def _login() -> str:
+    import pwd
+
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = ""
+    name = "".join(name.encode("ascii", "ignore").decode().split())
+    return name or f"user{os.getuid()}"
+
+
+def host_name() -> str:
+    """This machine's name."""
+    return "".join(os.uname().nodename.encode("ascii", "ignore").decode().split()) or "localhost"
+
+
+def author_date_ns() -> int | None:
+    """``REPLICAN_AUTHOR_DATE`` in ns since 1970; None where it is unset: the clock is meant.
+
+    It is ``@SECONDS`` or ``SECONDS``, with a fraction or not, or a date as ISO 8601 writes it (without an
+    offset: local time). Raises ``UsageError`` for anything else.
+    """
+    text = _get("REPLICAN_AUTHOR_DATE")
+    return None if text is None else parse_date(text)
+
+
+def parse_date(text: str) -> int:
+    """A point in time in ns since 1970, from the forms that :func:`author_date_ns` takes."""
+    import re
+    from datetime import UTC, datetime
+
+    seconds = re.fullmatch(r"@?(-?)([0-9]{1,12})(?:\.([0-9]{1,9}))?", text.strip())
+    if seconds is not None:
+        sign, whole, fraction = seconds.groups()
+        value = int(whole) * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
+        found = -value if sign else value
+    else:
+        try:
+            when = datetime.fromisoformat(text.strip()).astimezone(UTC)
+        except (ValueError, OverflowError, OSError):
+            raise UsageError(f"not a date: {text!r}", "write 2026-11-20T14:00:00Z or @SECONDS") from None
+        past = when - datetime(1970, 1, 1, tzinfo=UTC)
+        found = (past.days * 86400 + past.seconds) * 1_000_000_000 + past.microseconds * 1000
+    if not -(1 << 63) < found < 1 << 63:
+        raise UsageError(f"a date out of range: {text!r}", "years 1678 to 2261 can be recorded")
+    return found
+
+
+def pager() -> str | None:
+    """The command that shows long text: ``REPLICAN_PAGER``, else ``PAGER``; None where neither is set."""
+    return _get("REPLICAN_PAGER") or _get("PAGER")
+
+
+def no_color() -> bool:
+    """Whether output must have no colours: ``NO_COLOR`` is set, or the terminal is a dumb one."""
+    return _get("NO_COLOR") is not None or os.environ.get("TERM") == "dumb"
+
+
+def columns() -> int | None:
+    """The width that ``COLUMNS`` says; None where it says nothing: ask the terminal."""
+    text = _get("COLUMNS")
+    return int(text) if text is not None and text.isascii() and text.isdigit() and int(text) > 0 else None
+
+
+def program_directories() -> list[str]:
+    """The directories of ``PATH``, for programs named ``replican-<command>``. Relative ones are left out."""
+    return [part for part in (_get("PATH") or os.defpath).split(os.pathsep) if os.path.isabs(part)]
+
+
+def show_traceback() -> bool:
+    """Whether a bug is shown whole: ``REPLICAN_TRACEBACK`` is set."""
+    return _get("REPLICAN_TRACEBACK") is not None
