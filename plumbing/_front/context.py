@@ -86,8 +86,10 @@ class Context:
         return plumbing_path(found)
 
     def close(self) -> None:
-        """Close the repository, if it was opened."""
+        """Say what the repository has to tell, and close it; nothing, if it was not opened."""
         if self._repository is not None:
+            for note in self._repository.notes:
+                self.say(f"replican: {note}")
             self._repository.close()
             self._repository = None
 
@@ -144,16 +146,21 @@ class Context:
         """The lines of standard input as they come, or what ends in NUL; without their ends."""
         return output.split_stream(self.stdin, b"\0" if nul else b"\n")
 
-    def stdin_paths(self, *, nul: bool = False) -> Iterator[bytes]:
-        """Root-relative paths from standard input: C-quoted ones are unquoted, unless they end in NUL.
-
-        Raises ``UsageError`` for what is no such path.
-        """
+    def stdin_names(self, *, nul: bool = False) -> Iterator[bytes]:
+        """Names of files anywhere from standard input, as :meth:`stdin_lines`; C-quoted ones are unquoted."""
         from replican.values.quoting import unquote
 
         for line in self.stdin_lines(nul=nul):
             if line:
-                yield plumbing_path(line if nul or line[:1] != b'"' else unquote(line.decode("utf-8", "surrogateescape")))
+                yield line if nul or line[:1] != b'"' else unquote(line.decode("utf-8", "surrogateescape"))
+
+    def stdin_paths(self, *, nul: bool = False) -> Iterator[bytes]:
+        """Root-relative paths from standard input, read as :meth:`stdin_names` reads them.
+
+        Raises ``UsageError`` for what is no such path.
+        """
+        for name in self.stdin_names(nul=nul):
+            yield plumbing_path(name)
 
 
 def plumbing_path(argument: str | bytes) -> bytes:
@@ -185,5 +192,3 @@ def _below(path: str, root: str) -> str | None:
         return ""
     inside = root.rstrip("/") + "/"
     return path[len(inside) :] if path.startswith(inside) else None
-
-

@@ -3,7 +3,6 @@
 Everything goes through the buffer of stdout; the main program flushes it before it ends.
 """
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, Any, Final
@@ -63,7 +62,8 @@ def split_stream(stream: IO[bytes], end: bytes) -> Iterator[bytes]:
             yield line[:-1] if line.endswith(b"\n") else line
         return
     left = b""
-    while chunk := os.read(stream.fileno(), 1 << 16):
+    buffered: Any = stream  # read1 is missing in the type
+    while chunk := buffered.read1(1 << 16):
         *whole, left = (left + chunk).split(end)
         yield from whole
     if left:
@@ -116,7 +116,10 @@ class Format:
 
     def __call__(self, values: Mapping[str, str | bytes | int]) -> bytes:
         """One result, with its end."""
-        return b"".join([piece if field is None else self._value(values[field]) for piece, field in self._pieces]) + self._end
+        return (
+            b"".join([piece if field is None else self._value(values[field]) for piece, field in self._pieces])
+            + self._end
+        )
 
     def _value(self, value: str | bytes | int) -> bytes:
         return self._quote(value) if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")

@@ -125,6 +125,7 @@ GLOBALS: Final = (
     _of_all(("-q", "--quiet"), bool, False, "say nothing on stderr but errors"),
     _of_all(("--no-progress",), bool, False, "show no progress"),
     _of_all(("--wait",), float, 10.0, "wait so long for another process to finish (10)", "SECS"),
+    _of_all(("--version",), bool, False, "print the version"),
 )
 """The options that every command takes, before its name or after it."""
 

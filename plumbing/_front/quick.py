@@ -10,11 +10,9 @@ from typing import Any
 
 from replican.plumbing._front.params import Parameter
 
-HELP = ("-h", "--help")
-
 
 class NotPlain(Exception):  # noqa: N818 - a signal to ask typer, not an error
-    """The quick parser cannot tell."""
+    """The quick parser cannot tell, or sees that something is wrong; its text says what."""
 
 
 def parse(taken: Sequence[Parameter], argv: Sequence[str]) -> dict[str, Any] | None:
@@ -72,18 +70,18 @@ def _take_bundle(known: dict[str, Parameter], word: str, rest: list[str], values
         _take(known, name, None, rest, values)
 
 
-def _take(
-    known: dict[str, Parameter], name: str, given: str | None, rest: list[str], values: dict[str, Any]
-) -> None:
+def _take(known: dict[str, Parameter], name: str, given: str | None, rest: list[str], values: dict[str, Any]) -> None:
     parameter = known.get(name)
-    if parameter is None or (parameter.is_flag and given is not None):
-        raise NotPlain
+    if parameter is None:
+        raise NotPlain(f"unknown option: {name}")
+    if parameter.is_flag and given is not None:
+        raise NotPlain(f"option {name} takes no value")
     if parameter.is_flag:
         values[parameter.name] = True
         return
     if given is None:
         if not rest:
-            raise NotPlain
+            raise NotPlain(f"option {name} needs a value")
         given = rest.pop()
     value = _convert(parameter, given)
     if parameter.multiple:
@@ -107,16 +105,16 @@ def _arguments(taken: Sequence[Parameter], words: list[str]) -> dict[str, Any]:
         if words:
             values[taken[at].name] = tuple([_convert(taken[at], word) for word in words])
     elif words:
-        raise NotPlain
+        raise NotPlain(f"too many arguments: {words[0]}")
     return values
 
 
 def _convert(parameter: Parameter, word: str) -> Any:
     if parameter.choices and word not in parameter.choices:
-        raise NotPlain
+        raise NotPlain(f"not one of {', '.join(parameter.choices)}: {word}")
     if parameter.kind is str:
         return word
     try:
         return parameter.kind(word)
     except ValueError:
-        raise NotPlain from None
+        raise NotPlain(f"not a number: {word}") from None

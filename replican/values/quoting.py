@@ -13,8 +13,9 @@ _ESCAPED = [
     f"\\{_NAMED[byte]}" if byte in _NAMED else chr(byte) if 0x20 <= byte < 0x7F else f"\\{byte:03o}"
     for byte in range(256)
 ]
-_UNUSUAL = re.compile(rb'[^ !#-\[\]-~]')
+_UNUSUAL = re.compile(rb"[^ !#-\[\]-~]")
 _ESCAPE = re.compile(rb'\\(?:([abtnvfr"\\])|([0-3][0-7]{2})|)|"')
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _BYTE = {letter: byte for byte, letter in _NAMED.items()}
 
 
@@ -49,21 +50,7 @@ def escape_terminal(text: str, keep: str = "\n\t") -> str:
 
     Control characters (but those in ``keep``), the marks that reorder text, and bytes that are no UTF-8 are escaped.
     """
-    return "".join([char if char in keep or not _is_unsafe(char) else _escape(char) for char in text]) if (
-        not text.isascii() or not text.isprintable()
-    ) else text
-
-
-def _is_unsafe(char: str) -> bool:
-    code = ord(char)
-    return (
-        code < 0x20
-        or 0x7F <= code < 0xA0
-        or 0xD800 <= code < 0xE000
-        or code in (0x061C, 0x200E, 0x200F, 0x2028, 0x2029)
-        or 0x202A <= code <= 0x202E
-        or 0x2066 <= code <= 0x2069
-    )
+    return _UNSAFE.sub(lambda match: match[0] if match[0] in keep else _escape(match[0]), text)
 
 
 def _escape(char: str) -> str:
