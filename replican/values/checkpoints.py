@@ -65,14 +65,17 @@ def is_peer_id(text: str) -> bool:
 
 
 def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
-    """The payload of a well-formed checkpoint."""
+    """The payload of a well-formed checkpoint; raises ``MalformedError`` for text that UTF-8 cannot hold."""
     lines = [f"tree {checkpoint.tree.hex()}\n"]
     lines += [f"parent {parent.hex()}\n" for parent in checkpoint.parents]
     if checkpoint.author is not None:
         name, peer, time_ns = checkpoint.author
         lines.append(f"author {name} {peer} {time_ns}\n")
     lines.append(f"rules {checkpoint.rules}\n\n{checkpoint.message}")
-    return "".join(lines).encode()
+    try:
+        return "".join(lines).encode()
+    except UnicodeEncodeError as error:
+        raise MalformedError("checkpoint has text that is not utf-8") from error
 
 
 def parse_checkpoint(payload: bytes) -> Checkpoint:

@@ -4,6 +4,8 @@ A payload is the entries one after the other, sorted by the bytes of their names
 
     <kind><perm, 4 octal digits> <size> <mtime in ns> <name>\\0<32 bytes of id>
 
+The place for later attributes is after the last entry: ``*<version>\\0<bytes>``. None are known yet.
+
 There is one encoding for each listing: :func:`parse_tree` refuses whatever :func:`encode_tree` would not
 have written. ``man 5 replican-format`` describes it byte by byte.
 """
@@ -13,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from replican.values.errors import MalformedError, UnsupportedError
-from replican.values.ids import ID_SIZE, BlobId, TreeId, tree_id
+from replican.values.ids import BlobId, TreeId, tree_id
 from replican.values.names import is_tree_name
 
 FILE: Final = b"f"
@@ -24,8 +26,6 @@ LINK_PERM: Final = 0o777
 TIME_LIMIT: Final = 1 << 63
 """Times are of less than this many ns before or after 1970 (the years 1677 to 2262)."""
 SIZE_LIMIT: Final = 1 << 63
-TRAILER: Final = b"*"
-"""The first byte of the place kept for later attributes: after the last entry, ``*<version>\\0<bytes>``."""
 
 
 class Entry(NamedTuple):
@@ -63,42 +63,54 @@ class TreeReader(Protocol):
 def encode_tree(entries: Iterable[Entry]) -> bytes:
     """The payload of a tree. The entries must be well-formed and sorted by name."""
     return b"".join(
-        [b"%s%04o %d %d %s\0%s" % (kind, perm, size, mtime, name, id_) for name, kind, perm, size, mtime, id_ in entries]
+        [
+            b"%s%04o %d %d %s\0%s" % (kind, perm, size, mtime, name, id_)
+            for name, kind, perm, size, mtime, id_ in entries
+        ]
     )
 
 
-_HEAD = re.compile(rb"([fdl])(0[0-7]{3}) (0|[1-9][0-9]{0,18}) (0|-?[1-9][0-9]{0,18}) ([^\0/]+)\0")
+_ENTRY = re.compile(
+    rb"([fdl])(0[0-7]{3}) (0|[1-9][0-9]{0,18}) (0|-?[1-9][0-9]{0,18}) ([^\0/]{1,255})\0(.{32})", re.DOTALL
+)
+_TRAILER = re.compile(rb"\*[1-9][0-9]{0,5}\0")
+_PERMS = {b"%04o" % perm: perm for perm in range(0o1000)}
 
 
 def parse_tree(payload: bytes) -> list[Entry]:
-    """The entries of an encoded tree; raises ``MalformedError`` for anything but the one encoding of a listing."""
+    """The entries of an encoded tree; raises ``MalformedError`` for anything but the one encoding of a listing.
+
+    ``UnsupportedError`` is for a listing with attributes of a later release.
+    """
     entries: list[Entry] = []
     at, end, last = 0, len(payload), b""
-    match = _HEAD.match
+    match = _ENTRY.match
     while at < end:
-        head = match(payload, at)
-        if head is None:
+        found = match(payload, at)
+        if found is None:
             raise _refusal(payload, at)
-        at = head.end() + ID_SIZE
-        kind, perm_digits, size_digits, mtime_digits, name = head.groups()
-        perm, size, mtime = int(perm_digits, 8), int(size_digits), int(mtime_digits)
+        at = found.end()
+        kind, perm_digits, size_digits, mtime_digits, name, id_ = found.groups()
+        perm, size, mtime = _PERMS[perm_digits], int(size_digits), int(mtime_digits)
         if name <= last:
             raise MalformedError("tree has entries that are twice there or not sorted")
-        if at > end:
-            raise MalformedError("tree ends in the middle of an id")
-        if not is_tree_name(name):
+        if (name[0] == _DOT or not name.isascii()) and not is_tree_name(name):
             raise MalformedError(f"tree has the forbidden name {name!r}")
         if size >= SIZE_LIMIT or not -TIME_LIMIT < mtime < TIME_LIMIT:
             raise MalformedError("tree has a size or time out of range")
-        if (kind == DIRECTORY and (size or mtime)) or (kind == LINK and perm != LINK_PERM):
+        if kind != FILE and ((perm != LINK_PERM) if kind == LINK else (size or mtime)):
             raise MalformedError("tree has an entry with attributes that its kind cannot have")
-        entries.append(Entry(name, kind, perm, size, mtime, payload[at - ID_SIZE : at]))
+        entries.append(_new_entry(Entry, (name, kind, perm, size, mtime, id_)))
         last = name
     return entries
 
 
+_DOT = 0x2E
+_new_entry = tuple.__new__  # what ``Entry(...)`` does, without a call in between: listings have many
+
+
 def _refusal(payload: bytes, at: int) -> MalformedError | UnsupportedError:
-    if payload[at : at + 1] == TRAILER:
+    if _TRAILER.match(payload, at):
         return UnsupportedError("tree has attributes of a later release", "upgrade replican")
     return MalformedError(f"tree has no entry at byte {at}")
 
