@@ -238,35 +238,3 @@ def count_files(trees: TreeReader, tree: TreeId, at_most: int | None = None) -> 
             break
     return count
 
-
-class Counts(NamedTuple):
-    """How many files and links a change of trees adds, and how many it takes away without putting them elsewhere."""
-
-    added: int
-    deleted: int
-
-
-def count_changes(trees: TreeReader, old: TreeId, new: TreeId) -> Counts:
-    """What lies between two trees, in files. What moved counts as neither added nor deleted."""
-    came: dict[bytes, int] = {}
-    went: dict[bytes, int] = {}
-
-    def note(into: dict[bytes, int], path: bytes, entry: Entry | None) -> None:
-        if entry is None:
-            return
-        if entry.kind != DIRECTORY:
-            into[entry.id] = into.get(entry.id, 0) + 1
-            return
-        for _, below in walk_tree(trees, entry.tree, path):
-            if below.kind != DIRECTORY:
-                into[below.id] = into.get(below.id, 0) + 1
-
-    for change in diff_trees(trees, old, new):
-        before, after = change.old, change.new
-        if before is not None and after is not None and before.kind == after.kind:
-            continue
-        note(went, change.path, before)
-        note(came, change.path, after)
-    added = sum(max(0, count - went.get(key, 0)) for key, count in came.items())
-    deleted = sum(max(0, count - came.get(key, 0)) for key, count in went.items())
-    return Counts(added, deleted)

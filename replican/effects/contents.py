@@ -11,7 +11,8 @@ from typing import NamedTuple, Protocol
 
 from replican.effects.worktree import open_regular, open_root, opened_directory
 from replican.values.ids import BlobId
-from replican.values.paths import name_of, parent_of
+from replican.values.names import group_key
+from replican.values.paths import join, name_of, parent_of
 from replican.values.trees import LINK
 
 
@@ -34,6 +35,9 @@ class ContentStore(Protocol):
     def locate(self, wanted: Collection[Wanted]) -> None:
         """Be ready to be asked for these without their hints: one look-up for many."""
 
+    def located(self) -> Collection[BlobId]:
+        """What the look-ups so far have found."""
+
     def open_file(self, wanted: Wanted) -> int | None:
         """A descriptor of a file that should have this content, at offset 0; the caller closes it."""
 
@@ -54,11 +58,15 @@ class PathFinder(Protocol):
 
 
 class FolderStore:
-    """A working copy as a store: by the hint first, then by what its index knows."""
+    """A working copy as a store.
 
-    def __init__(self, name: str, root: str, finder: PathFinder) -> None:
+    With ``by_hint`` (a remote's folder, which holds what its trees say) a path is tried first that the content has in the merged
+    tree, or the name that a conflict copy derives from; then what its index knows.
+    """
+
+    def __init__(self, name: str, root: str, finder: PathFinder, by_hint: bool = True) -> None:
         self._name = name
-        self._root = root
+        self._by_hint = by_hint
         self._finder = finder
         self._fd = open_root(root)
         self._located: dict[BlobId, bytes] = {}
@@ -72,11 +80,18 @@ class FolderStore:
         if missing:
             self._located.update(self._finder.find_paths(missing))
 
+    def located(self) -> Collection[BlobId]:
+        return self._located.keys()
+
     def _paths(self, wanted: Wanted) -> Iterable[bytes]:
-        if wanted.hint:
+        if self._by_hint:
             yield wanted.hint
+            name = name_of(wanted.hint)
+            key = group_key(name)
+            if key != name:
+                yield join(parent_of(wanted.hint), key)
         located = self._located.get(wanted.blob)
-        if located is not None and located != wanted.hint:
+        if located is not None:
             yield located
 
     def open_file(self, wanted: Wanted) -> int | None:
@@ -128,6 +143,9 @@ class ShelfStore:
 
     def locate(self, wanted: Collection[Wanted]) -> None:
         pass
+
+    def located(self) -> Collection[BlobId]:
+        return ()
 
     def open_file(self, wanted: Wanted) -> int | None:
         if wanted.kind == LINK:

@@ -12,7 +12,7 @@ import selectors
 import signal
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from replican.values.errors import ReplicanError
 
@@ -142,3 +142,42 @@ def _end(pid: int) -> None:
     except ProcessLookupError:
         pass
     os.waitpid(pid, 0)
+
+
+class Beside(Generic[Result]):
+    """One piece of work in another process, while this one goes on. A context manager that ends it."""
+
+    def __init__(self, out: int, pid: int) -> None:
+        self._workers = {out: pid}
+
+    def __enter__(self) -> "Beside[Result]":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for out, pid in self._workers.items():
+            os.close(out)
+            _end(pid)
+        self._workers.clear()
+
+    def result(self) -> Result:
+        """Wait for it; raises what the work raised, or ``ReplicanError`` when its process died."""
+        for _, result in _collect(self._workers, None):
+            return result
+        raise ReplicanError("a worker process ended without an answer", "run the command again")
+
+
+def beside(work: Callable[[], Result]) -> Beside[Result]:
+    """Begin ``work`` in a forked process. It must not use what this process has open but to read it anew."""
+    out, into = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(out)
+            numbers, feed = os.pipe()
+            os.write(feed, _NUMBER.pack(0))
+            os.close(feed)
+            _serve([None], lambda _: work(), numbers, into)
+        finally:
+            os._exit(1)
+    os.close(into)
+    return Beside(out, pid)

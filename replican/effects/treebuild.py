@@ -45,6 +45,8 @@ class Filled(NamedTuple):
 
 def row_of(entry: Entry, found: os.stat_result) -> Row:
     """The row of an entry that was just written, as it now lies on disk."""
+    if entry.kind == DIRECTORY:
+        return Row(*entry, found.st_mode & 0o7777, 0, 0, found.st_ino)
     return Row(*entry, found.st_mode & 0o7777, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 

@@ -1,0 +1,192 @@
+"""After an unclean start: what a killed run was about to change is looked at, and known again.
+
+The journal names every path that was about to be changed, with its old and its new version. A path that holds either is known
+again. One that holds neither was changed by the user in between, on which of both nobody knows: its rows are dropped with
+those of its other versions, so nothing counts as removed, and every version is kept.
+"""
+
+import os
+import stat
+
+from replican.effects.index import Index, JournalEntry
+from replican.effects.ledger import Ledger
+from replican.effects.linux import rename_new
+from replican.effects.staging import Stage
+from replican.effects.trash import Trash, hash_name
+from replican.effects.worktree import Directories, set_mode, set_mtime
+from replican.values.ids import BlobId, CheckpointId
+from replican.values.listing import Row
+from replican.values.names import copy_name, group_key
+from replican.values.paths import join, name_of, parent_of
+from replican.values.trees import DIRECTORY, LINK, LINK_PERM, Entry
+
+
+def recover(root: str, dotdir: str, index: Index, head: CheckpointId | None) -> list[str]:
+    """Put the index in order after a kill; what the user should hear of it. Nothing is done after a clean end."""
+    index.settle(head)
+    journal = list(index.journal())
+    if not journal:
+        return []
+    with Directories(root) as directories, Stage(f"{dotdir}/stage") as stage, Trash(f"{dotdir}/trash") as trash:
+        recovery = _Recovery(index, directories, stage, trash)
+        recovery.clear_stage({entry.new.id: entry for entry in journal if entry.new is not None})
+        for entry in journal:
+            if not any(side is not None and side.kind == DIRECTORY for side in (entry.old, entry.new)):
+                recovery.look_at(entry)
+        index.add_trash(trash.taken)
+        recovery.ledger.settle()
+    return ["an earlier command was interrupted: its work has been looked at, and goes on from there"]
+
+
+class _Recovery:
+    def __init__(self, index: Index, directories: Directories, stage: Stage, trash: Trash) -> None:
+        self.ledger = Ledger(index)
+        self._directories = directories
+        self._stage = stage
+        self._trash = trash
+
+    def clear_stage(self, meant: dict[bytes, JournalEntry]) -> None:
+        """A swap may have been cut short: what came out of a user's name lies on the stage under the new content's id.
+
+        If it is the old version it belongs in the trash; anything else was written by the user meanwhile and goes back.
+        """
+        for name in os.listdir(self._stage.fd):
+            entry = _meant_by(os.fsencode(name), meant)
+            if entry is None or entry.new is None or entry.old is None:
+                continue
+            staged = os.fsencode(name)
+            holds = hash_name(staged, self._stage.fd)
+            if holds is None or holds == entry.new.id:
+                continue
+            found = os.lstat(staged, dir_fd=self._stage.fd)
+            if holds == entry.old.id:
+                self._trash.take(self._stage.fd, staged, entry.path, entry.old, found)
+            elif found.st_size:
+                bring_back(self._directories, self._stage.fd, staged, entry.path, holds, found.st_mtime_ns)
+
+    def look_at(self, entry: JournalEntry) -> None:
+        path, old, new = entry
+        directory, name = parent_of(path), name_of(path)
+        try:
+            fd = self._directories.open(directory)
+            found: os.stat_result | None = os.lstat(name, dir_fd=fd)
+        except FileNotFoundError:
+            found = None
+        except OSError:
+            self._forget_group(directory, name)
+            return
+        if found is None:
+            if old is None or new is None:
+                self.ledger.drop(path)
+            else:
+                self._forget_group(directory, name)
+            return
+        holds = _version(name, fd, found)
+        if found.st_size == 0 and self._put_back(name, fd, [new, old]):
+            found = os.lstat(name, dir_fd=fd)
+            holds = _version(name, fd, found)
+        matching = [v for v in (new, old) if v is not None and holds == (v.kind, v.id)]
+        if not matching:
+            self._forget_group(directory, name)
+            return
+        if directory and not self.ledger.rows(directory) and self.ledger.row(directory) is None:
+            return  # its directory came in the same moment, and is new to the index as a whole
+        self.ledger.put(directory, _smudged(_nearest(matching, found), found))
+
+    def _put_back(self, name: bytes, fd: int, versions: list[Entry | None]) -> bool:
+        """An empty file where none was meant to be empty: a power cut. Put back what the stage or the trash has."""
+        if any(version is not None and version.size == 0 for version in versions):
+            return False
+        for version in versions:
+            if version is None:
+                continue
+            shown = version.id.hex().encode()
+            for shelf in (self._stage.fd, self._trash.fd):
+                if hash_name(shown, shelf) == version.id:
+                    os.unlink(name, dir_fd=fd)
+                    os.rename(shown, name, src_dir_fd=shelf, dst_dir_fd=fd)
+                    if version.kind != LINK:
+                        set_mode(name, fd, version.perm)
+                    set_mtime(name, fd, version.mtime_ns)
+                    return True
+        return False
+
+    def _forget_group(self, directory: bytes, name: bytes) -> None:
+        key = group_key(name)
+        for row in list(self.ledger.rows(directory).values()):
+            if row.kind != DIRECTORY and group_key(row.name) == key:
+                self.ledger.drop(join(directory, row.name))
+
+
+def _meant_by(name: bytes, meant: dict[bytes, JournalEntry]) -> JournalEntry | None:
+    digits = name.partition(b"-")[0]
+    if len(digits) != 64:
+        return None
+    try:
+        return meant.get(bytes.fromhex(digits.decode("ascii")))
+    except ValueError:
+        return None
+
+
+def _nearest(versions: list[Entry], found: os.stat_result) -> Entry:
+    """Of versions with the same content, the one whose attributes the disk has; else the last, the old one."""
+    for version in versions:
+        if version.mtime_ns == found.st_mtime_ns and version.perm in (found.st_mode & 0o777, LINK_PERM):
+            return version
+    return versions[-1]
+
+
+def _smudged(version: Entry, found: os.stat_result) -> Row:
+    """A row that will be looked at again: attributes that differ from the version's are the user's doing."""
+    return Row(*version, version.perm, version.mtime_ns, 0, found.st_ino)
+
+
+def _version(name: bytes, fd: int, found: os.stat_result) -> tuple[bytes, bytes | None]:
+    kind = b"l" if stat.S_ISLNK(found.st_mode) else b"f" if stat.S_ISREG(found.st_mode) else b"?"
+    return kind, hash_name(name, fd)
+
+
+def bring_back(
+    directories: Directories, from_fd: int, name: bytes, path: bytes, blob: BlobId, mtime_ns: int
+) -> bytes | None:
+    """Give something of the user's its name again, or where that is taken the name of a conflict copy; its path then.
+
+    None if there is no directory for it any more, and none can be made.
+    """
+    directory, wanted = parent_of(path), name_of(path)
+    fd = _open_or_make(directories, directory)
+    if fd is None:
+        return None
+    taken: set[bytes] = set()
+    while True:
+        try:
+            rename_new(from_fd, name, fd, wanted)
+            return join(directory, wanted)
+        except FileExistsError:
+            taken.add(wanted)
+            wanted = copy_name(group_key(name_of(path)), mtime_ns, blob, taken)
+        except OSError:
+            return None
+
+
+def _open_or_make(directories: Directories, path: bytes) -> int | None:
+    directories.forget()
+    try:
+        return directories.open(path)
+    except OSError:
+        pass
+    made = b""
+    for part in path.split(b"/"):
+        try:
+            fd = directories.open(made)
+            try:
+                os.mkdir(part, 0o755, dir_fd=fd)
+            except FileExistsError:
+                pass
+        except OSError:
+            return None
+        made = join(made, part)
+    try:
+        return directories.open(path)
+    except OSError:
+        return None

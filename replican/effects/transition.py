@@ -1,0 +1,390 @@
+"""The second half of a transition: what was prepared takes its place, name by name.
+
+The order, within one batch that the journal has noted: new directories, moves, then each name with all its versions (conflict copies first,
+then what goes, then what comes), then directories that are empty now, then what had to wait for them. Every step is a
+rename, after a last look that the disk still holds what the index says; what came out of a name is looked at again. What
+cannot be done stays as it is, and pending: it is a value in the outcome and never an error.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from replican.decisions.plan import Group, Move, NewDirectory
+from replican.decisions.treediff import Change
+from replican.effects.index import Index
+from replican.effects.ledger import Ledger
+from replican.effects.linux import exchange, flush_filesystem, rename_new
+from replican.effects.placing import CHANGED_HERE, Looked, adopt_attributes, cause_of, look, place_across
+from replican.effects.preparing import BuiltDirectory, Prepared, needs_content
+from replican.effects.staging import Slot, Stage
+from replican.effects.trash import Trash, is_same_inode
+from replican.effects.treebuild import row_of
+from replican.effects.worktree import Directories, set_mode
+from replican.values.journal import JournalEntry
+from replican.values.listing import Row
+from replican.values.paths import join, name_of, parent_of
+from replican.values.progress import Problem, Progress
+from replican.values.trees import DIRECTORY, Entry
+
+_BATCH = 2000
+_FLUSH_ONE_BY_ONE = 64
+
+
+class Outcome(NamedTuple):
+    """What a transition did: how many names it changed, and what is pending now."""
+
+    written: int
+    removed: int
+    moved: int
+    pending: list[Problem]
+
+
+class Transition:
+    """Carries out one prepared plan on one folder."""
+
+    def __init__(self, root: str, index: Index, stage: Stage, trash: Trash, progress: Progress) -> None:
+        self._index = index
+        self._stage = stage
+        self._trash = trash
+        self._progress = progress
+        self._directories = Directories(root)
+        self._ledger = Ledger(index)
+        self._pending: list[Problem] = []
+        self._touched: set[bytes] = set()
+        self._counts = {"written": 0, "removed": 0, "moved": 0}
+
+    def run(self, prepared: Prepared) -> Outcome:
+        """Bring the folder to the plan's head, as far as it can be."""
+        plan = prepared.plan
+        waiting = {path for path, _ in plan.gone}
+        built = {directory.new.path: directory for directory in prepared.built}
+        try:
+            self._begin(
+                [(new.path, None, new.entry) for new in plan.new]
+                + [(move.old, move.was, None) for move in plan.moves]
+                + [(move.new, None, move.entry) for move in plan.moves]
+            )
+            moves = {move.new: move for move in plan.moves}
+            for new in plan.new:
+                if new.replaces is None and new.path not in new.apart:
+                    self._bring_directory(built[new.path])
+            for move in moves.values():
+                self._move(move)
+            late: list[Group] = []
+            for at in range(0, len(plan.groups), _BATCH):
+                batch = plan.groups[at : at + _BATCH]
+                self._begin((c.path, c.old, c.new) for group in batch for c in group.changes)
+                for group in batch:
+                    if any(change.path in waiting for change in group.changes):
+                        late.append(group)
+                    else:
+                        self._do_group(group, prepared.slots)
+                self._end()
+            for path, entry in plan.gone:
+                self._remove_directory(path, entry)
+            for group in late:
+                self._do_group(group, prepared.slots)
+            for new in plan.new:
+                if new.replaces is not None:
+                    self._bring_directory(built[new.path])
+            for new in plan.new:
+                self._finish_permissions(new)
+            for change in plan.perms:
+                self._change_permissions(change)
+            self._end()
+        finally:
+            self._directories.close()
+            self._progress.end()
+        self._pending += [problem for problem in prepared.lacking]
+        return Outcome(self._counts["written"], self._counts["removed"], self._counts["moved"], self._pending)
+
+    # -- a batch ------------------------------------------------------------------------------------------------
+
+    def _begin(self, changes: Iterable[tuple[bytes, Entry | None, Entry | None]]) -> None:
+        entries = [JournalEntry(*change) for change in changes]
+        if entries:
+            self._index.note_journal(entries)
+
+    def _end(self) -> None:
+        """Flush what was touched, then note rows and clear the journal: never the other way round."""
+        if len(self._touched) > _FLUSH_ONE_BY_ONE:
+            flush_filesystem(self._directories.root)
+        else:
+            for path in self._touched:
+                try:
+                    os.fsync(self._directories.open(path))
+                except OSError:
+                    self._directories.forget()
+        self._trash.flush()
+        self._touched.clear()
+        self._directories.forget()
+        self._index.add_trash(self._trash.taken)
+        self._trash.taken.clear()
+        self._ledger.settle()
+
+    def _open(self, path: bytes, problem_paths: Callable[[], Iterable[bytes]]) -> int | None:
+        """The descriptor of a directory that is about to be changed; None, and pending, if it cannot be."""
+        try:
+            fd = self._directories.open(path)
+            if not os.access(".", os.W_OK | os.X_OK, dir_fd=fd, effective_ids=True):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            cause = CHANGED_HERE if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) else cause_of(error)
+            self._pending += [Problem(path, cause) for path in problem_paths()]
+            return None
+        self._touched.add(path)
+        return fd
+
+    # -- directories --------------------------------------------------------------------------------------------
+
+    def _bring_directory(self, built: BuiltDirectory) -> None:
+        new = built.new
+        parent, name = parent_of(new.path), name_of(new.path)
+        fd = self._open(parent, lambda: [new.path])
+        if fd is None:
+            return
+        try:
+            rename_new(self._stage.fd, join(built.place, new.path), fd, name)
+        except FileExistsError:
+            self._bring_children(built, new.path, new.entry)
+            return
+        except OSError as error:
+            self._pending.append(Problem(new.path, cause_of(error)))
+            return
+        self._directories.forget()
+        self._note_directories(built, new.path, new.entry, fd_parent=parent)
+
+    def _note_directories(self, built: BuiltDirectory, path: bytes, entry: Entry, fd_parent: bytes) -> None:
+        found = os.lstat(name_of(path), dir_fd=self._directories.open(fd_parent))
+        prefix = path + b"/"
+        rows = {at: listed for at, listed in built.rows.items() if at == path or at.startswith(prefix)}
+        self._ledger.add_directories(rows)
+        self._ledger.put(fd_parent, row_of(entry, found))
+        self._counts["written"] += sum(row.kind != DIRECTORY for listed in rows.values() for row in listed)
+
+    def _bring_children(self, built: BuiltDirectory, path: bytes, entry: Entry) -> None:
+        """Something stands at the place of a new directory: if it is one too, its names come one by one."""
+        try:
+            into = self._directories.open(path)
+        except OSError:
+            self._pending.append(Problem(path, CHANGED_HERE))
+            return
+        self._touched.add(path)
+        self._ledger.put(parent_of(path), row_of(entry, os.fstat(into)))
+        if not self._ledger.rows(path):
+            self._ledger.add_directories({path: []})
+        for row in built.rows[path]:
+            child = join(path, row.name)
+            into = self._directories.open(path)
+            try:
+                rename_new(self._stage.fd, join(built.place, child), into, row.name)
+            except FileExistsError:
+                if row.kind == DIRECTORY:
+                    self._bring_children(built, child, row.entry)
+                else:
+                    self._pending.append(Problem(child, CHANGED_HERE))
+                continue
+            except OSError as error:
+                self._pending.append(Problem(child, cause_of(error)))
+                continue
+            if row.kind == DIRECTORY:
+                self._note_directories(built, child, row.entry, fd_parent=path)
+            else:
+                self._ledger.put(path, row_of(row.entry, os.lstat(row.name, dir_fd=into)))
+                self._counts["written"] += 1
+
+    def _finish_permissions(self, new: NewDirectory) -> None:
+        """Give those directories their permissions whose owner could not have reached into them before."""
+        stack = [new.path]
+        while stack:
+            path = stack.pop()
+            row = self._ledger.row(path)
+            if row is None or row.kind != DIRECTORY:
+                continue
+            if row.perm & 0o700 != 0o700:
+                self._set_directory_mode(path, row.entry)
+            stack += [join(path, below.name) for below in self._ledger.rows(path).values() if below.kind == DIRECTORY]
+
+    def _set_directory_mode(self, path: bytes, entry: Entry) -> None:
+        parent = parent_of(path)
+        try:
+            fd = self._directories.open(parent)
+            set_mode(name_of(path), fd, entry.perm)
+            self._ledger.put(parent, row_of(entry, os.lstat(name_of(path), dir_fd=fd)))
+        except OSError as error:
+            self._pending.append(Problem(path, cause_of(error)))
+
+    def _change_permissions(self, change: Change) -> None:
+        row = self._ledger.row(change.path)
+        if row is None or change.new is None:
+            return
+        fd = self._open(parent_of(change.path), lambda: [change.path])
+        if fd is None:
+            return
+        try:
+            found = os.lstat(name_of(change.path), dir_fd=fd)
+        except OSError:
+            self._pending.append(Problem(change.path, CHANGED_HERE))
+            return
+        if not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o7777 != row.disk_mode:
+            self._pending.append(Problem(change.path, CHANGED_HERE))
+            return
+        # The id below it is what the ledger knows, not what the head wants: something in it may be pending.
+        self._set_directory_mode(change.path, row.entry._replace(perm=change.new.perm))
+
+    def _remove_directory(self, path: bytes, entry: Entry) -> None:
+        """Remove a directory that should be gone. Ignored and skipped things keep it on the disk, but not in the log."""
+        if self._ledger.rows(path):
+            return  # something in it is pending
+        fd = self._open(parent_of(path), lambda: [path])
+        if fd is None:
+            return
+        try:
+            os.rmdir(name_of(path), dir_fd=fd)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR):
+                self._pending.append(Problem(path, cause_of(error)))
+                return
+        self._directories.forget()
+        self._touched.discard(path)
+        self._ledger.drop_directory(path)
+
+    # -- moves --------------------------------------------------------------------------------------------------
+
+    def _move(self, move: Move) -> None:
+        row = self._ledger.row(move.old)
+        paths = [move.old, move.new]
+        target = self._open(parent_of(move.new), lambda: paths)
+        if target is None:
+            return
+        target = os.dup(target)
+        try:
+            source = self._open(parent_of(move.old), lambda: paths)
+            if source is None:
+                return
+            looked = look(name_of(move.old), source, row)
+            if looked is None:
+                self._pending += [Problem(path, CHANGED_HERE) for path in paths]
+                return
+            self._move_looked(move, source, target, looked)
+        except OSError as error:
+            self._pending += [Problem(path, cause_of(error)) for path in paths]
+        finally:
+            os.close(target)
+
+    def _move_looked(self, move: Move, source: int, target: int, looked: os.stat_result) -> None:
+        old, new = name_of(move.old), name_of(move.new)
+        rename_new(source, old, target, new)
+        found = os.lstat(new, dir_fd=target)
+        if move.entry.kind == DIRECTORY:
+            same = found.st_ino == looked.st_ino
+        else:
+            same = is_same_inode(found, looked.st_ino, looked.st_size, looked.st_mtime_ns)
+        if not same:
+            rename_new(target, new, source, old)
+            self._pending += [Problem(path, CHANGED_HERE) for path in (move.old, move.new)]
+            return
+        found = adopt_attributes(new, target, found, move.was, move.entry)
+        self._counts["moved"] += 1
+        if move.entry.kind == DIRECTORY:
+            self._directories.forget()
+            self._ledger.move_directory(move.old, move.new, row_of(move.entry, found))
+        else:
+            self._ledger.drop(move.old)
+            self._ledger.put(parent_of(move.new), row_of(move.entry, found))
+
+    # -- names with their versions ------------------------------------------------------------------------------
+
+    def _do_group(self, group: Group, slots: dict[bytes, Slot]) -> None:
+        paths = [change.path for change in group.changes]
+        fd = self._open(group.directory, lambda: paths)
+        if fd is None:
+            if not self._ledger.rows(group.directory):
+                return
+            return
+        looked = Looked()
+        for change in group.changes:
+            if not looked.at(change, fd, self._ledger.row(change.path)):
+                self._pending += [Problem(path, CHANGED_HERE) for path in paths]
+                return
+        ordered = sorted(group.changes, key=lambda change: _rank(change, group.key))
+        for change in ordered:
+            try:
+                self._do_change(change, fd, looked, slots.get(change.path))
+            except OSError as error:
+                self._pending.append(Problem(change.path, cause_of(error)))
+
+    def _do_change(self, change: Change, fd: int, looked: Looked, slot: Slot | None) -> None:
+        path, old, new = change
+        name = name_of(path)
+        was = looked.found.get(path)
+        if new is None:
+            assert old is not None
+            if was is None:
+                self._ledger.drop(path)
+            elif self._trash.take(fd, name, path, old, was):
+                self._ledger.drop(path)
+                self._counts["removed"] += 1
+            else:
+                self._pending.append(Problem(path, CHANGED_HERE))
+            return
+        if not needs_content(old, new):
+            assert old is not None and was is not None
+            found = adopt_attributes(name, fd, was, old, new)
+            self._ledger.put(parent_of(path), row_of(new, found))
+            self._counts["written"] += 1
+            return
+        if slot is None:
+            return  # it has no source, which is said already
+        if was is None:
+            self._place_new(slot, name, fd)
+        elif not self._replace(slot, name, fd, path, old, was):
+            self._pending.append(Problem(path, CHANGED_HERE))
+            return
+        self._ledger.put(parent_of(path), row_of(new, os.lstat(name, dir_fd=fd)))
+        self._counts["written"] += 1
+        self._progress.advance(1, new.size)
+
+    def _place_new(self, slot: Slot, name: bytes, fd: int) -> None:
+        try:
+            rename_new(self._stage.fd, slot.name, fd, name)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            place_across(self._stage.fd, slot.name, fd, name)
+
+    def _replace(
+        self, slot: Slot, name: bytes, fd: int, path: bytes, old: Entry | None, was: os.stat_result
+    ) -> bool:
+        """Put staged content in the place of a file, which goes into the trash; whether it was still the one looked at."""
+        assert old is not None
+        try:
+            swapped = exchange(self._stage.fd, slot.name, fd, name)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            swapped = False
+        if not swapped:
+            if not self._trash.take(fd, name, path, old, was):
+                return False
+            self._place_new(slot, name, fd)
+            return True
+        out = os.lstat(slot.name, dir_fd=self._stage.fd)
+        if is_same_inode(out, was.st_ino, was.st_size, was.st_mtime_ns):
+            self._trash.take(self._stage.fd, slot.name, path, old, out)
+            return True
+        exchange(self._stage.fd, slot.name, fd, name)
+        return False
+
+
+def _rank(change: Change, key: bytes) -> tuple[int, bytes]:
+    """Conflict copies first, then what goes, then what comes."""
+    if change.new is None:
+        return (1, change.path)
+    return (0 if name_of(change.path) != key and change.old is None else 2, change.path)
+
+
+__all__ = ["Outcome", "Row", "Transition"]

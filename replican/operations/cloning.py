@@ -1,0 +1,87 @@
+"""Clone: a second folder in step with a first, which becomes a replica if it was none."""
+
+import os
+from typing import NamedTuple
+
+from replican.effects.config import RemoteSettings
+from replican.operations.fetching import fetch_from, refresh
+from replican.operations.merging import Merged
+from replican.operations.recording import Recorded, record
+from replican.operations.remotes import FolderRemote
+from replican.operations.syncing import merge_remote
+from replican.repository import DOT, Repository, is_replica
+from replican.values.errors import FolderError, NoRepositoryError, RefusedError, UsageError
+from replican.values.progress import Progress
+
+ORIGIN = "origin"
+
+
+class Cloned(NamedTuple):
+    """What a clone did. ``made_replica`` tells that the source was a plain folder; ``joined`` is what a union recorded here."""
+
+    root: str
+    source: str
+    made_replica: bool
+    joined: Recorded | None
+    merged: Merged
+    notes: list[str]
+
+
+def clone(
+    source: str,
+    target: str,
+    *,
+    join: bool = False,
+    init: bool = True,
+    wait: float = 10.0,
+    progress: Progress | None = None,
+) -> Cloned:
+    """Make ``target`` a working copy of ``source``, with the remote ``origin``.
+
+    ``join`` allows a target that has files: both start from the union. Raises ``RefusedError`` without it, ``NoRepositoryError``
+    where the source is a plain folder and ``init`` is off, ``FolderError`` where it cannot be made a replica.
+    """
+    source, target = os.path.realpath(source), os.path.realpath(target)
+    _check_places(source, target)
+    resumed = _check_target(source, target, join)
+    made_replica = not is_replica(source)
+    if made_replica and not init:
+        raise NoRepositoryError(f"{source} is no replica", "leave --no-init out, and it is made one")
+    with Repository.init(source, wait=wait, progress=progress) as origin:
+        with Repository.init(target, wait=wait, progress=progress) as copy:
+            if not resumed:
+                copy.config.set_remote(ORIGIN, RemoteSettings(source))
+            remote = FolderRemote(ORIGIN, source, origin)
+            joined = record(copy) if join else None
+            refresh(copy, remote)
+            fetched = fetch_from(copy, remote, trust=True)
+            if fetched.new is not None:
+                copy.config.set_remote(ORIGIN, RemoteSettings(source, fetched.new))
+            merged = merge_remote(copy, remote)
+            return Cloned(target, source, made_replica, joined, merged, copy.notes)
+
+
+def _check_places(source: str, target: str) -> None:
+    if not os.path.isdir(source):
+        raise NoRepositoryError(f"no folder at {source}", "clone SRC DIR copies the folder SRC to DIR")
+    if source == target:
+        raise UsageError("source and target are the same folder")
+    if target.startswith(source.rstrip("/") + "/") or source.startswith(target.rstrip("/") + "/"):
+        raise UsageError(f"one of {source} and {target} lies in the other", "choose a place outside")
+
+
+def _check_target(source: str, target: str, join: bool) -> bool:
+    """Whether this goes on with an interrupted clone; raises where the target cannot be cloned into."""
+    if not os.path.lexists(target):
+        return False
+    if not os.path.isdir(target):
+        raise FolderError(f"{target} is not a folder")
+    if is_replica(target):
+        with Repository(target) as there:
+            known = there.config.remotes.get(ORIGIN)
+            if known is not None and known.url == source and (there.head is None or there.head != there.index.base_root()):
+                return True
+        raise RefusedError(f"{target} is a replica already", f"keep it in step with: replican -C {target} sync")
+    if not join and [name for name in os.listdir(target) if name != DOT]:
+        raise RefusedError(f"{target} has files", "to start from the union of both, say --join")
+    return False

@@ -1,0 +1,196 @@
+"""Merge: join another head to this one, and bring the folder to what comes of it.
+
+Plan, gates, stage, record, transition: up to the record nothing of the user's is touched, and after it a kill or a path that cannot be
+written only leaves the disk behind the head, where the next command goes on.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from replican.decisions import gates
+from replican.decisions.frontier import Joined, JoinKind, join, merge_checkpoint
+from replican.decisions.plan import Plan, make_plan
+from replican.decisions.reconcile import OpenConflict, conflicts_in
+from replican.decisions.treediff import Change, Tally, diff_trees, tally
+from replican.effects.contents import ContentStore, FolderStore
+from replican.effects.objects import CHECKPOINT, TREE
+from replican.effects.preparing import Preparation, Prepared, wanted_of
+from replican.effects.refs import HEAD
+from replican.effects.staging import Stage
+from replican.effects.transition import Outcome, Transition
+from replican.effects.trash import Trash
+from replican.operations.recording import deletion_gates, new_trees
+from replican.operations.trashing import rescue_changed
+from replican.repository import Repository
+from replican.values.checkpoints import Checkpoint, encode_checkpoint
+from replican.values.errors import RemoteError
+from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
+from replican.values.progress import Problem
+from replican.values.trees import DIRECTORY, TreeOverlay
+
+
+class Merged(NamedTuple):
+    """What a merge did: ``kind`` is how the heads related, ``tally`` what changed in this folder.
+
+    ``conflicts`` are the names that have more than one version since this merge; ``pending`` where the disk is
+    behind the head now. With a dry run, ``plan`` is what would be done, and nothing was.
+    """
+
+    kind: JoinKind
+    old: CheckpointId | None
+    head: CheckpointId | None
+    tally: Tally
+    outcome: Outcome
+    conflicts: list[OpenConflict]
+    pending: list[Problem]
+    plan: Plan
+
+
+NO_OUTCOME = Outcome(0, 0, 0, [])
+
+
+def merge(
+    repo: Repository,
+    theirs: CheckpointId | None,
+    stores: Sequence[ContentStore],
+    *,
+    allowed: frozenset[str] = frozenset(),
+    merged_before: bool = False,
+    dry_run: bool = False,
+    reason: str = "merge",
+) -> Merged:
+    """Join ``theirs`` to the head. ``stores`` may have content that is not here; ``allowed`` are flags of open gates.
+
+    ``merged_before`` tells that this history once had something in common with ours. Raises ``RefusedError`` at a closed gate,
+    ``NoSpaceError``, ``RemoteError`` where content is needed and no source is there at all.
+    """
+    with repo.writing("merge"):
+        ours = repo.head
+        joined = join(repo.graph, ours, theirs)
+        overlay = TreeOverlay(repo)
+        head, checkpoint = _head_of(repo, overlay, joined)
+        tree = EMPTY_TREE if checkpoint is None else checkpoint.tree
+        base = repo.index.base_root()
+        plan = make_plan(overlay, base, tree)
+        counted = tally(overlay, base, tree)
+        gates.pass_gates(
+            [
+                *([_unrelated(repo, joined, merged_before)] if joined.kind is JoinKind.MERGE else []),
+                *deletion_gates(repo.index, overlay, base, tree, counted.deleted),
+                _room(repo, overlay, plan),
+            ],
+            allowed,
+        )
+        conflicts = new_conflicts(overlay, repo.tree_of(ours), tree)
+        if dry_run:
+            return Merged(joined.kind, ours, head, counted, NO_OUTCOME, conflicts, [], plan)
+        outcome = _carry_out(repo, overlay, plan, stores, lambda: _record(repo, overlay, ours, head, checkpoint, reason))
+        return Merged(joined.kind, ours, head, counted, outcome, conflicts, outcome.pending, plan)
+
+
+def settle_pending(repo: Repository, stores: Sequence[ContentStore] = ()) -> Outcome:
+    """Try once more to bring the disk to the head; nothing is recorded. Needs the lock."""
+    base = repo.index.base_root()
+    if base == repo.head_tree:
+        repo.index.set_pending([])
+        return NO_OUTCOME
+    overlay = TreeOverlay(repo)
+    return _carry_out(repo, overlay, make_plan(overlay, base, repo.head_tree), stores, lambda: None)
+
+
+def _head_of(repo: Repository, overlay: TreeOverlay, joined: Joined) -> tuple[CheckpointId | None, Checkpoint | None]:
+    if joined.head is not None:
+        return joined.head, repo.checkpoint(joined.head)
+    if not joined.frontier:
+        return None, None
+    return merge_checkpoint(repo.graph, overlay, joined.frontier, repo.index.memo)
+
+
+def _unrelated(repo: Repository, joined: Joined, merged_before: bool) -> gates.Gate | None:
+    """No ancestor in common: a union, but not with a history that we have merged before."""
+    parts = sorted(joined.frontier)
+    related = any(repo.graph.common(parts[:at], parts[at]) for at in range(1, len(parts)))
+    return gates.unrelated_histories(related, merged_before)
+
+
+def _room(repo: Repository, overlay: TreeOverlay, plan: Plan) -> gates.Gate | None:
+    needed = sum(entry.size for entry, _ in wanted_of(plan.groups))
+    stack = [new.entry.tree for new in plan.new if new.path not in new.apart]
+    while stack:
+        for entry in overlay.tree(stack.pop()):
+            if entry.kind == DIRECTORY:
+                stack.append(entry.tree)
+            else:
+                needed += entry.size
+    if not needed:
+        return None
+    room = os.statvfs(repo.root)
+    return gates.no_room(needed, room.f_bavail * room.f_frsize)
+
+
+def new_conflicts(overlay: TreeOverlay, before: TreeId, after: TreeId) -> list[OpenConflict]:
+    """The names with several versions in ``after`` that were not so in ``before``; reads only what differs."""
+    if before == after:
+        return []
+    known = {conflict.path for conflict in conflicts_in(overlay, before)} if before != EMPTY_TREE else set()
+    return [conflict for conflict in conflicts_in(overlay, after) if conflict.path not in known]
+
+
+def _record(
+    repo: Repository,
+    overlay: TreeOverlay,
+    ours: CheckpointId | None,
+    head: CheckpointId | None,
+    checkpoint: Checkpoint | None,
+    reason: str,
+) -> None:
+    if head is None or checkpoint is None or head == ours:
+        return
+    objects = {each: (TREE, payload) for each, payload in new_trees(repo, overlay, checkpoint.tree).items()}
+    repo.objects.add({**objects, head: (CHECKPOINT, encode_checkpoint(checkpoint))})
+    repo.refs.update(HEAD, head, ours, reason, repo.who)
+    repo.index.note_size(time.time_ns(), checkpoint.tree)
+
+
+def _carry_out(
+    repo: Repository,
+    overlay: TreeOverlay,
+    plan: Plan,
+    stores: Sequence[ContentStore],
+    record: Callable[[], None],
+) -> Outcome:
+    """Stage, record, transition; the pending paths are noted for ``status``."""
+    if plan.is_empty:
+        record()
+        repo.index.set_pending([])
+        return NO_OUTCOME
+    with Stage(f"{repo.dotdir}/stage") as stage, Trash(f"{repo.dotdir}/trash") as trash:
+        here = FolderStore("this folder", repo.root, repo.index, by_hint=False)
+        try:
+            preparation = Preparation(overlay, stage, [here, trash.shelf], stores, repo.progress)
+            prepared = preparation.prepare(plan)
+        finally:
+            here.close()
+        _check_sources(prepared, stores)
+        record()
+        outcome = Transition(repo.root, repo.index, stage, trash, repo.progress).run(prepared)
+        repo.notes += rescue_changed(repo.root, repo.index, trash)
+        repo.index.set_pending(outcome.pending)
+        stage.clear()
+    return outcome
+
+
+def _check_sources(prepared: Prepared, stores: Sequence[ContentStore]) -> None:
+    if prepared.lacking and not stores:
+        first = prepared.lacking[0].path.decode("utf-8", "surrogateescape")
+        raise RemoteError(
+            f"content is missing ({first} and so on) and no source can be reached",
+            "nothing was recorded; connect the remote and try again",
+        )
+
+
+def changes_between(repo: Repository, old: TreeId, new: TreeId) -> list[Change]:
+    """What differs, as a list."""
+    return list(diff_trees(repo, old, new))

@@ -1,0 +1,190 @@
+"""Commit: what a folder's user did is recorded, on top of the head.
+
+``T = reconcile(index, head, disk)``: with nothing pending that is simply the disk; where the disk is behind
+the head, an edit made on the old version joins the newer one instead of burying it. Nothing of the user's is touched.
+"""
+
+import time
+from typing import NamedTuple
+
+from replican.decisions import gates
+from replican.decisions.plan import count_files
+from replican.decisions.reconcile import reconcile
+from replican.decisions.treediff import Tally, tally
+from replican.effects.index import Index
+from replican.effects.objects import CHECKPOINT, TREE
+from replican.effects.refs import HEAD
+from replican.effects.scan import Scan, scan
+from replican.effects.trash import Trash
+from replican.operations.trashing import rescue_changed
+from replican.repository import Repository
+from replican.values.checkpoints import Checkpoint, encode_checkpoint, id_of
+from replican.values.errors import DamagedError, RefusedError
+from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
+from replican.values.paths import show
+from replican.values.progress import Problem
+from replican.values.trees import DIRECTORY, TreeOverlay, encode_tree
+
+NOTHING = Tally(0, 0, 0, 0)
+
+
+class Recorded(NamedTuple):
+    """What a commit did. ``new`` tells whether there was anything to record; ``head`` is None for an empty log.
+
+    ``problems`` could not be read, and stand as they were last recorded; ``skipped`` are never recorded.
+    ``gated`` is the error of a closed gate, where the caller asked to go on in spite of it.
+    """
+
+    head: CheckpointId | None
+    new: bool
+    tally: Tally
+    problems: list[Problem]
+    skipped: list[Problem]
+    gated: RefusedError | None = None
+
+
+def observe(repo: Repository, *, full: bool = False) -> Scan:
+    """Bring the index's observed rows up to the disk; needs the lock. A damaged index is rebuilt, and said."""
+    with Trash(f"{repo.dotdir}/trash") as trash:
+        repo.notes += rescue_changed(repo.root, repo.index, trash)
+    try:
+        return _observe(repo, full)
+    except DamagedError as error:
+        if error.code != "index-damaged":
+            raise
+        repo.rebuild_index(error.message)
+        return _observe(repo, full)
+
+
+def _observe(repo: Repository, full: bool) -> Scan:
+    seen = scan(repo.root, repo.index, progress=repo.progress, full=full)
+    if seen.changed or seen.gone:
+        repo.index.observe(seen.changed.values(), seen.gone, seen.root)
+    repo.index.set_problems(seen.problems)
+    return seen
+
+
+def record(
+    repo: Repository,
+    message: str | None = None,
+    *,
+    allowed: frozenset[str] = frozenset(),
+    past_gates: bool = False,
+    full: bool = False,
+) -> Recorded:
+    """Record the folder's state. ``allowed`` are the flags of gates that may stand open.
+
+    Raises ``RefusedError`` at a closed gate, unless ``past_gates``: then nothing is recorded and the error is a
+    value of the result. Raises ``DamagedError``, ``LockedError``, ``FolderError``.
+    """
+    with repo.writing("commit"):
+        seen = observe(repo, full=full)
+        index, head = repo.index, repo.head
+        head_tree = repo.tree_of(head)
+        base, observed = index.base_root(), index.observed_root()
+        overlay = TreeOverlay(repo)
+        overlay.new.update(seen.payloads)
+        tree = observed if base == head_tree else reconcile(overlay, base, head_tree, observed).tree
+        if tree == head_tree:
+            if base != observed:
+                index.promise(head)
+                index.promote()
+            return Recorded(head, False, NOTHING, seen.problems, seen.skipped)
+        try:
+            counted = _pass_gates(repo, overlay, seen, base, observed, allowed)
+        except RefusedError as error:
+            index.discard_observed()
+            if past_gates:
+                return Recorded(head, False, NOTHING, seen.problems, seen.skipped, error)
+            raise
+        done = tally(overlay, head_tree, tree) if head_tree != EMPTY_TREE else counted
+        if message is None:
+            message = describe(done)
+        made = append(repo, overlay, tree, head, message)
+        return Recorded(made, True, done, seen.problems, seen.skipped)
+
+
+def append(repo: Repository, overlay: TreeOverlay, tree: TreeId, head: CheckpointId | None, message: str) -> CheckpointId:
+    """Put a user checkpoint on the log, and make the observed rows base rows with the head's move; needs the lock.
+
+    Objects are flushed before the ref moves; the rows name the checkpoint before it moves, and become base rows after.
+    """
+    rules = 1 if head is None else repo.checkpoint(head).rules
+    checkpoint = Checkpoint(tree, () if head is None else (head,), repo.author(time.time_ns()), message, max(1, rules))
+    made = id_of(checkpoint)
+    objects = {each: (TREE, payload) for each, payload in new_trees(repo, overlay, tree).items()}
+    repo.objects.add({**objects, made: (CHECKPOINT, encode_checkpoint(checkpoint))})
+    repo.index.promise(made)
+    repo.refs.update(HEAD, made, head, f"commit: {message.partition(chr(10))[0]}", repo.who)
+    repo.index.promote()
+    repo.index.note_size(time.time_ns(), tree)
+    return made
+
+
+def new_trees(repo: Repository, overlay: TreeOverlay, tree: TreeId) -> dict[bytes, bytes]:
+    """The trees at and below ``tree`` that the log does not have, with their payloads, those below first."""
+    found: dict[bytes, bytes] = {}
+    stack = [tree]
+    seen = {tree}
+    while stack:
+        at = stack.pop()
+        if repo.objects.has(at):
+            continue
+        payload = overlay.new.get(at)
+        entries = overlay.tree(at)
+        found[at] = encode_tree(entries) if payload is None else payload
+        for entry in entries:
+            if entry.kind == DIRECTORY and entry.id not in seen:
+                seen.add(entry.tree)
+                stack.append(entry.tree)
+    return dict(reversed(found.items()))
+
+
+def _pass_gates(
+    repo: Repository, overlay: TreeOverlay, seen: Scan, base: TreeId, observed: TreeId, allowed: frozenset[str]
+) -> Tally:
+    """The gates before a commit; what the folder's user added and deleted."""
+    if base == EMPTY_TREE:
+        return Tally(seen.files, 0, 0, 0)
+    counted = tally(overlay, base, observed)
+    closed = [gates.missing_mount([show(path) for path in seen.mounts_gone])]
+    closed += deletion_gates(repo.index, overlay, base, observed, counted.deleted)
+    gates.pass_gates(closed, allowed)
+    return counted
+
+
+def deletion_gates(
+    index: Index, trees: TreeOverlay, before: TreeId, after: TreeId, deleted: int
+) -> list[gates.Gate | None]:
+    """The gates against losing a folder's files; files are counted no further than the answer needs."""
+    closed: list[gates.Gate | None] = []
+    if deleted:
+        closed.append(gates.emptied_root(count_files(trees, before, 0), count_files(trees, after, 0)))
+    recent = [tree for tree in index.recent_trees(time.time_ns() - gates.WINDOW_NS) if tree not in (before, after)]
+    for tree in [before, *recent]:
+        try:
+            gone = deleted if tree == before else tally(trees, tree, after).deleted
+            if gone > gates.MASS:
+                size = count_files(trees, tree, 2 * gone)
+                closed.append(gates.mass_delete(gone, size, size - gone))
+        except DamagedError:
+            raise
+        except Exception as error:  # a tree of the past that gc has taken
+            if getattr(error, "code", "") != "not-found":
+                raise
+    return closed
+
+
+def describe(done: Tally) -> str:
+    """The message of a checkpoint that nobody wrote one for."""
+    parts = [
+        f"{count} {word}"
+        for count, word in (
+            (done.added, "added"),
+            (done.changed, "changed"),
+            (done.moved, "moved"),
+            (done.deleted, "deleted"),
+        )
+        if count
+    ]
+    return ", ".join(parts) or "folders and attributes"

@@ -1,0 +1,78 @@
+"""Remotes: another working copy, given as a path to its folder."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from replican.effects.contents import ContentStore, FolderStore
+from replican.effects.trash import Trash
+from replican.repository import Repository, is_replica
+from replican.values.errors import NoRepositoryError, RemoteError, UnknownRemoteError, UsageError
+
+
+class FolderRemote:
+    """A remote that is a folder on this machine: its repository, opened.
+
+    Its side is never trusted with more than what it says: objects are verified when they are taken over, content
+    when it is copied.
+    """
+
+    def __init__(self, name: str, root: str, repository: Repository) -> None:
+        self.name = name
+        self.root = root
+        self.repository = repository
+
+    @contextmanager
+    def contents(self) -> Iterator[list[ContentStore]]:
+        """Where this remote's content may be found: its folder, then its trash."""
+        store = FolderStore(self.name, self.root, self.repository.index)
+        try:
+            with Trash(f"{self.repository.dotdir}/trash") as trash:
+                yield [store, trash.shelf]
+        finally:
+            store.close()
+
+
+def default_remote(repo: Repository) -> str:
+    """The only remote, or ``origin``; raises ``UnknownRemoteError``."""
+    names = list(repo.config.remotes)
+    if len(names) == 1:
+        return names[0]
+    if "origin" in names:
+        return "origin"
+    if names:
+        raise UnknownRemoteError("there are several remotes, and none is called origin", f"name one: {', '.join(names)}")
+    raise UnknownRemoteError("this replica has no remote", "add one: `replican remote add NAME PATH`")
+
+
+def remote_root(repo: Repository, name: str) -> str:
+    """The folder of a remote, absolute; a relative one is relative to the root of this replica."""
+    url = repo.config.remote(name).url
+    if url.startswith("file://"):
+        url = url.removeprefix("file://")
+    if url.startswith("-") or "\0" in url:
+        raise UsageError(f"not an address of a remote: {url!r}")
+    if "://" in url or (":" in url.split("/")[0] and not os.path.exists(url)):
+        raise RemoteError(f"remote {name} is at {url}, and only folders on this machine can be reached so far")
+    return os.path.realpath(os.path.join(repo.root, os.path.expanduser(url)))
+
+
+@contextmanager
+def opened_remote(repo: Repository, name: str) -> Iterator[FolderRemote]:
+    """The remote called ``name``; raises ``UnknownRemoteError``, or ``RemoteError`` where it cannot be reached."""
+    root = remote_root(repo, name)
+    if root == repo.root:
+        raise RemoteError(f"remote {name} is this very folder", f"give it another address: `replican remote set-url {name} PATH`")
+    if not os.path.isdir(root):
+        raise RemoteError(f"remote {name} cannot be reached: no folder at {root}", "is the disk that holds it mounted?")
+    if not is_replica(root):
+        raise RemoteError(
+            f"remote {name} at {root} is no replica (any more)",
+            "its log is never made again by itself; if this is meant, run `replican init` there",
+        )
+    try:
+        other = Repository(root, wait=repo.wait, progress=repo.progress)
+    except NoRepositoryError as error:
+        raise RemoteError(f"remote {name}: {error.message}", error.hint) from error
+    with other:
+        yield FolderRemote(name, root, other)

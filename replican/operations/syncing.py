@@ -1,0 +1,175 @@
+"""Pull, push and sync: a folder and a remote's folder in step.
+
+Locks are held on one side at a time, never on both: two folders that sync with each other at the same moment wait,
+and do not block each other.
+"""
+
+from contextlib import ExitStack
+from typing import NamedTuple
+
+from replican.decisions.frontier import JoinKind, join
+from replican.effects.contents import ContentStore, FolderStore
+from replican.effects.forkpool import beside
+from replican.effects.refs import remote_head
+from replican.operations.fetching import Fetched, fetch_from, refresh, take_over
+from replican.operations.merging import NO_OUTCOME, Merged, merge, settle_pending
+from replican.operations.recording import Recorded, record
+from replican.operations.remotes import FolderRemote, opened_remote
+from replican.repository import Repository
+from replican.values.errors import DivergedError
+from replican.values.ids import CheckpointId
+from replican.values.progress import Problem
+
+MOST_ROUNDS = 5
+
+
+class Pulled(NamedTuple):
+    """What a pull did, step by step."""
+
+    recorded: Recorded
+    fetched: Fetched
+    merged: Merged
+
+
+class Pushed(NamedTuple):
+    """What a push did: where the remote's head was and is, and what is pending over there."""
+
+    remote: str
+    old: CheckpointId | None
+    new: CheckpointId | None
+    pending: list[Problem]
+    merged: Merged | None
+
+
+class Synced(NamedTuple):
+    """What a sync with one remote did; ``equal`` tells that both heads are the same now."""
+
+    remote: str
+    recorded: Recorded
+    pulled: list[Merged]
+    pushed: list[Pushed]
+    equal: bool
+
+
+def merge_remote(
+    repo: Repository, remote: FolderRemote, *, allowed: frozenset[str] = frozenset(), dry_run: bool = False
+) -> Merged:
+    """Merge what is known of a remote's head, with its folder as the source of content."""
+    ref = remote_head(remote.name)
+    theirs = repo.refs.read(ref)
+    before = any(line.old is not None for line in repo.refs.reflog(ref)) or _merged_before(repo, remote.name)
+    with remote.contents() as stores:
+        return merge(
+            repo, theirs, stores, allowed=allowed, merged_before=before, dry_run=dry_run, reason=f"merge {remote.name}"
+        )
+
+
+def _merged_before(repo: Repository, name: str) -> bool:
+    """Whether the head's reflog tells of a merge with this remote."""
+    return any(line.reason.startswith(f"merge {name}") for line in repo.refs.reflog("head"))
+
+
+def pull(
+    repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), message: str | None = None
+) -> Pulled:
+    """Commit local edits, fetch, merge."""
+    with opened_remote(repo, name) as remote:
+        recorded = _record_both(repo, remote, message, allowed)
+        fetched = fetch_from(repo, remote)
+        return Pulled(recorded, fetched, merge_remote(repo, remote, allowed=allowed))
+
+
+def _record_both(repo: Repository, remote: FolderRemote, message: str | None, allowed: frozenset[str]) -> Recorded:
+    """Record both folders' edits at the same time: the remote's scan is another process's."""
+    other = remote.repository
+
+    def theirs() -> list[str]:
+        notes_of = Repository(other.root, wait=other.wait)
+        with notes_of:
+            refresh(notes_of, FolderRemote(remote.name, remote.root, notes_of))
+        return notes_of.notes
+
+    with beside(theirs) as over_there:
+        recorded = record(repo, message, allowed=allowed, past_gates=True)
+        repo.notes += over_there.result()
+    return recorded
+
+
+def push(repo: Repository, name: str) -> Pushed:
+    """Have a remote's folder take in what is recorded here, if that is a fast-forward over there, by its own gates.
+
+    Its user's edits are recorded first. Raises ``DivergedError`` where it has checkpoints that are not here.
+    """
+    with opened_remote(repo, name) as remote:
+        refresh(repo, remote)
+        return push_to(repo, remote)
+
+
+def push_to(repo: Repository, remote: FolderRemote) -> Pushed:
+    """Push to an opened remote whose user's edits have been recorded."""
+    head = repo.head
+    other = remote.repository
+    with ExitStack() as held:
+        held.enter_context(other.writing("receive a push"))
+        old = other.head
+        if head is None or head == old:
+            outcome = settle_pending(other, [_content(held, repo)]) if other.index.base_root() != other.head_tree else NO_OUTCOME
+            pending = outcome.pending
+            merged = None
+            new = old
+        else:
+            if old is not None and not repo.objects.has(old):
+                raise _diverged(remote.name)
+            if join(repo.graph, old, head).kind is not JoinKind.FAST_FORWARD:
+                raise _diverged(remote.name)
+            take_over(other, repo, head)
+            merged = merge(other, head, [_content(held, repo)], reason="push from elsewhere")
+            pending = merged.pending
+            new = merged.head
+    repo.notes += [f"{remote.name}: {note}" for note in other.notes]
+    other.notes.clear()
+    if new is not None:
+        with repo.writing("push"):
+            known = repo.refs.read(remote_head(remote.name))
+            if known != new:
+                repo.refs.update(remote_head(remote.name), new, known, f"push {remote.name}", repo.who)
+    return Pushed(remote.name, old, new, pending, merged)
+
+
+def _content(held: ExitStack, repo: Repository) -> ContentStore:
+    store = FolderStore("the pushing folder", repo.root, repo.index)
+    held.callback(store.close)
+    return store
+
+
+def _diverged(name: str) -> DivergedError:
+    return DivergedError(f"{name} has checkpoints that are not here", f"pull first, or sync: `replican sync {name}`")
+
+
+def sync(
+    repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), message: str | None = None
+) -> Synced:
+    """Pull and push until both heads are the same.
+
+    A gate that is closed here stops recording only: what it holds back is in ``recorded.gated``. One that is closed
+    over there raises ``RefusedError``.
+    """
+    pulled: list[Merged] = []
+    pushed: list[Pushed] = []
+    with opened_remote(repo, name) as remote:
+        recorded = _record_both(repo, remote, message, allowed)
+        for round_ in range(MOST_ROUNDS):
+            if round_:
+                refresh(repo, remote)
+            if repo.head != remote.repository.head or repo.head != repo.refs.read(remote_head(name)):
+                fetch_from(repo, remote)
+            merged = merge_remote(repo, remote, allowed=allowed)
+            pulled.append(merged)
+            try:
+                pushed.append(push_to(repo, remote))
+            except DivergedError:
+                continue  # somebody recorded something over there just now
+            break
+        return Synced(name, recorded, pulled, pushed, repo.head == remote.repository.head)
+
+

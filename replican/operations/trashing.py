@@ -1,0 +1,52 @@
+"""What is done to the trash between transitions: changed inodes come back, old ones expire."""
+
+import os
+import time
+
+from replican.effects.index import Index
+from replican.effects.recovery import bring_back
+from replican.effects.trash import Trash, TrashItem, hash_name
+from replican.effects.worktree import Directories
+from replican.values.paths import show
+
+# A program that held a file open while it was deleted is done with it after this; expiry looks once more.
+_LOOK_AGAIN_NS = 3600 * 1_000_000_000
+
+
+def rescue_changed(root: str, index: Index, trash: Trash, *, everything: bool = False) -> list[str]:
+    """Bring back what was written to after it was taken to the trash, as a version of its name; what to tell the user."""
+    since = 0 if everything else time.time_ns() - _LOOK_AGAIN_NS
+    recent = index.trash_since(since)
+    changed = trash.changed(recent) if recent else []
+    if not changed:
+        return []
+    notes: list[str] = []
+    with Directories(root) as directories:
+        for item in changed:
+            path = _rescue(directories, trash, item)
+            if path is not None:
+                index.remove_trash([item.file])
+                notes.append(f"{show(path)} was still being written to when it was replaced: both versions are kept")
+    return notes
+
+
+def _rescue(directories: Directories, trash: Trash, item: TrashItem) -> bytes | None:
+    blob = hash_name(item.file, trash.fd)
+    if blob is None or blob == item.blob:
+        return None
+    found = os.lstat(item.file, dir_fd=trash.fd)
+    return bring_back(directories, trash.fd, item.file, item.path, blob, found.st_mtime_ns)
+
+
+def expire(root: str, index: Index, trash: Trash, older_than_ns: int, needed: set[bytes]) -> tuple[int, int]:
+    """Drop what was taken before ``older_than_ns``, but for blobs in ``needed``; how many, and how many bytes."""
+    rescue_changed(root, index, trash, everything=True)
+    dropped: list[bytes] = []
+    size = 0
+    for item in index.trash_since(0):
+        if item.time_ns < older_than_ns and item.blob not in needed:
+            trash.remove(item)
+            dropped.append(item.file)
+            size += item.size
+    index.remove_trash(dropped)
+    return len(dropped), size

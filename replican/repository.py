@@ -1,0 +1,238 @@
+"""A repository: one folder with its log, and what is needed to work on both.
+
+It joins the effects of one folder and opens each of them when it is first asked for. What is done with them
+stands in ``replican.operations``.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from replican import settings
+from replican.effects.lock import Lock
+from replican.effects.objects import ObjectStore
+from replican.effects.refs import HEAD, RefStore
+from replican.values.checkpoints import Author, Checkpoint
+from replican.values.errors import DamagedError, FolderError, NoRepositoryError, NotFoundError
+from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
+from replican.values.progress import Progress, Silent
+from replican.values.trees import Entry
+
+if TYPE_CHECKING:
+    from replican.decisions.graph import Graph
+    from replican.effects.config import Config
+    from replican.effects.index import Index
+
+DOT = ".replican"
+DEFAULT_WAIT = 10.0
+
+
+def find_root(directory: str) -> str:
+    """The root of the replica in which ``directory`` lies; raises ``NoRepositoryError``."""
+    at = os.path.realpath(directory)
+    while True:
+        if is_replica(at):
+            return at
+        above = os.path.dirname(at)
+        if above == at:
+            raise NoRepositoryError(
+                f"no replica here: neither {directory} nor a folder above it has a {DOT}",
+                "make one with `replican init`, or `replican clone SRC DIR`",
+            )
+        at = above
+
+
+def is_replica(root: str) -> bool:
+    """Whether ``root`` itself is a replica (a ``.replican`` that is a link is none)."""
+    dotdir = os.path.join(root, DOT)
+    return os.path.isdir(dotdir) and not os.path.islink(dotdir) and os.path.exists(os.path.join(dotdir, "config.toml"))
+
+
+class Repository:
+    """One replica. A context manager; ``notes`` collects what its user should hear of."""
+
+    def __init__(self, root: str, *, wait: float = DEFAULT_WAIT, progress: Progress | None = None) -> None:
+        self.root = root
+        self.dotdir = os.path.join(root, DOT)
+        if not is_replica(root):
+            raise NoRepositoryError(f"no replica at {root}", "make one with `replican init`")
+        self.wait = wait
+        self.progress: Progress = progress or Silent()
+        self.notes: list[str] = []
+        self.objects = ObjectStore(os.path.join(self.dotdir, "objects"))
+        self.refs = RefStore(self.dotdir)
+        self._config: Config | None = None
+        self._index: Index | None = None
+        self._index_writable = False
+        self._graph: Graph | None = None
+        self._lock: Lock | None = None
+
+    @classmethod
+    def open(cls, directory: str, *, wait: float = DEFAULT_WAIT, progress: Progress | None = None) -> "Repository":
+        """The replica in which ``directory`` lies; raises ``NoRepositoryError``."""
+        return cls(find_root(directory), wait=wait, progress=progress)
+
+    @classmethod
+    def init(cls, root: str, *, wait: float = DEFAULT_WAIT, progress: Progress | None = None) -> "Repository":
+        """Make ``root`` (which is made, too, if need be) a replica with an empty log; one that is there is opened."""
+        from replican.effects.config import Config
+
+        try:
+            os.makedirs(root, exist_ok=True)
+            root = os.path.realpath(root)
+            if not is_replica(root):
+                dotdir = os.path.join(root, DOT)
+                os.makedirs(dotdir, mode=0o700, exist_ok=True)
+                for name in ("objects", "refs", "trash", "stage", "hooks"):
+                    os.makedirs(os.path.join(dotdir, name), mode=0o700, exist_ok=True)
+                # The config comes last: a folder whose init was interrupted is no replica yet.
+                Config.create(dotdir, os.urandom(8).hex(), settings.user_config_file())
+        except (PermissionError, FileExistsError, NotADirectoryError) as error:
+            raise FolderError(f"cannot make {root} a replica: {(error.strerror or '').lower()}") from error
+        return cls(root, wait=wait, progress=progress)
+
+    def __enter__(self) -> "Repository":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what was opened; the repository can be used again."""
+        self.close_index()
+        self.objects.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    # -- what it is made of -------------------------------------------------------------------------------------
+
+    @property
+    def config(self) -> "Config":
+        if self._config is None:
+            from replican.effects.config import Config
+
+            self._config = Config.load(self.dotdir, settings.user_config_file())
+        return self._config
+
+    @property
+    def graph(self) -> "Graph":
+        """The ancestry of the checkpoints in the object store."""
+        if self._graph is None:
+            from replican.decisions.graph import Graph
+
+            self._graph = Graph(self.objects)
+        return self._graph
+
+    @property
+    def index(self) -> "Index":
+        """The index: writable while the lock is held. A damaged one is rebuilt then, and said."""
+        if self._index is None:
+            self._index = self._open_index()
+        return self._index
+
+    def _open_index(self) -> "Index":
+        from replican.effects.index import Index
+
+        path = os.path.join(self.dotdir, "index.db")
+        self._index_writable = self._lock is not None
+        try:
+            return Index.open(path, writable=self._index_writable)
+        except DamagedError as error:
+            if not self._index_writable:
+                raise DamagedError(f"the index is damaged: {error.message}", "any command that writes rebuilds it: `replican commit`") from error
+            self.notes.append(f"the index was damaged ({error.message}): rebuilding it from the folder")
+            return Index.open(path, writable=True, rebuild=True)
+
+    def rebuild_index(self, why: str) -> None:
+        """Throw the index away and begin a new one; what is in it can be found out again by a scan."""
+        from replican.effects.index import Index
+
+        self.close_index()
+        self.notes.append(f"the index was damaged ({why}): rebuilding it from the folder")
+        self._index = Index.open(os.path.join(self.dotdir, "index.db"), writable=True, rebuild=True)
+
+    def close_index(self) -> None:
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+
+    def tree(self, tree: TreeId, /) -> Sequence[Entry]:
+        """A tree from the log, or one that the index knows and the log does not have yet."""
+        try:
+            return self.objects.tree(tree)
+        except NotFoundError:
+            if self._index is None and not os.path.exists(os.path.join(self.dotdir, "index.db")):
+                raise
+            return self.index.tree(tree)
+
+    def checkpoint(self, checkpoint: CheckpointId, /) -> Checkpoint:
+        return self.objects.checkpoint(checkpoint)
+
+    # -- where it stands ----------------------------------------------------------------------------------------
+
+    @property
+    def head(self) -> CheckpointId | None:
+        return self.refs.read(HEAD)
+
+    @property
+    def head_tree(self) -> TreeId:
+        """The tree of the head; the empty one before the first checkpoint."""
+        return self.tree_of(self.head)
+
+    def tree_of(self, head: CheckpointId | None) -> TreeId:
+        return EMPTY_TREE if head is None else self.checkpoint(head).tree
+
+    def author(self, time_ns: int) -> Author:
+        """Who records here, at ``time_ns`` unless the environment says otherwise."""
+        given = settings.author_date_ns()
+        name = settings.author_name(self._configured_author())
+        return Author(name, self.config.peer_id, time_ns if given is None else given)
+
+    def _configured_author(self) -> str | None:
+        return self.config.text("author.name") or None
+
+    @property
+    def who(self) -> str:
+        """For reflogs."""
+        return f"{settings.author_name(self._configured_author())} {self.config.peer_id}"
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    @property
+    def is_locked_here(self) -> bool:
+        return self._lock is not None
+
+    @contextmanager
+    def writing(self, what: str) -> Iterator[None]:
+        """Hold the lock, with a writable index that an earlier, killed run has been cleared out of.
+
+        ``what`` is what others are told that we do. Within another ``writing`` it changes nothing.
+        """
+        if self._lock is not None:
+            yield
+            return
+        if not os.path.isdir(self.dotdir):
+            raise NoRepositoryError(f"no replica at {self.root} any more", "is the disk that holds it mounted?")
+        lock = Lock(self.dotdir, what)
+        lock.acquire(self.wait)
+        self._lock = lock
+        try:
+            self.close_index()
+            self._recover()
+            yield
+        finally:
+            self.close_index()
+            self._lock = None
+            lock.release()
+
+    def _recover(self) -> None:
+        from replican.effects.recovery import recover
+
+        try:
+            self.notes += recover(self.root, self.dotdir, self.index, self.head)
+        except DamagedError as error:
+            if error.code != "index-damaged":
+                raise
+            self.rebuild_index(error.message)
