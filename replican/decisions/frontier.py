@@ -1,0 +1,236 @@
+"""``M(S)``: the tree of a set of user checkpoints, as a function of that set and of nothing else.
+
+S is a *frontier*: user checkpoints none of which comes from another. For one, ``M`` is its tree; for more, they are
+folded in the order of their ids, each against the merged tree of the common ancestors of what was folded and of
+itself. Those may be several, too: then they are merged first, virtually. Whoever has the same user checkpoints
+thus has the same merge checkpoint, whatever way they took.
+"""
+
+from collections.abc import Container, Iterable
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from replican.decisions.graph import Graph
+from replican.decisions.limits import Budget, LimitError, Limits
+from replican.decisions.reconcile import reconcile
+from replican.values.checkpoints import RULES, Checkpoint, id_of
+from replican.values.errors import RemoteError, UnsupportedError
+from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
+from replican.values.trees import TreeOverlay
+
+Frontier = frozenset[CheckpointId]
+
+
+class Memo(Protocol):
+    """Remembers merged trees. May forget; what it returns must be readable through the trees in use."""
+
+    def get(self, frontier: Frontier, /) -> TreeId | None: ...
+
+    def put(self, frontier: Frontier, tree: TreeId, /) -> None: ...
+
+
+class Forgetful:
+    """A memo for a while: a dict."""
+
+    def __init__(self) -> None:
+        self._known: dict[Frontier, TreeId] = {}
+
+    def get(self, frontier: Frontier, /) -> TreeId | None:
+        return self._known.get(frontier)
+
+    def put(self, frontier: Frontier, tree: TreeId, /) -> None:
+        self._known[frontier] = tree
+
+
+# -- joining heads -----------------------------------------------------------------------------------------------
+
+
+class JoinKind(Enum):
+    """What joining another head comes to."""
+
+    UP_TO_DATE = "up to date"
+    FAST_FORWARD = "fast-forward"
+    MERGE = "merge"
+
+
+class Joined(NamedTuple):
+    """The frontier of two heads together; ``head`` is the checkpoint for it, None where a merge has to be made."""
+
+    kind: JoinKind
+    frontier: Frontier
+    head: CheckpointId | None
+
+
+def join(graph: Graph, ours: CheckpointId | None, theirs: CheckpointId | None) -> Joined:
+    """What joining ``theirs`` to ``ours`` comes to. None is the head of an empty log."""
+    if theirs is None or ours == theirs:
+        return Joined(JoinKind.UP_TO_DATE, graph.frontier(ours), ours)
+    if ours is None:
+        return Joined(JoinKind.FAST_FORWARD, graph.frontier(theirs), theirs)
+    mine, yours = graph.frontier(ours), graph.frontier(theirs)
+    frontier = join_frontiers(graph, mine, yours)
+    if frontier == mine:
+        return Joined(JoinKind.UP_TO_DATE, frontier, ours)
+    if frontier == yours:
+        return Joined(JoinKind.FAST_FORWARD, frontier, theirs)
+    return Joined(JoinKind.MERGE, frontier, None)
+
+
+def join_frontiers(graph: Graph, ours: Frontier, theirs: Frontier) -> Frontier:
+    """The frontier of all that two frontiers come from."""
+    if ours <= theirs:
+        return theirs
+    return ours if theirs <= ours else graph.maximal(ours | theirs)
+
+
+# -- the merged tree ---------------------------------------------------------------------------------------------
+
+
+class _Fold:
+    """A frontier on the way to its tree: the first ``at`` of ``order`` are folded into ``tree``."""
+
+    __slots__ = ("at", "base", "frontier", "order", "tree")
+
+    def __init__(self, frontier: Frontier, graph: Graph) -> None:
+        self.frontier = frontier
+        self.order = sorted(frontier)
+        self.tree = graph.checkpoint(self.order[0]).tree
+        self.at = 1
+        self.base: Frontier | None = None
+
+
+def merged_tree(
+    graph: Graph, trees: TreeOverlay, frontier: Frontier, memo: Memo, limits: Limits | None = None
+) -> TreeId:
+    """``M(frontier)``. New trees are added to ``trees``.
+
+    The frontier must be one (:func:`join` makes them). Raises ``UnsupportedError`` where a later release's rules
+    are asked for, ``LimitError`` where it would take more work than ``limits`` allow.
+    """
+    if not frontier:
+        return EMPTY_TREE
+    if len(frontier) == 1:
+        return graph.checkpoint(next(iter(frontier))).tree
+    rules_of(graph, frontier)
+    limits = limits or Limits()
+    if len(frontier) > limits.frontier:
+        raise LimitError(f"a merge of {len(frontier)} checkpoints, and no more than {limits.frontier} are allowed")
+    known = memo.get(frontier)
+    if known is not None:
+        return known
+    budget = Budget(limits)
+    made: dict[Frontier, TreeId] = {}
+    stack = [_Fold(frontier, graph)]
+    while True:
+        fold = stack[-1]
+        while fold.at < len(fold.order):
+            following = fold.order[fold.at]
+            if fold.base is None:
+                fold.base = graph.common(fold.order[: fold.at], following)
+            base = _known_tree(graph, fold.base, made, memo)
+            if base is None:
+                stack.append(_Fold(fold.base, graph))
+                break
+            budget.spend(merges=1)
+            fold.tree = reconcile(trees, base, fold.tree, graph.checkpoint(following).tree, budget).tree
+            fold.at += 1
+            fold.base = None
+        else:
+            made[fold.frontier] = fold.tree
+            memo.put(fold.frontier, fold.tree)
+            stack.pop()
+            if not stack:
+                return fold.tree
+
+
+def _known_tree(graph: Graph, frontier: Frontier, made: dict[Frontier, TreeId], memo: Memo) -> TreeId | None:
+    if not frontier:
+        return EMPTY_TREE
+    if len(frontier) == 1:
+        return graph.checkpoint(next(iter(frontier))).tree
+    tree = made.get(frontier)
+    return memo.get(frontier) if tree is None else tree
+
+
+# -- merge checkpoints -------------------------------------------------------------------------------------------
+
+
+def rules_of(graph: Graph, frontier: Iterable[CheckpointId]) -> int:
+    """The number of the merge rules for a frontier: the greatest that it comes from.
+
+    A checkpoint never has a lower number than its parents (:func:`check_received` refuses one that has), so the
+    frontier itself tells. Raises ``UnsupportedError`` where this release does not know these rules.
+    """
+    rules = max((graph.checkpoint(each).rules for each in frontier), default=RULES)
+    if rules > RULES:
+        raise UnsupportedError(
+            f"this history is merged by rules {rules}, and this release knows those up to {RULES}", "upgrade replican"
+        )
+    return rules
+
+
+def merge_checkpoint(
+    graph: Graph, trees: TreeOverlay, frontier: Frontier, memo: Memo, limits: Limits | None = None
+) -> tuple[CheckpointId, Checkpoint]:
+    """The one checkpoint that stands for ``frontier`` (not empty): that of its tree, or, of a single one, itself.
+
+    Raises what :func:`merged_tree` does.
+    """
+    if len(frontier) == 1:
+        only = next(iter(frontier))
+        return only, graph.checkpoint(only)
+    tree = merged_tree(graph, trees, frontier, memo, limits)
+    checkpoint = Checkpoint(tree, tuple(sorted(frontier)), None, "", rules_of(graph, frontier))
+    return id_of(checkpoint), checkpoint
+
+
+# -- what others send --------------------------------------------------------------------------------------------
+
+
+def check_claim(
+    graph: Graph, trees: TreeOverlay, claim: CheckpointId, memo: Memo, limits: Limits | None = None
+) -> None:
+    """Verify one received checkpoint, whose ancestors are verified: raises ``RemoteError`` where it is not allowed.
+
+    A user checkpoint has at most one parent, and no lower rules than that. A merge joins two or more user checkpoints
+    none of which comes from another, and is the very one that we make of them. ``UnsupportedError`` means that this
+    release cannot tell: the checkpoint may be kept, and must not be merged.
+    """
+    checkpoint = graph.checkpoint(claim)
+    parents = frozenset(checkpoint.parents)
+    if not checkpoint.is_merge:
+        if len(checkpoint.parents) > 1:
+            raise _refusal(claim, "a user checkpoint with several parents")
+        if any(graph.checkpoint(parent).rules > checkpoint.rules for parent in parents):
+            raise _refusal(claim, "its merge rules are older than its parent's")
+        return
+    if len(parents) < 2 or list(checkpoint.parents) != sorted(parents):
+        raise _refusal(claim, "a merge needs two or more parents, sorted")
+    if any(graph.checkpoint(parent).is_merge for parent in parents):
+        raise _refusal(claim, "a merge never has a merge for a parent")
+    if graph.maximal(parents) != parents:
+        raise _refusal(claim, "one of its parents comes from another")
+    if merge_checkpoint(graph, trees, parents, memo, limits)[0] != claim:
+        raise _refusal(claim, "it is not what merging its parents gives")
+
+
+def check_received(
+    graph: Graph,
+    trees: TreeOverlay,
+    received: Iterable[CheckpointId],
+    memo: Memo,
+    *,
+    trusted: Container[CheckpointId] = (),
+    limits: Limits | None = None,
+) -> None:
+    """Verify received checkpoints, parents first (``Graph.missing`` gives that order); raises what :func:`check_claim`
+    does. Those in ``trusted`` are taken as they are."""
+    for each in received:
+        if each not in trusted:
+            check_claim(graph, trees, each, memo, limits)
+
+
+def _refusal(claim: CheckpointId, problem: str) -> RemoteError:
+    return RemoteError(
+        f"checkpoint {claim.hex()[:12]} is not valid: {problem}", "nothing was taken over from that remote"
+    )

@@ -1,0 +1,111 @@
+"""How much a merge may cost: bounds that hold whatever a peer sends.
+
+Objects are small, what they describe need not be: sixty trees that each name the next one twice expand to
+2^60 paths, and a few hundred checkpoints can ask for more virtual merges than anyone can wait for. So a tree
+is measured before it is believed, and the work of a merge is counted while it goes on.
+"""
+
+from collections.abc import MutableMapping
+from typing import NamedTuple
+
+from replican.values.checkpoints import FRONTIER_LIMIT
+from replican.values.errors import RefusedError
+from replican.values.ids import TreeId
+from replican.values.trees import DIRECTORY, TreeReader
+
+
+class LimitError(RefusedError):
+    """More than this program is willing to work through."""
+
+    code = "limit"
+
+
+class Limits(NamedTuple):
+    """The bounds. Lengths are in bytes, sizes of files too; the rest are counts."""
+
+    frontier: int = FRONTIER_LIMIT
+    merges: int = 10_000
+    entries: int = 50_000_000
+    depth: int = 10_000
+    path_length: int = 1 << 17
+    size: int = 1 << 62
+
+
+class Measure(NamedTuple):
+    """What a tree describes when every path is written out.
+
+    ``entries`` and ``size`` (bytes) count everything below it; ``depth`` is 1 where it holds no directories;
+    ``path_length`` is that of the longest path below it.
+    """
+
+    entries: int
+    size: int
+    depth: int
+    path_length: int
+
+
+class Budget:
+    """Counts the work of one merge down."""
+
+    __slots__ = ("entries", "merges")
+
+    def __init__(self, limits: Limits) -> None:
+        self.merges = limits.merges
+        self.entries = limits.entries
+
+    def spend(self, *, merges: int = 0, entries: int = 0) -> None:
+        """Account for work about to be done; raises :class:`LimitError` where there is none left."""
+        self.merges -= merges
+        self.entries -= entries
+        if self.merges < 0 or self.entries < 0:
+            raise LimitError(
+                "this merge takes more work than is allowed",
+                "one of the histories that it joins is not one that replican makes",
+            )
+
+
+def measure_tree(
+    reader: TreeReader, tree: TreeId, limits: Limits, known: MutableMapping[TreeId, Measure] | None = None
+) -> Measure:
+    """Measure ``tree``, reading each tree id once; raises :class:`LimitError` at the first that exceeds a limit.
+
+    ``known`` remembers trees that were measured; those in it are not read.
+    """
+    if known is None:
+        known = {}
+    stack = [tree]
+    while stack:
+        at = stack[-1]
+        if at in known:
+            stack.pop()
+            continue
+        listing = reader.tree(at)
+        below = {entry.tree for entry in listing if entry.kind == DIRECTORY and entry.id not in known}
+        if below:
+            stack.extend(below)
+            continue
+        entries, size, depth, length = len(listing), 0, 0, 0
+        for entry in listing:
+            own = len(entry.name)
+            if entry.kind == DIRECTORY:
+                inner = known[entry.tree]
+                entries += inner.entries
+                size += inner.size
+                depth = max(depth, inner.depth)
+                own += 1 + inner.path_length if inner.entries else 0
+            else:
+                size += entry.size
+            length = max(length, own)
+        measure = Measure(entries, size, depth + 1, length)
+        _check(entries <= limits.entries, "tree lists too much")
+        _check(size <= limits.size, "tree describes too many bytes")
+        _check(measure.depth <= limits.depth, "tree is too deep")
+        _check(length <= limits.path_length, "tree has paths that are too long")
+        known[at] = measure
+        stack.pop()
+    return known[tree]
+
+
+def _check(holds: bool, problem: str) -> None:
+    if not holds:
+        raise LimitError(problem, "nothing that replican makes is like that: it was not taken over")

@@ -1,0 +1,130 @@
+"""What differs between two trees. Reads only what differs; nothing recurses, trees may be thousands deep."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from replican.values.ids import TreeId
+from replican.values.trees import DIRECTORY, Entry, TreeReader
+
+
+class Change(NamedTuple):
+    """One path that two trees hold differently. ``old`` or ``new`` is None where the path is not there.
+
+    A directory that is there on one side only is one change: :func:`walk_tree` tells what it holds.
+    """
+
+    path: bytes
+    old: Entry | None
+    new: Entry | None
+
+
+class Tally(NamedTuple):
+    """How many files and links two trees differ in.
+
+    ``deleted`` does not count those whose content came elsewhere: these are ``moved``, and not ``added`` either.
+    """
+
+    added: int
+    deleted: int
+    moved: int
+    changed: int
+
+
+def diff_trees(reader: TreeReader, old: TreeId, new: TreeId) -> Iterator[Change]:
+    """The changes from ``old`` to ``new``, in the order of a walk: a directory before what it holds, names sorted.
+
+    A directory on both sides is a change of its own only if its permissions differ; a file here and a
+    directory there of the same name are one change with both entries.
+    """
+    if old == new:
+        return
+    stack = [(b"", _pairs(reader.tree(old), reader.tree(new)))]
+    while stack:
+        prefix, pairs = stack[-1]
+        for name, before, after in pairs:
+            path = prefix + name
+            if before is not None and after is not None and before.kind == DIRECTORY == after.kind:
+                if before.perm != after.perm:
+                    yield Change(path, before, after)
+                if before.id != after.id:
+                    stack.append((path + b"/", _pairs(reader.tree(before.tree), reader.tree(after.tree))))
+                    break
+            else:
+                yield Change(path, before, after)
+        else:
+            stack.pop()
+
+
+def _pairs(old: Sequence[Entry], new: Sequence[Entry]) -> Iterator[tuple[bytes, Entry | None, Entry | None]]:
+    """The names that two listings hold differently, sorted."""
+    left, right = {entry.name: entry for entry in old}, {entry.name: entry for entry in new}
+    names = [name for name, entry in left.items() if right.get(name) != entry]
+    names += [name for name in right if name not in left]
+    names.sort()
+    return iter([(name, left.get(name), right.get(name)) for name in names])
+
+
+def walk_tree(reader: TreeReader, tree: TreeId, prefix: bytes = b"") -> Iterator[tuple[bytes, Entry]]:
+    """Every path below ``tree`` with its entry, a directory before what it holds, names sorted.
+
+    ``prefix`` is the path of ``tree`` itself.
+    """
+    stack = [(prefix + b"/" if prefix else b"", iter(reader.tree(tree)))]
+    while stack:
+        base, entries = stack[-1]
+        for entry in entries:
+            path = base + entry.name
+            yield path, entry
+            if entry.kind == DIRECTORY:
+                stack.append((path + b"/", iter(reader.tree(entry.tree))))
+                break
+        else:
+            stack.pop()
+
+
+def find_entry(reader: TreeReader, tree: TreeId, path: bytes) -> Entry | None:
+    """The entry at ``path`` (not the root's), or None; reads only the trees on the way."""
+    *above, last = path.split(b"/")
+    for part in above:
+        entry = entry_named(reader.tree(tree), part)
+        if entry is None or entry.kind != DIRECTORY:
+            return None
+        tree = entry.tree
+    return entry_named(reader.tree(tree), last)
+
+
+def entry_named(entries: Sequence[Entry], name: bytes) -> Entry | None:
+    """The entry of that name in a sorted listing, or None."""
+    low, high = 0, len(entries)
+    while low < high:
+        middle = (low + high) // 2
+        if entries[middle].name < name:
+            low = middle + 1
+        else:
+            high = middle
+    return entries[low] if low < len(entries) and entries[low].name == name else None
+
+
+def tally(reader: TreeReader, old: TreeId, new: TreeId) -> Tally:
+    """How much differs, in files and links; costs what differs, with what directories that came or went hold."""
+    gone: Counter[bytes] = Counter()
+    came: Counter[bytes] = Counter()
+    changed = 0
+    for change in diff_trees(reader, old, new):
+        before, after = change.old, change.new
+        if before is not None and after is not None and (before.kind != DIRECTORY != after.kind):
+            changed += 1
+            continue
+        if before is not None and (after is None or after.kind != before.kind):
+            gone.update(_contents(reader, before))
+        if after is not None and (before is None or before.kind != after.kind):
+            came.update(_contents(reader, after))
+    moved = (gone & came).total()
+    return Tally(came.total() - moved, gone.total() - moved, moved, changed)
+
+
+def _contents(reader: TreeReader, entry: Entry) -> Iterator[bytes]:
+    if entry.kind == DIRECTORY:
+        return (below.id for _, below in walk_tree(reader, entry.tree) if below.kind != DIRECTORY)
+    return iter([entry.id])
