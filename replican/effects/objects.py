@@ -233,7 +233,10 @@ class ObjectStore:
             if len(new) > LOOSE_LIMIT:
                 durable.make_directory(self._pack)
                 new.sort()
-                write_pack(self._pack, ((id, *objects[id]) for id in new), len(new))
+                base = write_pack(self._pack, ((id, *objects[id]) for id in new), len(new))
+                damaged = self._packs.pop(os.path.basename(base), None)  # of the same objects, hence the same name
+                if damaged is not None:
+                    self._gone.append(damaged)
                 self._rescan()
             elif new:
                 self._loose.add({id: objects[id] for id in new})
