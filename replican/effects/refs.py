@@ -113,13 +113,14 @@ class RefStore:
         """
         check_ref_name(name)
         directory = os.path.dirname(f"{self._path}/{name}")
+        content = new.hex().encode() + b"\n"
         try:
             durable.make_directory(directory)
             with self._exclusive():
                 before = self._expect(name, old)
-                if before != new:
+                if before != new or self._content(name) != content:
                     self._append(name, _line(before, new, who, reason, time_s))
-                    durable.replace_file(f"{self._path}/{name}", new.hex().encode() + b"\n")
+                    durable.replace_file(f"{self._path}/{name}", content)
         except OSError as error:
             raise durable.explain(error, f"write the ref {name}") from error
 
@@ -181,7 +182,7 @@ class RefStore:
         return DamagedError(f"the ref {name} {how}", hint)
 
     def _expect(self, name: str, old: CheckpointId | _Any | None) -> CheckpointId | None:
-        """Where the ref is, which has to be ``old``."""
+        """Where the ref is, which has to be ``old``; of a damaged one, for :data:`ANY`, where the reflog has it."""
         if isinstance(old, _Any):
             try:
                 return self.read(name)

@@ -3,7 +3,6 @@
 import os
 import random
 import time
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -205,25 +204,6 @@ def test_a_pack_file_that_is_gone_is_damage(store: ObjectStore) -> None:
     next(Path(store.path, "pack").glob("*.pack")).unlink()
     with pytest.raises(DamagedError, match="missing"):
         store.read(next(iter(trees)))
-
-
-def test_a_bomb_is_not_inflated(store: ObjectStore) -> None:
-    id = b"\2" * 32
-    path = Path(store.path, "loose", id.hex())
-    path.parent.mkdir(parents=True)
-    for head in (b"tree 3\0", b"tree 300000000\0", b"tree 9999999999999\0", b"blob 3\0", b"x" * 100):
-        path.write_bytes(zlib.compress(head + b"\0" * (1 << 24)))
-        with pytest.raises(DamagedError, match=id.hex()):
-            store.read(id)
-
-
-def test_what_is_no_file_is_not_waited_for(store: ObjectStore) -> None:
-    id = b"\3" * 32
-    path = Path(store.path, "loose", id.hex())
-    path.parent.mkdir(parents=True)
-    os.mkfifo(path)
-    with pytest.raises(DamagedError):
-        store.read(id)
 
 
 def test_a_damaged_object_that_is_added_again_is_mended(store: ObjectStore) -> None:
