@@ -141,7 +141,9 @@ class Repository:
             return Index.open(path, writable=self._index_writable)
         except DamagedError as error:
             if not self._index_writable:
-                raise DamagedError(f"the index is damaged: {error.message}", "any command that writes rebuilds it: `replican commit`") from error
+                raise DamagedError(
+                    f"the index is damaged: {error.message}", "any command that writes rebuilds it: `replican commit`"
+                ) from error
             self.notes.append(f"the index was damaged ({error.message}): rebuilding it from the folder")
             return Index.open(path, writable=True, rebuild=True)
 

@@ -93,7 +93,7 @@ def make_plan(trees: TreeReader, base: TreeId, head: TreeId) -> Plan:
             else:
                 files.append(Change(path, entry, None))
     matcher = _Matcher(gone, files)
-    new = [matcher.new_directory(trees, change) for change in comes]
+    arriving = [matcher.new_directory(trees, change) for change in comes]
     files = matcher.match_files(files)
     moved = matcher.moved_directories
     if moved:
@@ -101,7 +101,7 @@ def make_plan(trees: TreeReader, base: TreeId, head: TreeId) -> Plan:
         gone = [(path, entry) for path, entry in gone if not _is_in(path, moved)]
     gone.sort(reverse=True)
     return Plan(
-        base, head, tuple(sorted(new)), tuple(matcher.moves), tuple(_groups(files)), tuple(gone), tuple(sorted(perms))
+        base, head, tuple(sorted(arriving)), tuple(matcher.moves), tuple(_groups(files)), tuple(gone), tuple(sorted(perms))
     )
 
 
@@ -222,19 +222,3 @@ class _Matcher:
                 self.moves.append(Move(old, path, was, entry))
                 return True
         return False
-
-
-def count_files(trees: TreeReader, tree: TreeId, at_most: int | None = None) -> int:
-    """How many files and links are below ``tree``; stops counting once there are more than ``at_most``."""
-    count = 0
-    stack = [tree]
-    while stack:
-        for entry in trees.tree(stack.pop()):
-            if entry.kind == DIRECTORY:
-                stack.append(entry.tree)
-            else:
-                count += 1
-        if at_most is not None and count > at_most:
-            break
-    return count
-

@@ -60,7 +60,8 @@ class PathFinder(Protocol):
 class FolderStore:
     """A working copy as a store.
 
-    With ``by_hint`` (a remote's folder, which holds what its trees say) a path is tried first that the content has in the merged
+    With ``by_hint`` (a remote's folder, which holds what its trees say) a path is tried first that the content has in
+    the merged
     tree, or the name that a conflict copy derives from; then what its index knows.
     """
 
@@ -151,7 +152,9 @@ class ShelfStore:
         if wanted.kind == LINK:
             return None
         try:
-            fd = os.open(b"%s/%s" % (self._path, wanted.blob.hex().encode()), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd = os.open(
+                b"%s/%s" % (self._path, wanted.blob.hex().encode()), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+            )
         except OSError:
             return None
         if stat.S_ISREG(os.fstat(fd).st_mode):

@@ -38,7 +38,8 @@ def run_forked(
 ) -> Iterator[tuple[int, Result]]:
     """Each job's number with its result, as they are done, in no order.
 
-    ``work`` runs in another process: what it changes is not seen here. ``tick`` is called about four times a second while
+    ``work`` runs in another process: what it changes is not seen here. ``tick`` is called about four times a second
+    while
     results are awaited. Raises what ``work`` raised, or ``ReplicanError`` when a worker died.
     """
     if len(jobs) > MOST_JOBS:
@@ -161,7 +162,8 @@ class Beside(Generic[Result]):
 
     def result(self) -> Result:
         """Wait for it; raises what the work raised, or ``ReplicanError`` when its process died."""
-        for _, result in _collect(self._workers, None):
+        answers: Iterator[tuple[int, Result]] = _collect(self._workers, None)
+        for _, result in answers:
             return result
         raise ReplicanError("a worker process ended without an answer", "run the command again")
 

@@ -4,8 +4,10 @@ Rows are loaded a directory at a time, and edited here; :meth:`Ledger.settle` wr
 the trees above them. What is not in the ledger has not been done.
 """
 
+from replican.effects.assemble import chain
+import time
+
 from replican.effects.index import Index
-from replican.effects.observe import chain
 from replican.values.listing import Row
 from replican.values.paths import name_of, parent_of
 
@@ -33,8 +35,8 @@ class Ledger:
         return self.rows(parent_of(path)).get(name_of(path))
 
     def put(self, directory: bytes, row: Row) -> None:
-        """``row`` is on the disk now."""
-        self.rows(directory)[row.name] = row
+        """``row`` is on the disk now; if it was written just now, it will be looked at again."""
+        self.rows(directory)[row.name] = row.settled(time.time_ns())
         self._dirty.add(directory)
 
     def drop(self, path: bytes) -> None:
@@ -45,9 +47,10 @@ class Ledger:
 
     def add_directories(self, rows: dict[bytes, list[Row]]) -> None:
         """Whole directories came; the row of the topmost is put on its own."""
+        now = time.time_ns()
         for path, listed in rows.items():
             self._gone.discard(path)
-            self._rows[path] = {row.name: row for row in listed}
+            self._rows[path] = {row.name: row.settled(now) for row in listed}
             self._dirty.add(path)
 
     def drop_directory(self, path: bytes) -> None:
@@ -74,5 +77,3 @@ class Ledger:
         self._dirty.clear()
         self._gone.clear()
         self._moves.clear()
-
-

@@ -36,7 +36,8 @@ class BuiltDirectory(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A plan with its content on the stage. ``slots`` has, for a path, what will lie there; ``lacking`` what was not to be had."""
+    """A plan with its content on the stage. ``slots`` has, for a path, what will lie there; ``lacking`` what was not
+    to be had."""
 
     plan: Plan
     slots: dict[bytes, Slot]
@@ -155,7 +156,8 @@ class Preparation:
         flush_filesystem(self._stage.fd)
 
     def _jobs(self, new: NewDirectory) -> tuple[list[Building], list[tuple[bytes, Entry]], int, int]:
-        """The directories to make, parents first; the entries that this folder has elsewhere; counts of files and bytes."""
+        """The directories to make, parents first; the entries that this folder has elsewhere; counts of files and
+        bytes."""
         jobs: list[Building] = []
         files = size = 0
         stack = [(new.path, new.entry)]
@@ -179,9 +181,7 @@ class Preparation:
             kept: list[Building] = []
             for path, entries in jobs:
                 leftovers += [(path, entry) for entry in entries if entry.kind != DIRECTORY and entry.id in local]
-                kept.append(
-                    Building(path, tuple(e for e in entries if e.kind == DIRECTORY or e.id not in local))
-                )
+                kept.append(Building(path, tuple(e for e in entries if e.kind == DIRECTORY or e.id not in local)))
             jobs = kept
         return jobs, leftovers, files, size
 
@@ -252,4 +252,3 @@ class Preparation:
                 os.fsync(directory)
             finally:
                 os.close(directory)
-

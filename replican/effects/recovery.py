@@ -1,7 +1,9 @@
 """After an unclean start: what a killed run was about to change is looked at, and known again.
 
-The journal names every path that was about to be changed, with its old and its new version. A path that holds either is known
-again. One that holds neither was changed by the user in between, on which of both nobody knows: its rows are dropped with
+The journal names every path that was about to be changed, with its old and its new version. A path that holds either
+is known
+again. One that holds neither was changed by the user in between, on which of both nobody knows: its rows are dropped
+with
 those of its other versions, so nothing counts as removed, and every version is kept.
 """
 

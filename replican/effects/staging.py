@@ -13,7 +13,6 @@ from typing import NamedTuple
 from replican.effects.contents import ContentStore, ShelfStore, Wanted
 from replican.effects.worktree import FILE_FLAGS
 from replican.values.ids import BlobId, blob_hasher, blob_id
-from replican.values.progress import Progress
 from replican.values.trees import LINK, Entry
 
 SMALL = 1 << 20

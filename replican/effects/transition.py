@@ -1,8 +1,10 @@
 """The second half of a transition: what was prepared takes its place, name by name.
 
-The order, within one batch that the journal has noted: new directories, moves, then each name with all its versions (conflict copies first,
+The order, within one batch that the journal has noted: new directories, moves, then each name with all its versions
+(conflict copies first,
 then what goes, then what comes), then directories that are empty now, then what had to wait for them. Every step is a
-rename, after a last look that the disk still holds what the index says; what came out of a name is looked at again. What
+rename, after a last look that the disk still holds what the index says; what came out of a name is looked at again.
+What
 cannot be done stays as it is, and pending: it is a value in the outcome and never an error.
 """
 
@@ -98,7 +100,7 @@ class Transition:
         finally:
             self._directories.close()
             self._progress.end()
-        self._pending += [problem for problem in prepared.lacking]
+        self._pending += prepared.lacking
         return Outcome(self._counts["written"], self._counts["removed"], self._counts["moved"], self._pending)
 
     # -- a batch ------------------------------------------------------------------------------------------------
@@ -236,7 +238,8 @@ class Transition:
         self._set_directory_mode(change.path, row.entry._replace(perm=change.new.perm))
 
     def _remove_directory(self, path: bytes, entry: Entry) -> None:
-        """Remove a directory that should be gone. Ignored and skipped things keep it on the disk, but not in the log."""
+        """Remove a directory that should be gone. Ignored and skipped things keep it on the disk, but not in the
+        log."""
         if self._ledger.rows(path):
             return  # something in it is pending
         fd = self._open(parent_of(path), lambda: [path])
@@ -332,7 +335,8 @@ class Transition:
                 self._pending.append(Problem(path, CHANGED_HERE))
             return
         if not needs_content(old, new):
-            assert old is not None and was is not None
+            assert old is not None
+            assert was is not None
             found = adopt_attributes(name, fd, was, old, new)
             self._ledger.put(parent_of(path), row_of(new, found))
             self._counts["written"] += 1
@@ -356,10 +360,9 @@ class Transition:
                 raise
             place_across(self._stage.fd, slot.name, fd, name)
 
-    def _replace(
-        self, slot: Slot, name: bytes, fd: int, path: bytes, old: Entry | None, was: os.stat_result
-    ) -> bool:
-        """Put staged content in the place of a file, which goes into the trash; whether it was still the one looked at."""
+    def _replace(self, slot: Slot, name: bytes, fd: int, path: bytes, old: Entry | None, was: os.stat_result) -> bool:
+        """Put staged content in the place of a file, which goes into the trash; whether it was still the one looked
+        at."""
         assert old is not None
         try:
             swapped = exchange(self._stage.fd, slot.name, fd, name)

@@ -1,6 +1,7 @@
 """The trash: what a merge replaced or deleted, taken by rename, kept under its blob id until it expires.
 
-A rename takes the inode, not a copy, so a program that still holds the file open can go on writing to it. Hence every look
+A rename takes the inode, not a copy, so a program that still holds the file open can go on writing to it. Hence every
+look
 (after the batch, at the next scan, before expiry) compares what lies here with what was taken.
 """
 

@@ -1,6 +1,7 @@
 """Whole new directories, built on the stage by two processes and put in place by one rename.
 
-This is the way of a first clone: each file is read once, verified while it is copied, and created with the name, permissions
+This is the way of a first clone: each file is read once, verified while it is copied, and created with the name,
+permissions
 and time that it keeps; its row of the index is known from the same look. What a directory lacks (content that
 its source does not have any more) is reported and asked elsewhere.
 """

@@ -55,7 +55,8 @@ class Directories:
         return self._fds[0]
 
     def open(self, path: bytes) -> int:
-        """The descriptor of ``path``, valid until the next call; raises ``OSError`` (``ELOOP`` or ``ENOTDIR`` for a link)."""
+        """The descriptor of ``path``, valid until the next call; raises ``OSError`` (``ELOOP`` or ``ENOTDIR`` for a
+        link)."""
         parts = path.split(b"/") if path else []
         names, fds = self._names, self._fds
         depth = 0

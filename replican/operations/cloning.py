@@ -17,7 +17,8 @@ ORIGIN = "origin"
 
 
 class Cloned(NamedTuple):
-    """What a clone did. ``made_replica`` tells that the source was a plain folder; ``joined`` is what a union recorded here."""
+    """What a clone did. ``made_replica`` tells that the source was a plain folder; ``joined`` is what a union
+    recorded here."""
 
     root: str
     source: str
@@ -38,8 +39,9 @@ def clone(
 ) -> Cloned:
     """Make ``target`` a working copy of ``source``, with the remote ``origin``.
 
-    ``join`` allows a target that has files: both start from the union. Raises ``RefusedError`` without it, ``NoRepositoryError``
-    where the source is a plain folder and ``init`` is off, ``FolderError`` where it cannot be made a replica.
+    ``join`` allows a target that has files: both start from the union. Raises ``RefusedError`` without it,
+    ``NoRepositoryError`` where the source is a plain folder and ``init`` is off, ``FolderError`` where it cannot be
+    made a replica.
     """
     source, target = os.path.realpath(source), os.path.realpath(target)
     _check_places(source, target)
@@ -47,18 +49,20 @@ def clone(
     made_replica = not is_replica(source)
     if made_replica and not init:
         raise NoRepositoryError(f"{source} is no replica", "leave --no-init out, and it is made one")
-    with Repository.init(source, wait=wait, progress=progress) as origin:
-        with Repository.init(target, wait=wait, progress=progress) as copy:
-            if not resumed:
-                copy.config.set_remote(ORIGIN, RemoteSettings(source))
-            remote = FolderRemote(ORIGIN, source, origin)
-            joined = record(copy) if join else None
-            refresh(copy, remote)
-            fetched = fetch_from(copy, remote, trust=True)
-            if fetched.new is not None:
-                copy.config.set_remote(ORIGIN, RemoteSettings(source, fetched.new))
-            merged = merge_remote(copy, remote)
-            return Cloned(target, source, made_replica, joined, merged, copy.notes)
+    with (
+        Repository.init(source, wait=wait, progress=progress) as origin,
+        Repository.init(target, wait=wait, progress=progress) as copy,
+    ):
+        if not resumed:
+            copy.config.set_remote(ORIGIN, RemoteSettings(source))
+        remote = FolderRemote(ORIGIN, source, origin)
+        joined = record(copy) if join else None
+        refresh(copy, remote)
+        fetched = fetch_from(copy, remote, trust=True)
+        if fetched.new is not None:
+            copy.config.set_remote(ORIGIN, RemoteSettings(source, fetched.new))
+        merged = merge_remote(copy, remote)
+        return Cloned(target, source, made_replica, joined, merged, copy.notes)
 
 
 def _check_places(source: str, target: str) -> None:
@@ -79,7 +83,11 @@ def _check_target(source: str, target: str, join: bool) -> bool:
     if is_replica(target):
         with Repository(target) as there:
             known = there.config.remotes.get(ORIGIN)
-            if known is not None and known.url == source and (there.head is None or there.head != there.index.base_root()):
+            if (
+                known is not None
+                and known.url == source
+                and there.head_tree != there.index.base_root()
+            ):
                 return True
         raise RefusedError(f"{target} is a replica already", f"keep it in step with: replican -C {target} sync")
     if not join and [name for name in os.listdir(target) if name != DOT]:

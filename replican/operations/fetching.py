@@ -11,8 +11,8 @@ from replican.decisions.graph import Graph
 from replican.decisions.limits import Limits, measure_tree
 from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.refs import remote_head
-from replican.operations.remotes import FolderRemote, opened_remote
 from replican.operations.recording import record
+from replican.operations.remotes import FolderRemote, opened_remote
 from replican.repository import Repository
 from replican.values.checkpoints import Checkpoint, encode_checkpoint
 from replican.values.errors import DamagedError, FolderError, LockedError, NotFoundError, RefusedError, RemoteError
@@ -72,7 +72,9 @@ def fetch_from(repo: Repository, remote: FolderRemote, *, trust: bool = False) -
             head = remote.repository.head
             counts = (0, 0) if head is None else take_over(repo, remote.repository, head, trust=trust)
         except (DamagedError, NotFoundError) as error:
-            raise RemoteError(f"remote {remote.name} is damaged: {error.message}", f"run `replican -C {remote.root} fsck`") from error
+            raise RemoteError(
+                f"remote {remote.name} is damaged: {error.message}", f"run `replican -C {remote.root} fsck`"
+            ) from error
         if head is None:
             if old is not None:
                 raise RemoteError(
@@ -107,7 +109,7 @@ def take_over(repo: Repository, source: Repository, head: CheckpointId, *, trust
         measure_tree(_OnlyNew(overlay), tree, limits)
     graph = Graph(received)
     parents_first = graph.missing([head], _Stored(repo))
-    check_received(graph, overlay, parents_first, repo.index.memo, trusted=received.new if trust else ())
+    check_received(graph, overlay, parents_first, repo.index, trusted=received.new if trust else ())
     objects: dict[bytes, tuple[bytes, bytes]] = {tree: (TREE, payload) for tree, payload in overlay.new.items()}
     trees = len(objects)
     for at in parents_first:

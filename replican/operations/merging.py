@@ -1,6 +1,7 @@
 """Merge: join another head to this one, and bring the folder to what comes of it.
 
-Plan, gates, stage, record, transition: up to the record nothing of the user's is touched, and after it a kill or a path that cannot be
+Plan, gates, stage, record, transition: up to the record nothing of the user's is touched, and after it a kill or a
+path that cannot be
 written only leaves the disk behind the head, where the next command goes on.
 """
 
@@ -63,7 +64,8 @@ def merge(
 ) -> Merged:
     """Join ``theirs`` to the head. ``stores`` may have content that is not here; ``allowed`` are flags of open gates.
 
-    ``merged_before`` tells that this history once had something in common with ours. Raises ``RefusedError`` at a closed gate,
+    ``merged_before`` tells that this history once had something in common with ours. Raises ``RefusedError`` at a
+    closed gate,
     ``NoSpaceError``, ``RemoteError`` where content is needed and no source is there at all.
     """
     with repo.writing("merge"):
@@ -78,7 +80,7 @@ def merge(
         gates.pass_gates(
             [
                 *([_unrelated(repo, joined, merged_before)] if joined.kind is JoinKind.MERGE else []),
-                *deletion_gates(repo.index, overlay, base, tree, counted.deleted),
+                *deletion_gates(repo.index, counted),
                 _room(repo, overlay, plan),
             ],
             allowed,
@@ -86,7 +88,9 @@ def merge(
         conflicts = new_conflicts(overlay, repo.tree_of(ours), tree)
         if dry_run:
             return Merged(joined.kind, ours, head, counted, NO_OUTCOME, conflicts, [], plan)
-        outcome = _carry_out(repo, overlay, plan, stores, lambda: _record(repo, overlay, ours, head, checkpoint, reason))
+        outcome = _carry_out(
+            repo, overlay, plan, stores, lambda: _record(repo, overlay, ours, head, checkpoint, reason)
+        )
         return Merged(joined.kind, ours, head, counted, outcome, conflicts, outcome.pending, plan)
 
 
@@ -105,7 +109,7 @@ def _head_of(repo: Repository, overlay: TreeOverlay, joined: Joined) -> tuple[Ch
         return joined.head, repo.checkpoint(joined.head)
     if not joined.frontier:
         return None, None
-    return merge_checkpoint(repo.graph, overlay, joined.frontier, repo.index.memo)
+    return merge_checkpoint(repo.graph, overlay, joined.frontier, repo.index)
 
 
 def _unrelated(repo: Repository, joined: Joined, merged_before: bool) -> gates.Gate | None:
@@ -151,7 +155,6 @@ def _record(
     objects = {each: (TREE, payload) for each, payload in new_trees(repo, overlay, checkpoint.tree).items()}
     repo.objects.add({**objects, head: (CHECKPOINT, encode_checkpoint(checkpoint))})
     repo.refs.update(HEAD, head, ours, reason, repo.who)
-    repo.index.note_size(time.time_ns(), checkpoint.tree)
 
 
 def _carry_out(
@@ -178,6 +181,7 @@ def _carry_out(
         outcome = Transition(repo.root, repo.index, stage, trash, repo.progress).run(prepared)
         repo.notes += rescue_changed(repo.root, repo.index, trash)
         repo.index.set_pending(outcome.pending)
+        repo.index.note_size(repo.index.totals(observed=False)[0], time.time_ns())
         stage.clear()
     return outcome
 

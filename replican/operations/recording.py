@@ -8,7 +8,6 @@ import time
 from typing import NamedTuple
 
 from replican.decisions import gates
-from replican.decisions.plan import count_files
 from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import Tally, tally
 from replican.effects.index import Index
@@ -104,7 +103,9 @@ def record(
         return Recorded(made, True, done, seen.problems, seen.skipped)
 
 
-def append(repo: Repository, overlay: TreeOverlay, tree: TreeId, head: CheckpointId | None, message: str) -> CheckpointId:
+def append(
+    repo: Repository, overlay: TreeOverlay, tree: TreeId, head: CheckpointId | None, message: str
+) -> CheckpointId:
     """Put a user checkpoint on the log, and make the observed rows base rows with the head's move; needs the lock.
 
     Objects are flushed before the ref moves; the rows name the checkpoint before it moves, and become base rows after.
@@ -117,7 +118,7 @@ def append(repo: Repository, overlay: TreeOverlay, tree: TreeId, head: Checkpoin
     repo.index.promise(made)
     repo.refs.update(HEAD, made, head, f"commit: {message.partition(chr(10))[0]}", repo.who)
     repo.index.promote()
-    repo.index.note_size(time.time_ns(), tree)
+    repo.index.note_size(repo.index.totals(observed=False)[0], time.time_ns())
     return made
 
 
@@ -148,31 +149,21 @@ def _pass_gates(
         return Tally(seen.files, 0, 0, 0)
     counted = tally(overlay, base, observed)
     closed = [gates.missing_mount([show(path) for path in seen.mounts_gone])]
-    closed += deletion_gates(repo.index, overlay, base, observed, counted.deleted)
+    closed += deletion_gates(repo.index, counted)
     gates.pass_gates(closed, allowed)
     return counted
 
 
-def deletion_gates(
-    index: Index, trees: TreeOverlay, before: TreeId, after: TreeId, deleted: int
-) -> list[gates.Gate | None]:
-    """The gates against losing a folder's files; files are counted no further than the answer needs."""
-    closed: list[gates.Gate | None] = []
-    if deleted:
-        closed.append(gates.emptied_root(count_files(trees, before, 0), count_files(trees, after, 0)))
-    recent = [tree for tree in index.recent_trees(time.time_ns() - gates.WINDOW_NS) if tree not in (before, after)]
-    for tree in [before, *recent]:
-        try:
-            gone = deleted if tree == before else tally(trees, tree, after).deleted
-            if gone > gates.MASS:
-                size = count_files(trees, tree, 2 * gone)
-                closed.append(gates.mass_delete(gone, size, size - gone))
-        except DamagedError:
-            raise
-        except Exception as error:  # a tree of the past that gc has taken
-            if getattr(error, "code", "") != "not-found":
-                raise
-    return closed
+def deletion_gates(index: Index, counted: Tally) -> list[gates.Gate | None]:
+    """The gates against losing a folder's files. ``counted`` is what would change against the base."""
+    if not counted.deleted:
+        return []
+    before, _ = index.totals(observed=False)
+    after = before + counted.added - counted.deleted
+    return [
+        gates.emptied_root(before, after),
+        gates.mass_delete(counted.deleted, before, after, index.largest_lately(time.time_ns())),
+    ]
 
 
 def describe(done: Tally) -> str:

@@ -41,7 +41,9 @@ def default_remote(repo: Repository) -> str:
     if "origin" in names:
         return "origin"
     if names:
-        raise UnknownRemoteError("there are several remotes, and none is called origin", f"name one: {', '.join(names)}")
+        raise UnknownRemoteError(
+            "there are several remotes, and none is called origin", f"name one: {', '.join(names)}"
+        )
     raise UnknownRemoteError("this replica has no remote", "add one: `replican remote add NAME PATH`")
 
 
@@ -62,7 +64,9 @@ def opened_remote(repo: Repository, name: str) -> Iterator[FolderRemote]:
     """The remote called ``name``; raises ``UnknownRemoteError``, or ``RemoteError`` where it cannot be reached."""
     root = remote_root(repo, name)
     if root == repo.root:
-        raise RemoteError(f"remote {name} is this very folder", f"give it another address: `replican remote set-url {name} PATH`")
+        raise RemoteError(
+            f"remote {name} is this very folder", f"give it another address: `replican remote set-url {name} PATH`"
+        )
     if not os.path.isdir(root):
         raise RemoteError(f"remote {name} cannot be reached: no folder at {root}", "is the disk that holds it mounted?")
     if not is_replica(root):

@@ -69,9 +69,7 @@ def _merged_before(repo: Repository, name: str) -> bool:
     return any(line.reason.startswith(f"merge {name}") for line in repo.refs.reflog("head"))
 
 
-def pull(
-    repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), message: str | None = None
-) -> Pulled:
+def pull(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), message: str | None = None) -> Pulled:
     """Commit local edits, fetch, merge."""
     with opened_remote(repo, name) as remote:
         recorded = _record_both(repo, remote, message, allowed)
@@ -113,7 +111,11 @@ def push_to(repo: Repository, remote: FolderRemote) -> Pushed:
         held.enter_context(other.writing("receive a push"))
         old = other.head
         if head is None or head == old:
-            outcome = settle_pending(other, [_content(held, repo)]) if other.index.base_root() != other.head_tree else NO_OUTCOME
+            outcome = (
+                settle_pending(other, [_content(held, repo)])
+                if other.index.base_root() != other.head_tree
+                else NO_OUTCOME
+            )
             pending = outcome.pending
             merged = None
             new = old
@@ -146,9 +148,7 @@ def _diverged(name: str) -> DivergedError:
     return DivergedError(f"{name} has checkpoints that are not here", f"pull first, or sync: `replican sync {name}`")
 
 
-def sync(
-    repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), message: str | None = None
-) -> Synced:
+def sync(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), message: str | None = None) -> Synced:
     """Pull and push until both heads are the same.
 
     A gate that is closed here stops recording only: what it holds back is in ``recorded.gated``. One that is closed
@@ -171,5 +171,3 @@ def sync(
                 continue  # somebody recorded something over there just now
             break
         return Synced(name, recorded, pulled, pushed, repo.head == remote.repository.head)
-
-

@@ -14,9 +14,10 @@ _LOOK_AGAIN_NS = 3600 * 1_000_000_000
 
 
 def rescue_changed(root: str, index: Index, trash: Trash, *, everything: bool = False) -> list[str]:
-    """Bring back what was written to after it was taken to the trash, as a version of its name; what to tell the user."""
+    """Bring back what was written to after it was taken to the trash, as a version of its name; what to tell the
+    user."""
     since = 0 if everything else time.time_ns() - _LOOK_AGAIN_NS
-    recent = index.trash_since(since)
+    recent = [item for item in index.trash() if item.time_ns >= since]
     changed = trash.changed(recent) if recent else []
     if not changed:
         return []
@@ -25,7 +26,7 @@ def rescue_changed(root: str, index: Index, trash: Trash, *, everything: bool = 
         for item in changed:
             path = _rescue(directories, trash, item)
             if path is not None:
-                index.remove_trash([item.file])
+                index.drop_trash([item.file])
                 notes.append(f"{show(path)} was still being written to when it was replaced: both versions are kept")
     return notes
 
@@ -43,10 +44,10 @@ def expire(root: str, index: Index, trash: Trash, older_than_ns: int, needed: se
     rescue_changed(root, index, trash, everything=True)
     dropped: list[bytes] = []
     size = 0
-    for item in index.trash_since(0):
+    for item in index.trash():
         if item.time_ns < older_than_ns and item.blob not in needed:
             trash.remove(item)
             dropped.append(item.file)
             size += item.size
-    index.remove_trash(dropped)
+    index.drop_trash(dropped)
     return len(dropped), size
