@@ -3,7 +3,7 @@
 VENV := .venv
 BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --quiet
-N    ?= 20
+N    ?= 10000
 
 # The copy that is installed is a strict editable one: links to the sources, laid out as a wheel lays them out, so
 # that the type checker sees where plumbing/ and porcelain/ belong. It is made again when a file comes or goes.
@@ -15,7 +15,7 @@ INSTALL := $(PIP) install --config-settings editable_mode=strict -e
 help:
 	@echo 'make sync A=FOLDER B=FOLDER   keep two folders in step (B missing or empty: it becomes a copy of A)'
 	@echo 'make test                     style, types and tests'
-	@echo 'make torture N=20             the generative tests, N times as long'
+	@echo 'make torture N=10000          the generative tests, with N histories or examples of each kind'
 	@echo 'make bench                    measure against rsync, unison and git'
 	@echo 'make dist                     build wheel and sdist into dist/'
 	@echo 'make clean                    remove whatever the others made'

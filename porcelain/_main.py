@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from replican import commands
 from replican.plumbing._front import exits, output, quick
@@ -14,9 +14,20 @@ from replican.values.errors import UsageError
 ASKS_FOR_HELP: Final = Parameter("global_help", ("-h", "--help"), bool, False, False, False, "", "", (), "")
 
 
-def main() -> int:
-    """Run ``replican`` with the arguments of the process; the exit code."""
-    words = sys.argv[1:]
+def main() -> NoReturn:
+    """Run ``replican`` with the arguments of the process, and end it.
+
+    It ends at once, leaving it to the system to tidy up memory: everything is closed and flushed by then.
+    """
+    code = exits.INTERRUPTED
+    try:
+        code = run_guarded(sys.argv[1:])
+    finally:
+        os._exit(code)
+
+
+def run_guarded(words: list[str]) -> int:
+    """Run a whole command line, and tell how it ended; the exit code."""
     options = words[: words.index("--")] if "--" in words else words
     return exits.guard(lambda: run(words), json="--json" in options or "--jsonl" in options)
 
@@ -129,12 +140,3 @@ def _options_of_all(given: dict[str, Any], values: dict[str, Any], *, fill: bool
         elif fill:
             options[name] = parameter.default
     return options
-
-
-def as_program() -> None:
-    """Run as a process of its own. It ends at once, leaving the work of tidying memory to the system."""
-    code = main()
-    try:
-        sys.stderr.flush()
-    finally:
-        os._exit(code)

@@ -9,6 +9,8 @@ from replican import settings
 INDENT = 7
 """Columns that the text of a section stands in from the left."""
 
+_FONTS = (".B", ".I", ".BR", ".RB", ".IR", ".RI", ".BI", ".IB")
+
 
 def find_page(name: str) -> str | None:
     """The file of the page about a command, or of another page: ``sync``, ``format``, ``replican-format``."""
@@ -67,12 +69,12 @@ def render(source: str, width: int = 80) -> str:
 
     lines: list[str] = []
     words: list[str] = []  # of the paragraph that is being filled
-    indent, hang, filled, tag = 0, "", True, False
+    indent, hang, filled, tag, heading = 0, "", True, False, ""
 
     def flush() -> None:
         nonlocal hang
         if words:
-            first, rest = (" " * indent if not hang else hang), " " * indent
+            first, rest = hang or " " * indent, " " * indent
             lines.extend(textwrap.wrap(" ".join(words), width, initial_indent=first, subsequent_indent=rest))
             words.clear()
         elif hang.strip():
@@ -80,12 +82,12 @@ def render(source: str, width: int = 80) -> str:
         hang = ""
 
     def blank() -> None:
-        if lines and lines[-1]:
+        if lines and lines[-1] not in ("", heading):
             lines.append("")
 
     for raw in source.splitlines():
         macro, rest = _macro(raw)
-        if macro in (".B", ".I", ".BR", ".RB", ".IR", ".RI", ".BI", ".IB", ""):
+        if macro == "" or macro in _FONTS:
             text = _plain(_joined(macro, rest))
             if tag:
                 start = " " * (indent - INDENT) + text
@@ -101,7 +103,8 @@ def render(source: str, width: int = 80) -> str:
         if macro in (".SH", ".SS"):
             flush()
             blank()
-            lines.append(("" if macro == ".SH" else "   ") + _plain(" ".join(_arguments(rest))))
+            heading = ("" if macro == ".SH" else "   ") + _plain(" ".join(_arguments(rest)))
+            lines.append(heading)
             indent = INDENT
         elif macro in (".PP", ".P", ".LP", ".TP", ".IP"):
             flush()
@@ -124,6 +127,12 @@ def render(source: str, width: int = 80) -> str:
     return "\n".join(lines).strip("\n")
 
 
+def plain_line(line: str) -> str:
+    """The text of one line of a page, without macro and fonts; "" for a macro that has none."""
+    macro, rest = _macro(line)
+    return _plain(_joined(macro, rest)) if macro == "" or macro in _FONTS else ""
+
+
 def _macro(line: str) -> tuple[str, str]:
     # ("", the whole line) for text
     if line.startswith(('.\\"', "'\\\"")):
@@ -135,7 +144,7 @@ def _macro(line: str) -> tuple[str, str]:
 
 
 def _arguments(rest: str) -> list[str]:
-    return [quoted or bare for quoted, bare in re.findall(r'"([^"]*)"|(\S+)', rest)]
+    return [quoted or bare for quoted, bare in re.findall(r'"([^"]*)"|((?:\\ |\S)+)', rest)]
 
 
 def _joined(macro: str, rest: str) -> str:

@@ -34,12 +34,20 @@ def write(result: str | bytes) -> None:
         if sys.stdout.isatty():
             result = escape_terminal(result)
         result = result.encode("utf-8", "surrogateescape")
-    sys.stdout.buffer.write(result)
+    try:
+        sys.stdout.buffer.write(result)
+    except OSError as error:
+        error.filename = "stdout"
+        raise
 
 
 def flush() -> None:
     """Hand over what was written."""
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        error.filename = "stdout"
+        raise
 
 
 def say(text: str) -> None:

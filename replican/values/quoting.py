@@ -13,15 +13,16 @@ _ESCAPED = [
     f"\\{_NAMED[byte]}" if byte in _NAMED else chr(byte) if 0x20 <= byte < 0x7F else f"\\{byte:03o}"
     for byte in range(256)
 ]
-_UNUSUAL = re.compile(rb"[^ !#-\[\]-~]")
-_ESCAPE = re.compile(rb'\\(?:([abtnvfr"\\])|([0-3][0-7]{2})|)|"')
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_USUAL = bytes(byte for byte in range(0x20, 0x7F) if byte not in _NAMED)
+# Patterns that seldom matter are left for re to compile, and keep, when they do.
+_ESCAPE = rb'\\(?:([abtnvfr"\\])|([0-3][0-7]{2})|)|"'
+_UNSAFE = "[\x00-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
 _BYTE = {letter: byte for byte, letter in _NAMED.items()}
 
 
 def quote(path: bytes) -> str:
     """``path`` as git shows it: quoted if it has to be."""
-    if _UNUSUAL.search(path) is None:
+    if not path.translate(None, _USUAL):
         return path.decode("ascii")
     return '"' + "".join([_ESCAPED[byte] for byte in path]) + '"'
 
@@ -42,7 +43,7 @@ def unquote(text: str) -> bytes:
             raise UsageError(f"path with a bad escape: {escape_terminal(text)}")
         return bytes([int(digits, 8)])
 
-    return _ESCAPE.sub(plain, raw[1:-1])
+    return re.sub(_ESCAPE, plain, raw[1:-1])
 
 
 def escape_terminal(text: str, keep: str = "\n\t") -> str:
@@ -50,7 +51,9 @@ def escape_terminal(text: str, keep: str = "\n\t") -> str:
 
     Control characters (but those in ``keep``), the marks that reorder text, and bytes that are no UTF-8 are escaped.
     """
-    return _UNSAFE.sub(lambda match: match[0] if match[0] in keep else _escape(match[0]), text)
+    if text.isprintable():
+        return text
+    return re.sub(_UNSAFE, lambda match: match[0] if match[0] in keep else _escape(match[0]), text)
 
 
 def _escape(char: str) -> str:

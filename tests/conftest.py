@@ -1,0 +1,96 @@
+"""What all tests share: how generative tests run, and the command line as a black box."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import pytest
+from hypothesis import settings
+
+TORTURE = int(os.environ.get("REPLICAN_TORTURE", "0"))
+
+settings.register_profile("replican", deadline=None, derandomize=not TORTURE, max_examples=TORTURE or 100)
+settings.load_profile("replican")
+
+
+class Result(NamedTuple):
+    """How a command ended, and what it wrote."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out.decode("utf-8", "surrogateescape")
+
+    @property
+    def lines(self) -> list[str]:
+        return self.text.splitlines()
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class CommandLine(Protocol):
+    """Runs ``replican`` as a process of its own, in an environment that has nothing of the user's.
+
+    ``code`` is the expected exit code; None for any. ``env`` is added to the environment.
+    """
+
+    def __call__(
+        self,
+        *words: str | bytes | os.PathLike[str],
+        cwd: str | bytes | os.PathLike[str] | None = None,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        code: int | None = 0,
+    ) -> Result: ...
+
+
+def program() -> Sequence[str]:
+    """The installed ``replican`` beside this interpreter."""
+    installed = Path(sys.executable).parent / "replican"
+    if not installed.exists():
+        pytest.fail(f"replican is not installed beside {sys.executable}: run `make test`")
+    return [str(installed)]
+
+
+@pytest.fixture
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment that commands are run in: a home that is empty, UTF-8, no terminal."""
+    home = tmp_path_factory.mktemp("home")
+    kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
+    return {**kept, "HOME": str(home), "LC_ALL": "C.UTF-8", "REPLICAN_AUTHOR_NAME": "tester"}
+
+
+@pytest.fixture
+def cli(tmp_path: Path, environment: dict[str, str]) -> CommandLine:
+    """The command line, run in ``tmp_path`` unless ``cwd`` says otherwise."""
+
+    def run(
+        *words: str | bytes | os.PathLike[str],
+        cwd: str | bytes | os.PathLike[str] | None = None,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        code: int | None = 0,
+    ) -> Result:
+        done = subprocess.run(
+            [*program(), *words],
+            cwd=tmp_path if cwd is None else cwd,
+            input=stdin,
+            capture_output=True,
+            env={**environment, **(env or {})},
+            timeout=120,
+            check=False,
+        )
+        result = Result(done.returncode, done.stdout, done.stderr.decode("utf-8", "surrogateescape"))
+        assert code is None or result.code == code, f"exit code {result.code} for {words}\n{result.text}\n{result.err}"
+        assert "Traceback" not in result.err, result.err
+        return result
+
+    return run
