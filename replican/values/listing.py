@@ -1,7 +1,8 @@
 """Rows: what the index knows of each name, and how the rows of one directory are packed into one blob.
 
 A row is an :class:`~replican.values.trees.Entry` (the *logical* values, which a tree records) and the stat data
-that the disk had when it was looked at. A blob is columnar, so that 100,000 rows pack and unpack in a tenth of a second::
+that the disk had when it was looked at. A blob is columnar, so that 100,000 rows pack and unpack in a tenth of a
+second::
 
     <version><xxh3_64 of all that follows><rows><files><bytes of the files><flags><length of the names>
     kinds  perms  disk modes  sizes  mtimes  [disk mtimes]  ctimes  inodes  ids  names joined by NUL
@@ -34,13 +35,15 @@ DIRECTORY_MODE: Final = 0o040000
 _FORMAT_MASK: Final = 0o170000
 
 Stat = tuple[str, int, int] | tuple[str, int, int, int, int, int]
-"""One name of a directory, as stat shows it: (name, mode, inode), and but for a directory (size, mtime in ns, ctime in ns)."""
+"""One name of a directory, as stat shows it: (name, mode, inode), and but for a directory (size, mtime in ns,
+ctime in ns)."""
 
 
 class Row(NamedTuple):
     """One name of a directory: an entry's fields, then the stat data of the disk.
 
-    ``disk_mode`` is ``st_mode & 0o7777``. A directory has ``size``, ``mtime_ns``, ``disk_mtime_ns`` and ``ctime_ns`` 0 and its
+    ``disk_mode`` is ``st_mode & 0o7777``. A directory has ``size``, ``mtime_ns``, ``disk_mtime_ns`` and ``ctime_ns``
+    0 and its
     TreeId as ``id``. A ``ctime_ns`` of :data:`SMUDGED` never matches the disk.
     """
 
@@ -67,7 +70,8 @@ class Row(NamedTuple):
     def settled(self, looked_ns: int) -> "Row":
         """This row, smudged if a change right after ``looked_ns`` could leave its stat data as they are.
 
-        ``looked_ns`` is a moment before the content was known to be this row's, or before anybody but us could reach the file.
+        ``looked_ns`` is a moment before the content was known to be this row's, or before anybody but us could reach
+        the file.
         """
         return self if self.kind == DIRECTORY or not is_racy(self.ctime_ns, looked_ns) else self._replace(ctime_ns=0)
 
@@ -126,12 +130,16 @@ def encode_listing(rows: Sequence[Row]) -> bytes:
 
 def listing_totals(blob: bytes) -> tuple[int, int]:
     """How many files and links a listing has, and how many bytes they have together; from its head alone."""
+    if len(blob) < _HEAD.size:
+        raise MalformedError("a listing is cut off")
     _, _, _, files, size, _, _ = _HEAD.unpack_from(blob)
     return files, size
 
 
 def listing_ids(blob: bytes) -> list[bytes]:
     """The ids of a listing, in its order. Not verified: to find candidates by."""
+    if len(blob) < _HEAD.size:
+        raise MalformedError("a listing is cut off")
     _, _, count, _, _, _, names = _HEAD.unpack_from(blob)
     end = len(blob) - names
     return [blob[at : at + ID_SIZE] for at in range(end - count * ID_SIZE, end, ID_SIZE)]
@@ -172,7 +180,8 @@ def decode_listing(blob: bytes) -> list[Row]:
     names = blob[at + count * ID_SIZE :].split(b"\0")
     if len(names) != count:
         raise MalformedError("a listing has another number of names than of rows")
-    return list(map(Row._make, zip(names, kinds, perms, sizes, mtimes, ids, modes, disk_mtimes, ctimes, inodes)))  # noqa: B905
+    columns = (names, kinds, perms, sizes, mtimes, ids, modes, disk_mtimes, ctimes, inodes)
+    return list(map(Row._make, zip(*columns, strict=True)))
 
 
 def stat_digest(items: list[Stat]) -> bytes:
@@ -181,7 +190,8 @@ def stat_digest(items: list[Stat]) -> bytes:
     Directories count with name, mode and inode only: what changes within them is seen there.
     """
     items.sort()
-    # marshal packs numbers and names six times faster than struct or repr would. Version 2 has no references, which depend
+    # marshal packs numbers and names six times faster than struct or repr would. Version 2 has no references, which
+    # depend
     # on who else holds an object, so that equal items have equal bytes.
     return xxh3_128_digest(marshal.dumps(items, 2))
 

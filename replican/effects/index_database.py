@@ -1,0 +1,173 @@
+"""The index's database: how it is opened, and its transactions.
+
+Writers hold the repository's lock; readers do not, and need not: SQLite's write-ahead log lets them read the
+last transaction that was finished. On a read-only disk the file is read as it lies.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from replican.effects.index_schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, IndexDamagedError, translated
+from replican.effects.index_tables import meta_get, meta_set
+from replican.values.errors import FolderError, MalformedError, UnsupportedError
+
+_BUSY_SECONDS: Final = 10
+_PLAIN: Final = frozenset(b"/-_.ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+
+
+class Database:
+    """A connection with its transactions."""
+
+    def __init__(self, connection: sqlite3.Connection, path: str, writable: bool) -> None:
+        self.connection = connection
+        self.writable = writable
+        self._path = path
+        self._synchronous = ""
+        self._deep = False
+        self._numbers: dict[str, int] = {}
+
+    def close(self) -> None:
+        """Close it; the write-ahead log is emptied, as far as no reader is in it."""
+        try:
+            if self.writable:
+                self.connection.execute("PRAGMA busy_timeout = 0")
+                self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error:
+            pass  # what was committed lies in the log, and is read from there next time
+        finally:
+            self.connection.close()
+
+    @contextmanager
+    def writing(self, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """One transaction; within another, a part of that. ``durable``: it has survived a power cut once this
+        returns."""
+        connection = self.connection
+        if self._deep:
+            yield connection
+            return
+        with translated(self._path):
+            wanted = "FULL" if durable else "NORMAL"
+            if wanted != self._synchronous:
+                connection.execute(f"PRAGMA synchronous = {wanted}")
+                self._synchronous = wanted
+            connection.execute("BEGIN IMMEDIATE")
+            self._deep = True
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                self._numbers.clear()
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            finally:
+                self._deep = False
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        with translated(self._path):
+            try:
+                yield self.connection
+            except MalformedError as error:
+                raise IndexDamagedError(f"the index is damaged: {error.message}") from error
+
+    def number(self, key: str) -> int:
+        """A number among the meta values, 0 if it was never set."""
+        # Kept: a writer has the lock, and a reader one snapshot.
+        number = self._numbers.get(key)
+        if number is None:
+            value = meta_get(self.connection, key)
+            number = self._numbers[key] = 0 if value is None else int.from_bytes(value, "big")
+        return number
+
+    def set_number(self, key: str, value: int) -> None:
+        meta_set(self.connection, key, value.to_bytes(8, "big"))
+        self._numbers[key] = value
+
+
+def open_database(path: str, writable: bool, rebuild: bool) -> tuple[Database, bool]:
+    """The database at ``path``, and whether there was none; ``rebuild`` throws an old one away."""
+    with translated(path):
+        connection, created = _open_for_writing(path, rebuild) if writable else _open_for_reading(path)
+    return Database(connection, path, writable), created
+
+
+def _open_for_writing(path: str, rebuild: bool) -> tuple[sqlite3.Connection, bool]:
+    """A connection that may write, and whether the database is a new one. ``rebuild`` throws an old one away."""
+    if rebuild:
+        for name in (path, path + "-wal", path + "-shm"):
+            try:
+                os.unlink(name)
+            except FileNotFoundError:
+                pass
+    if os.path.exists(path) and not os.path.getsize(path):
+        raise IndexDamagedError("the index is damaged: it is empty")
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    try:
+        # A damaged file has to be noticed before anything is written to it.
+        found = connection.execute("PRAGMA application_id").fetchone()[0]
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        created = not tables and not found
+        connection.execute("PRAGMA journal_mode = WAL")
+        if created:
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID};"
+                f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT"
+            )
+        _check_schema(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection, created
+
+
+def _open_for_reading(path: str) -> tuple[sqlite3.Connection, bool]:
+    """A connection that only reads, and whether it stands for a database that is not there: it is empty then."""
+    if not os.path.exists(path):
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        connection.executescript(
+            f"{TABLES} PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION}"
+        )
+        return connection, True
+    for option in ("mode=rw", "mode=ro"):
+        try:
+            return _open_uri(path, option), False
+        except sqlite3.OperationalError:
+            pass
+    # No -shm can be made on a read-only disk. Without a log beside it, the file alone is the whole truth.
+    if os.path.exists(path + "-wal") and os.path.getsize(path + "-wal"):
+        raise FolderError(
+            f"the index at {path} was left in the middle of something, on a disk that cannot be written",
+            "run any command where it can be written",
+        )
+    return _open_uri(path, "immutable=1"), False
+
+
+def _open_uri(path: str, option: str) -> sqlite3.Connection:
+    quoted = "".join([chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in os.fsencode(path)])
+    connection = sqlite3.connect(f"file:{quoted}?{option}", uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+    try:
+        # One snapshot for as long as it is open: what a writer commits meanwhile does not mix with what was read
+        # before.
+        connection.execute("PRAGMA query_only = 1")
+        connection.execute("BEGIN")
+        _check_schema(connection)
+        connection.execute("SELECT count(*) FROM meta").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_schema(connection: sqlite3.Connection) -> None:
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application != APPLICATION_ID:
+        raise IndexDamagedError("the index is damaged: it is not an index of replican's")
+    if version > SCHEMA_VERSION:
+        raise UnsupportedError(f"the index was written by a newer release (format {version})", "upgrade replican")
+    if version != SCHEMA_VERSION:
+        raise IndexDamagedError(f"the index is of format {version}, which this release does not know")

@@ -1,0 +1,197 @@
+"""The small tables of the index: meta values, journal, problems, trash, frontiers, and how large the folder was.
+
+Functions on a connection, which :class:`~replican.effects.index.Index` calls within its transactions. What a merge or a
+recovery relies on is sealed with a checksum: SQLite has none of its own.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from xxhash import xxh3_64_digest, xxh3_64_intdigest
+
+from replican.effects.index_schema import IndexDamagedError
+from replican.values.errors import MalformedError
+from replican.values.ids import ID_SIZE, CheckpointId, TreeId
+from replican.values.journal import JournalEntry
+from replican.values.progress import Problem
+from replican.values.trees import Entry, encode_tree, parse_tree
+
+if TYPE_CHECKING:
+    from replican.effects.trash import TrashItem
+
+PROBLEMS: Final = "problems"
+PENDING: Final = "pending"
+WINDOW_NS: Final = 600_000_000_000
+"""How long a deletion is counted against the folder's former size: ten minutes."""
+SEAL_OFFSET: Final = 1 << 63
+
+
+def seal_of(data: bytes, seed: int = 0) -> int:
+    """A checksum that fits into SQLite's signed integers."""
+    return xxh3_64_intdigest(data, seed) - SEAL_OFFSET
+
+
+# -- meta values ------------------------------------------------------------------------------------------------------
+
+
+def meta_get(connection: sqlite3.Connection, key: str) -> bytes | None:
+    found = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    if found is None:
+        return None
+    value = found[0]
+    if type(value) is not bytes or len(value) < 8 or xxh3_64_digest(value[8:]) != value[:8]:
+        raise IndexDamagedError(f"the index is damaged: its value of {key} is not what was written")
+    return value[8:]
+
+
+def meta_set(connection: sqlite3.Connection, key: str, value: bytes | None) -> None:
+    if value is None:
+        connection.execute("DELETE FROM meta WHERE key = ?", (key,))
+    else:
+        connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, xxh3_64_digest(value) + value))
+
+
+# -- the journal ------------------------------------------------------------------------------------------------------
+
+
+def _packed(entry: Entry | None) -> bytes | None:
+    return None if entry is None else encode_tree([entry])
+
+
+def _unpacked(payload: bytes | None) -> Entry | None:
+    return None if payload is None else parse_tree(payload)[0]
+
+
+def _journal_seal(path: bytes, old: bytes | None, new: bytes | None) -> int:
+    return seal_of(b"%d %d %s%s%s" % (len(path), len(old or b""), path, old or b"", new or b""))
+
+
+def note_journal(connection: sqlite3.Connection, entries: Iterable[JournalEntry]) -> None:
+    """Add to the journal. A path that is there already keeps its older old version: that is what it held."""
+    for path, old_entry, new_entry in entries:
+        old, new = _packed(old_entry), _packed(new_entry)
+        known = connection.execute("SELECT old, new, seal FROM journal WHERE path = ?", (path,)).fetchone()
+        if known is not None:
+            _check_journal(path, *known)
+            old = known[0]
+        connection.execute(
+            "INSERT OR REPLACE INTO journal VALUES (?, ?, ?, ?)", (path, old, new, _journal_seal(path, old, new))
+        )
+
+
+def journal(connection: sqlite3.Connection) -> list[JournalEntry]:
+    entries: list[JournalEntry] = []
+    for path, old, new, seal in connection.execute("SELECT path, old, new, seal FROM journal ORDER BY path"):
+        _check_journal(path, old, new, seal)
+        try:
+            entries.append(JournalEntry(path, _unpacked(old), _unpacked(new)))
+        except (MalformedError, IndexError) as error:
+            raise IndexDamagedError("the index is damaged: its journal is not what was written") from error
+    return entries
+
+
+def _check_journal(path: bytes, old: bytes | None, new: bytes | None, seal: int) -> None:
+    if _journal_seal(path, old, new) != seal:
+        raise IndexDamagedError("the index is damaged: its journal is not what was written")
+
+
+# -- problems, pending paths, and what was said --------------------------------------------------------------
+
+
+def set_problems(connection: sqlite3.Connection, which: str, problems: Iterable[Problem]) -> None:
+    connection.execute("DELETE FROM problems WHERE list = ?", (which,))
+    connection.executemany(
+        "INSERT INTO problems VALUES (?, ?, ?, ?)", [(which, path, cause, held) for path, cause, held in problems]
+    )
+
+
+def problems(connection: sqlite3.Connection, which: str) -> list[Problem]:
+    found = connection.execute("SELECT path, cause, held FROM problems WHERE list = ? ORDER BY path", (which,))
+    return [Problem(path, cause, bool(held)) for path, cause, held in found]
+
+
+def say_once(connection: sqlite3.Connection, problems: Iterable[Problem]) -> list[Problem]:
+    return [
+        problem
+        for problem in problems
+        if connection.execute("INSERT OR IGNORE INTO said VALUES (?, ?)", problem[:2]).rowcount == 1
+    ]
+
+
+# -- the trash ------------------------------------------------------------------------------------------------------
+
+
+_TRASH_COLUMNS = "blob, file, path, kind, perm, size, mtime_ns, ino, time_ns"
+
+
+def add_trash(connection: sqlite3.Connection, items: Iterable["TrashItem"], undo: bytes) -> None:
+    connection.executemany(
+        f"INSERT OR REPLACE INTO trash ({_TRASH_COLUMNS}, undo) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [(*item[:7], signed(item.ino), item.time_ns, undo) for item in items],
+    )
+
+
+def trash(connection: sqlite3.Connection, where: str, values: tuple[bytes, ...]) -> list["TrashItem"]:
+    from replican.effects.trash import TrashItem
+
+    found = connection.execute(f"SELECT {_TRASH_COLUMNS} FROM trash {where} ORDER BY time_ns, file", values)
+    return [
+        TrashItem(blob, file, path, kind, perm, size, mtime_ns, unsigned(ino), time_ns)
+        for blob, file, path, kind, perm, size, mtime_ns, ino, time_ns in found
+    ]
+
+
+def drop_trash(connection: sqlite3.Connection, files: Iterable[bytes]) -> None:
+    connection.executemany("DELETE FROM trash WHERE file = ?", [(file,) for file in files])
+
+
+def signed(ino: int) -> int:
+    return ino if ino < SEAL_OFFSET else ino - 2 * SEAL_OFFSET
+
+
+def unsigned(ino: int) -> int:
+    """The inode number that was stored as a signed integer."""
+    return ino if ino >= 0 else ino + 2 * SEAL_OFFSET
+
+
+# -- frontiers ------------------------------------------------------------------------------------------------------
+
+
+def _frontier_key(frontier: frozenset[CheckpointId]) -> bytes:
+    return hashlib.sha256(b"".join(sorted(frontier))).digest()
+
+
+def memo_get(connection: sqlite3.Connection, frontier: frozenset[CheckpointId]) -> TreeId | None:
+    key = _frontier_key(frontier)
+    found = connection.execute("SELECT tree, seal FROM frontiers WHERE frontier = ?", (key,)).fetchone()
+    if found is None:
+        return None
+    if len(found[0]) != ID_SIZE or seal_of(key + found[0]) != found[1]:
+        raise IndexDamagedError("the index is damaged: a merged tree's id is not what was written")
+    return TreeId(found[0])
+
+
+def memo_put(connection: sqlite3.Connection, frontier: frozenset[CheckpointId], tree: TreeId) -> None:
+    key = _frontier_key(frontier)
+    connection.execute("INSERT OR REPLACE INTO frontiers VALUES (?, ?, ?)", (key, tree, seal_of(key + tree)))
+
+
+# -- how large the folder was --------------------------------------------------------------------------------
+
+
+def note_size(connection: sqlite3.Connection, files: int, now_ns: int) -> None:
+    """Note the size; what is too old to count goes, but for the last such size, which the window began with."""
+    connection.execute("INSERT OR REPLACE INTO sizes VALUES (?, ?)", (now_ns, files))
+    connection.execute(
+        "DELETE FROM sizes WHERE time_ns < (SELECT max(time_ns) FROM sizes WHERE time_ns < ?)", (now_ns - WINDOW_NS,)
+    )
+
+
+def largest_lately(connection: sqlite3.Connection, now_ns: int) -> int:
+    since = connection.execute("SELECT max(time_ns) FROM sizes WHERE time_ns < ?", (now_ns - WINDOW_NS,)).fetchone()[0]
+    found = connection.execute(
+        "SELECT max(files) FROM sizes WHERE time_ns >= ?", (now_ns - WINDOW_NS if since is None else since,)
+    ).fetchone()[0]
+    return int(found or 0)

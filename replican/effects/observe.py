@@ -1,0 +1,3 @@
+from replican.effects.assemble import Assembled, chain
+
+__all__ = ["Assembled", "chain"]
