@@ -81,8 +81,8 @@ def unrelated_histories(related: bool, merged_before: bool) -> Gate | None:
 
 
 def pass_gates(gates: Iterable[Gate | None], allowed: Collection[str]) -> None:
-    """Raise ``RefusedError`` (``NoSpaceError`` for lack of room) where a gate is closed and its flag not in ``allowed``;
-    the hint names every flag that is missing."""
+    """Raise ``RefusedError`` (``NoSpaceError`` for lack of room) where a gate is closed and its flag not in
+    ``allowed``; the hint names every flag that is missing."""
     closed = [gate for gate in gates if gate is not None and gate.flag not in allowed]
     if not closed:
         return

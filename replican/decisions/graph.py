@@ -190,11 +190,11 @@ class Graph:
         down from ``other``; None where they do not, which says nothing.
 
         It is exact: what the line holds above the topmost join has no other way to be reached. All lines are walked at
-        the same speed, so that heads that are close to each other do not walk the log. Where generations are known,
-        they are the better guide.
+        the same speed, so that heads that are close to each other do not walk the log. Where generations are known or
+        remembered, they are the better guide.
         """
         ones = list(ones)
-        if all(self._generation(each) is not None for each in (other, *ones)):
+        if not ones or self._memo is not None or all(each in self._generations for each in (other, *ones)):
             return None
         lines: list[dict[CheckpointId, int]] = [{other: 0}, *({one: 0} for one in ones)]
         tips: list[CheckpointId | None] = [other, *(next(iter(line)) for line in lines[1:])]
