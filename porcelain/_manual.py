@@ -152,8 +152,24 @@ def _joined(macro: str, rest: str) -> str:
     return rest if macro == "" else ("" if len(macro) == 3 else " ").join(_arguments(rest))
 
 
+_NAMED = {
+    "aq": "'",
+    "dq": '"',
+    "bu": "*",
+    "em": "--",
+    "en": "-",
+    "ti": "~",
+    "ha": "^",
+    "rs": "\\",
+    "lq": '"',
+    "rq": '"',
+}
+_LONE = {"-": "-", "e": "\\", " ": " ", "~": " ", "&": "", "|": "", "c": ""}
+
+
 def _plain(text: str) -> str:
-    text = re.sub(r"\\f(?:\[\w*\]|\(\w\w|\w)", "", text)
-    named = {"aq": "'", "dq": '"', "bu": "*", "em": "--", "en": "-", "(co": "(c)", "ti": "~", "ha": "^", "rs": "\\"}
-    text = re.sub(r"\\\((\w\w)", lambda match: named.get(match[1], "?"), text)
-    return text.replace("\\-", "-").replace("\\&", "").replace("\\e", "\\").replace("\\ ", " ").replace("\\~", " ")
+    def escape(match: re.Match[str]) -> str:
+        named, lone = match.groups()
+        return _NAMED.get(named, "?") if named else _LONE.get(lone, "") if lone else ""
+
+    return re.sub(r"\\(?:f(?:\[\w*\]|\(\w\w|\w)|\((\w\w)|(.))", escape, text)

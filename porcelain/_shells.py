@@ -242,8 +242,7 @@ def fish(found: list[Syntax]) -> str:
         "complete -c replican -f",
     ]
     every = "complete -c replican"
-    for row in commands.COMMANDS:
-        lines.append(f"{every} -n __replican_bare -a {row.name} -d {_fish_quote(row.summary)}")
+    lines += [f"{every} -n __replican_bare -a {row.name} -d {_fish_quote(row.summary)}" for row in commands.COMMANDS]
     lines += [f"{every}{_fish_option(option)}" for option in GLOBALS]
     for one in found:
         when = f"{every} -n '__replican_is {one.name}'"

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-import manpage
 from replican import commands
+
+import manpage
 
 HOUSE = Path(__file__).resolve().parents[1]
 

@@ -23,11 +23,13 @@ def parse(title: str, function: Command, text: str, argv: list[str]) -> dict[str
     app.command(
         help=_paragraphs(text, rich),
         epilog=EPILOG,
-        options_metavar=synopsis([p for p in parameters(function) if p.names]),
         context_settings={"help_option_names": ["-h", "--help"]},
     )(_callback(taken))
+    parser: Any = typer.main.get_command(app)
+    # releases of typer write arguments in different ways
+    parser.collect_usage_pieces = lambda _: [synopsis(parameters(function))]
     try:
-        answer = typer.main.get_command(app)(args=argv, prog_name=title, standalone_mode=False)
+        answer = parser(args=argv, prog_name=title, standalone_mode=False)
     except _usage_errors() as error:
         raise UsageError(_as_told(error), f"'{title} -h' tells how it is used") from None
     if not isinstance(answer, dict):

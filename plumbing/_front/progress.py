@@ -54,7 +54,7 @@ class TerminalProgress:
     def _draw(self) -> None:
         if self._rich is None:
             self._rich = _bar(self._stream)
-            self._task = self._rich.add_task(self._name, total=None)
+            self._task = self._rich.add_task(self._name, total=None, amount="")
             self._rich.tasks[0].start_time = self._began
             self._rich.start()
         files, size = self._totals
@@ -81,7 +81,7 @@ def _bar(stream: TextIO) -> "RichProgress":
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns: list[Any] = [
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TextColumn("{task.fields[amount]}", markup=False),
         TimeElapsedColumn(),

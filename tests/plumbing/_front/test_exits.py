@@ -103,7 +103,10 @@ def test_a_bug_is_one_line_and_its_traceback_is_kept(tmp_path: Path) -> None:
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     with subprocess.Popen(
-        script("time.sleep(0.3); output.write('x' * 1000000)"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        script("time.sleep(0.3); output.write('x' * 1000000)"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
     ) as process:
         assert process.stdout is not None
         process.stdout.close()
@@ -114,7 +117,7 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
 
 def test_an_interrupt_is_one_line(tmp_path: Path) -> None:
     with subprocess.Popen(
-        script("output.flush(); time.sleep(20)"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        script("output.flush(); time.sleep(20)"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -133,7 +136,7 @@ def test_a_full_disk_behind_stdout_is_said(tmp_path: Path) -> None:
 
 def test_closed_standard_streams_are_no_places_for_files(tmp_path: Path) -> None:
     work = "handle = open('new', 'wb'); handle.write(b'mine'); handle.close(); output.say('talk')"
-    shell = f'exec "$0" -c "$1" <&- >&- 2>&-'
+    shell = 'exec "$0" -c "$1" <&- >&- 2>&-'
     command = ["/bin/sh", "-c", shell, sys.executable, SCRIPT.format(work=work, json=False)]
     assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
     assert (tmp_path / "new").read_bytes() == b"mine"

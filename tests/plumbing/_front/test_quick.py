@@ -1,7 +1,7 @@
 from typing import Annotated
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from replican.plumbing._front import app, quick
@@ -42,17 +42,14 @@ def a_number(ctx: object, count: Annotated[int, Argument("COUNT", help="")]) -> 
 
 COMMANDS: list[Command] = [many_options, two_optional, last_apart, a_number]
 
-WORDS = st.one_of(
-    st.sampled_from(
-        "a b 7 -3 - -- -z -r -zr -rz -zn5 -n -n5 -n=5 --number --number=8 --number=x -p -pq -p=q --keep --keep=copy both"
-        " --keep=no --zero --zero=1 --zer -x -zx --flag -m -mtext --message= --message --json --jsonl -q -C -C. --wait=2"
-        " --wait --no-progress --quiet=1 --version -rp -nz".split()
-    ),
-    st.text(max_size=4),
-)
+TYPED = """
+a b 7 -3 - -- -z -r -zr -rz -zn5 -n -n5 -n=5 --number --number=8 --number=x -p -pq -p=q -rp -nz --keep --keep=copy both
+--keep=no --zero --zero=1 --zer -x -zx --flag -m -mtext --message= --message --json --jsonl -q -C -C. --wait=2 --wait
+--no-progress --quiet=1 --version
+"""
+WORDS = st.sampled_from(TYPED.split()) | st.text(max_size=4)
 
 
-@settings(max_examples=300)
 @given(st.sampled_from(COMMANDS), st.lists(WORDS, max_size=6))
 @example(last_apart, ["only"])
 @example(many_options, ["a", "-p", "--", "--", "-z"])
@@ -62,7 +59,8 @@ def test_it_answers_as_typer_does_or_not_at_all(command: Command, words: list[st
         truth = app.parse("replican it", command, "Help.", words)
     except UsageError:
         truth = None
-    assert answer == truth
+    # a wrong value that a later one overrides is typer's affair, and so is all that is wrong
+    assert answer is None or answer == truth
 
 
 def test_help_is_left_to_typer() -> None:
@@ -78,7 +76,7 @@ def test_options_up_to_the_first_argument() -> None:
 
 @pytest.mark.parametrize("words", [["--bad"], ["--json=1"], ["--wait"], ["--wait", "soon"], ["-C"]])
 def test_what_is_not_plain_says_why(words: list[str]) -> None:
-    with pytest.raises(quick.NotPlain, match="."):
+    with pytest.raises(quick.NotPlain, match=r"\w"):
         quick.split_options(GLOBALS, words, everywhere=False)
 
 
