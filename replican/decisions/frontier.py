@@ -6,7 +6,7 @@ itself. Those may be several, too: then they are merged first, virtually. Whoeve
 thus has the same merge checkpoint, whatever way they took.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable
 from enum import Enum
 from typing import NamedTuple, Protocol
 
@@ -14,7 +14,7 @@ from replican.decisions.graph import Graph
 from replican.decisions.limits import Budget, LimitError, Limits
 from replican.decisions.reconcile import reconcile
 from replican.values.checkpoints import RULES, Checkpoint, id_of
-from replican.values.errors import RemoteError, UnsupportedError
+from replican.values.errors import NotFoundError, RemoteError, UnsupportedError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.trees import TreeOverlay
 
@@ -22,7 +22,7 @@ Frontier = frozenset[CheckpointId]
 
 
 class Memo(Protocol):
-    """Remembers merged trees. May forget; what it returns must be readable through the trees in use."""
+    """Remembers merged trees. May forget. Where it knows a tree that is not there any more, the merge is made again."""
 
     def get(self, frontier: Frontier, /) -> TreeId | None: ...
 
@@ -100,25 +100,25 @@ class _Fold:
 
 
 def merged_tree(
-    graph: Graph, trees: TreeOverlay, frontier: Frontier, memo: Memo, limits: Limits | None = None
+    graph: Graph, trees: TreeOverlay, frontier: Frontier, memo: Memo, budget: Budget | None = None
 ) -> TreeId:
     """``M(frontier)``. New trees are added to ``trees``.
 
     The frontier must be one (:func:`join` makes them). Raises ``UnsupportedError`` where a later release's rules
-    are asked for, ``LimitError`` where it would take more work than ``limits`` allow.
+    are asked for, ``LimitError`` where it would take more work than ``budget`` (that of one merge, if None) has.
     """
     if not frontier:
         return EMPTY_TREE
     if len(frontier) == 1:
         return graph.checkpoint(next(iter(frontier))).tree
     rules_of(graph, frontier)
-    limits = limits or Limits()
-    if len(frontier) > limits.frontier:
-        raise LimitError(f"a merge of {len(frontier)} checkpoints, and no more than {limits.frontier} are allowed")
-    known = memo.get(frontier)
+    budget = budget or Budget()
+    most = budget.limits.frontier
+    if len(frontier) > most:
+        raise LimitError(f"a merge of {len(frontier)} checkpoints, and no more than {most} are allowed")
+    known = _remembered(trees, frontier, memo)
     if known is not None:
         return known
-    budget = Budget(limits)
     made: dict[Frontier, TreeId] = {}
     stack = [_Fold(frontier, graph)]
     while True:
@@ -127,7 +127,7 @@ def merged_tree(
             following = fold.order[fold.at]
             if fold.base is None:
                 fold.base = graph.common(fold.order[: fold.at], following)
-            base = _known_tree(graph, fold.base, made, memo)
+            base = _known_tree(graph, trees, fold.base, made, memo)
             if base is None:
                 stack.append(_Fold(fold.base, graph))
                 break
@@ -143,13 +143,26 @@ def merged_tree(
                 return fold.tree
 
 
-def _known_tree(graph: Graph, frontier: Frontier, made: dict[Frontier, TreeId], memo: Memo) -> TreeId | None:
+def _known_tree(
+    graph: Graph, trees: TreeOverlay, frontier: Frontier, made: dict[Frontier, TreeId], memo: Memo
+) -> TreeId | None:
     if not frontier:
         return EMPTY_TREE
     if len(frontier) == 1:
         return graph.checkpoint(next(iter(frontier))).tree
     tree = made.get(frontier)
-    return memo.get(frontier) if tree is None else tree
+    return _remembered(trees, frontier, memo) if tree is None else tree
+
+
+def _remembered(trees: TreeOverlay, frontier: Frontier, memo: Memo) -> TreeId | None:
+    """What the memo knows, if it can be read: nobody keeps the trees of a merge that was not recorded in the end."""
+    tree = memo.get(frontier)
+    if tree is not None:
+        try:
+            trees.tree(tree)
+        except NotFoundError:
+            return None
+    return tree
 
 
 # -- merge checkpoints -------------------------------------------------------------------------------------------
@@ -170,7 +183,7 @@ def rules_of(graph: Graph, frontier: Iterable[CheckpointId]) -> int:
 
 
 def merge_checkpoint(
-    graph: Graph, trees: TreeOverlay, frontier: Frontier, memo: Memo, limits: Limits | None = None
+    graph: Graph, trees: TreeOverlay, frontier: Frontier, memo: Memo, budget: Budget | None = None
 ) -> tuple[CheckpointId, Checkpoint]:
     """The one checkpoint that stands for ``frontier`` (not empty): that of its tree, or, of a single one, itself.
 
@@ -179,7 +192,7 @@ def merge_checkpoint(
     if len(frontier) == 1:
         only = next(iter(frontier))
         return only, graph.checkpoint(only)
-    tree = merged_tree(graph, trees, frontier, memo, limits)
+    tree = merged_tree(graph, trees, frontier, memo, budget)
     checkpoint = Checkpoint(tree, tuple(sorted(frontier)), None, "", rules_of(graph, frontier))
     return id_of(checkpoint), checkpoint
 
@@ -188,7 +201,7 @@ def merge_checkpoint(
 
 
 def check_claim(
-    graph: Graph, trees: TreeOverlay, claim: CheckpointId, memo: Memo, limits: Limits | None = None
+    graph: Graph, trees: TreeOverlay, claim: CheckpointId, memo: Memo, budget: Budget | None = None
 ) -> None:
     """Verify one received checkpoint, whose ancestors are verified: raises ``RemoteError`` where it is not allowed.
 
@@ -210,14 +223,14 @@ def check_claim(
         raise _refusal(claim, "a merge never has a merge for a parent")
     if graph.maximal(parents) != parents:
         raise _refusal(claim, "one of its parents comes from another")
-    if merge_checkpoint(graph, trees, parents, memo, limits)[0] != claim:
+    if merge_checkpoint(graph, trees, parents, memo, budget)[0] != claim:
         raise _refusal(claim, "it is not what merging its parents gives")
 
 
 def check_received(
     graph: Graph,
     trees: TreeOverlay,
-    received: Iterable[CheckpointId],
+    received: Collection[CheckpointId],
     memo: Memo,
     *,
     trusted: Container[CheckpointId] = (),
@@ -225,9 +238,10 @@ def check_received(
 ) -> None:
     """Verify received checkpoints, parents first (``Graph.missing`` gives that order); raises what :func:`check_claim`
     does. Those in ``trusted`` are taken as they are."""
+    budget = Budget(limits, len(received))
     for each in received:
         if each not in trusted:
-            check_claim(graph, trees, each, memo, limits)
+            check_claim(graph, trees, each, memo, budget)
 
 
 def _refusal(claim: CheckpointId, problem: str) -> RemoteError:

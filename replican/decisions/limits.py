@@ -21,10 +21,12 @@ class LimitError(RefusedError):
 
 
 class Limits(NamedTuple):
-    """The bounds. Lengths are in bytes, sizes of files too; the rest are counts."""
+    """The bounds. ``frontier``, ``merges`` (virtual ones counted) and ``work`` (entries read) are those of one merge.
+    The others are those of one tree with every path written out: lengths and ``size`` in bytes."""
 
     frontier: int = FRONTIER_LIMIT
     merges: int = 10_000
+    work: int = 50_000_000
     entries: int = 50_000_000
     depth: int = 10_000
     path_length: int = 1 << 17
@@ -45,19 +47,21 @@ class Measure(NamedTuple):
 
 
 class Budget:
-    """Counts the work of one merge down."""
+    """Counts the work down of one merge; or of verifying ``received`` checkpoints, of which honest ones need little
+    each, so that many of them together do not get what each would get alone."""
 
-    __slots__ = ("entries", "merges")
+    __slots__ = ("limits", "merges", "work")
 
-    def __init__(self, limits: Limits) -> None:
-        self.merges = limits.merges
-        self.entries = limits.entries
+    def __init__(self, limits: Limits | None = None, received: int = 0) -> None:
+        self.limits = limits or Limits()
+        self.merges = self.limits.merges + 64 * received
+        self.work = self.limits.work + 4096 * received
 
     def spend(self, *, merges: int = 0, entries: int = 0) -> None:
         """Account for work about to be done; raises :class:`LimitError` where there is none left."""
         self.merges -= merges
-        self.entries -= entries
-        if self.merges < 0 or self.entries < 0:
+        self.work -= entries
+        if self.merges < 0 or self.work < 0:
             raise LimitError(
                 "this merge takes more work than is allowed",
                 "one of the histories that it joins is not one that replican makes",

@@ -17,7 +17,7 @@ from replican.decisions.frontier import (
     rules_of,
 )
 from replican.decisions.graph import Graph
-from replican.decisions.limits import LimitError, Limits
+from replican.decisions.limits import Budget, LimitError, Limits
 from replican.values.checkpoints import RULES, Author, Checkpoint
 from replican.values.errors import RemoteError, UnsupportedError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
@@ -54,7 +54,7 @@ def test_of_unrelated_ones_it_is_the_union() -> None:
 
 
 def test_what_was_deleted_does_not_come_back_over_several_bases() -> None:
-    """Both ``x`` and ``y`` know ``b`` and ``c``; ``x`` deletes what ``b`` made, and one base alone would bring it back."""
+    """``x`` and ``y`` both know what ``b`` made, and ``x`` deletes it; ``c`` as the only base would bring it back."""
     text = """
         a: | f=1
         b: a | f=1 new=1
@@ -123,6 +123,30 @@ def test_the_memo_is_used_for_virtual_bases_too() -> None:
     assert len(memo.asked) == 2
 
 
+def test_a_remembered_tree_that_nobody_kept_is_made_again() -> None:
+    trees = MemoryTrees()
+    made, at = log("a: | f=1\nb: a | f=2@2\nc: a | f=3@3", trees)
+    frontier, memo = frozenset([at["b"], at["c"]]), Forgetful()
+    tree = merged_tree(Graph(made), trees, frontier, memo)
+    del trees.new[tree]
+    trees.parsed.pop(tree, None)
+    assert merged_tree(Graph(made), trees, frontier, memo) == tree
+    assert tree in trees.new
+
+
+def test_many_received_together_get_less_than_each_alone() -> None:
+    made = MemoryLog()
+    trees = MemoryTrees()
+    frontier = ladder(made, 200)
+    graph = Graph(made)
+    received = graph.missing(frontier, ())
+    check_received(graph, trees, received, Forgetful(), limits=Limits(merges=10))
+    assert len(received) == 2 + 3 * 200
+    bases = {each for each in received if made.checkpoints[each].is_merge}
+    with pytest.raises(LimitError):
+        check_received(graph, trees, [max(bases, key=graph.generation)], Forgetful(), limits=Limits(merges=10))
+
+
 def ladder(made: MemoryLog, floors: int) -> frozenset[CheckpointId]:
     """Two lines that merge each other on every floor: every base has two checkpoints, down to the bottom."""
     one, other = made.user(None, name="x"), made.user(None, name="y")
@@ -137,7 +161,7 @@ def test_virtual_bases_thousands_deep() -> None:
     frontier = ladder(made, 3000)
     assert merged_tree(Graph(made), trees, frontier, Forgetful()) == EMPTY_TREE
     with pytest.raises(LimitError):
-        merged_tree(Graph(made), trees, frontier, Forgetful(), Limits(merges=1000))
+        merged_tree(Graph(made), trees, frontier, Forgetful(), Budget(Limits(merges=1000)))
 
 
 def test_a_frontier_may_be_too_large() -> None:
@@ -161,7 +185,7 @@ def test_a_bomb_of_trees_ends_in_a_refusal() -> None:
     base = made.user(None, bomb("1"), "base")
     frontier = frozenset([made.user(base, bomb("2"), "left"), made.user(base, bomb("3"), "right")])
     with pytest.raises(LimitError):
-        merged_tree(Graph(made), trees, frontier, Forgetful(), Limits(entries=10_000))
+        merged_tree(Graph(made), trees, frontier, Forgetful(), Budget(Limits(work=10_000)))
 
 
 # -- joining -----------------------------------------------------------------------------------------------------------

@@ -69,10 +69,10 @@ def test_thousands_deep() -> None:
 
 
 def test_budget() -> None:
-    budget = Budget(Limits(merges=2, entries=10))
+    budget = Budget(Limits(merges=2, work=10))
     budget.spend(merges=2, entries=10)
     with pytest.raises(LimitError):
         budget.spend(entries=1)
-    budget = Budget(Limits(merges=2, entries=10))
+    budget = Budget(Limits(merges=2, work=10))
     with pytest.raises(LimitError):
         budget.spend(merges=3)

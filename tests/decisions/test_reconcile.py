@@ -215,9 +215,9 @@ def test_thousands_deep() -> None:
 def test_the_budget_is_kept() -> None:
     trees = MemoryTrees()
     base, left, right = parse(trees, "a=1 b=1"), parse(trees, "a=2 b=1"), parse(trees, "a=1 b=3")
-    reconcile(trees, base, left, right, Budget(Limits(entries=7)))
+    reconcile(trees, base, left, right, Budget(Limits(work=7)))
     with pytest.raises(LimitError):
-        reconcile(trees, base, left, right, Budget(Limits(entries=6)))
+        reconcile(trees, base, left, right, Budget(Limits(work=6)))
 
 
 # -- open conflicts ----------------------------------------------------------------------------------------------------
