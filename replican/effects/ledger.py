@@ -4,11 +4,14 @@ Rows are loaded a directory at a time, and edited here; :meth:`Ledger.settle` wr
 the trees above them. What is not in the ledger has not been done.
 """
 
-from replican.effects.assemble import chain
 import time
 
+from replican.effects.assemble import chain
 from replican.effects.index import Index
-from replican.values.listing import Row
+from replican.effects.index_records import DirRecord
+from replican.effects.treebuild import Filled
+from replican.values.ids import TreeId
+from replican.values.listing import Row, decode_listing, is_racy
 from replican.values.paths import name_of, parent_of
 
 
@@ -19,6 +22,7 @@ class Ledger:
         self._index = index
         self._rows: dict[bytes, dict[bytes, Row]] = {}
         self._dirty: set[bytes] = set()
+        self._records: dict[bytes, DirRecord] = {}
         self._gone: set[bytes] = set()
         self._moves: list[tuple[bytes, bytes]] = []
 
@@ -26,6 +30,11 @@ class Ledger:
         """The rows of a directory, by name; empty for one that is not there."""
         rows = self._rows.get(directory)
         if rows is None:
+            record = self._records.pop(directory, None)
+            if record is not None:
+                self._dirty.add(directory)
+                rows = self._rows[directory] = {row.name: row for row in record.rows}
+                return rows
             listed = [] if directory in self._gone else self._index.rows(directory, observed=False)
             rows = self._rows[directory] = {row.name: row for row in listed}
         return rows
@@ -45,13 +54,17 @@ class Ledger:
         if self.rows(directory).pop(name_of(path), None) is not None:
             self._dirty.add(directory)
 
-    def add_directories(self, rows: dict[bytes, list[Row]]) -> None:
-        """Whole directories came; the row of the topmost is put on its own."""
-        now = time.time_ns()
-        for path, listed in rows.items():
-            self._gone.discard(path)
-            self._rows[path] = {row.name: row.settled(now) for row in listed}
-            self._dirty.add(path)
+    def add_directory(self, filled: Filled, tree: TreeId | None, added: list[Row]) -> None:
+        """A new directory came, as it was filled; ``tree`` is its tree where that is known, ``added`` are further
+        rows."""
+        path, now = filled.path, time.time_ns()
+        self._gone.discard(path)
+        if tree is not None and not added and not is_racy(filled.newest_ns, now):
+            self._records[path] = DirRecord(path, tree, filled.digest, filled.ino, False, filled.rows_blob)
+            return
+        rows = decode_listing(filled.rows_blob) + added
+        self._rows[path] = {row.name: row.settled(now) for row in rows}
+        self._dirty.add(path)
 
     def drop_directory(self, path: bytes) -> None:
         """A directory went, or what is left in it is not the log's concern."""
@@ -72,7 +85,9 @@ class Ledger:
         for path in self._gone:
             changes.setdefault(path, None)
         assembled = chain(self._index, changes, observed=False)
-        self._index.rebase(assembled.changed.values(), assembled.gone, assembled.root, self._moves)
+        records = [*self._records.values(), *assembled.changed.values()]
+        self._index.rebase(records, assembled.gone, assembled.root, self._moves)
+        self._records.clear()
         self._rows.clear()
         self._dirty.clear()
         self._gone.clear()

@@ -14,25 +14,34 @@ from replican.decisions.plan import Group, NewDirectory, Plan
 from replican.effects.contents import ContentStore, Wanted
 from replican.effects.staging import Slot, Stage
 from replican.effects.treebuild import Building, Filled, TreeBuilder
+from replican.effects.worktree import open_regular
 from replican.values.errors import NoSpaceError
+from replican.values.ids import EMPTY_TREE, TreeId
 from replican.values.listing import Row
 from replican.values.paths import join
 from replican.values.progress import Problem, Progress
-from replican.values.trees import DIRECTORY, Entry, TreeReader
+from replican.values.trees import DIRECTORY, Entry, TreeReader, encode_tree, parse_tree
 
 NO_SOURCE = "no source"
+_FLUSH_ONE_BY_ONE = 32
 
 
 class BuiltDirectory(NamedTuple):
-    """A new directory on the stage: ``rows`` has, for each directory at and below its path, what was written there.
+    """A new directory on the stage, as ``place``: what was filled of it, directory by directory.
 
-    ``whole`` tells that nothing is missing and nothing is moved in later: its trees are those of the head.
+    ``added`` are rows that came from other stores, by directory. ``whole`` tells that nothing is missing and nothing
+    is moved in
+    later: its trees are those of the head. ``closed`` are the directories, deepest first, whose permissions shut out
+    their owner: they get them last.
     """
 
     new: NewDirectory
     place: bytes
-    rows: dict[bytes, list[Row]]
+    filled: dict[bytes, Filled]
+    trees: dict[bytes, TreeId]
+    added: dict[bytes, list[Row]]
     whole: bool
+    closed: list[tuple[bytes, int]]
 
 
 class Prepared(NamedTuple):
@@ -81,7 +90,8 @@ class Preparation:
         """Stage everything; raises ``NoSpaceError`` on a full disk, and ``OSError`` if the stage cannot be written."""
         try:
             slots = self._stage_files(plan)
-            built = [self._build(number, new) for number, new in enumerate(plan.new)]
+            alone = plan.base == EMPTY_TREE
+            built = [self._build(number, new, alone) for number, new in enumerate(plan.new)]
             self._stage.flush()
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -131,23 +141,29 @@ class Preparation:
                 self._progress.advance(1, entry.size)
         return left
 
-    def _build(self, number: int, new: NewDirectory) -> BuiltDirectory:
+    def _build(self, number: int, new: NewDirectory, alone: bool) -> BuiltDirectory:
+        """Build one directory; ``alone`` tells that the folder is empty so far and has no content to offer."""
         if new.path in new.apart:
-            return BuiltDirectory(new, b"", {}, False)
+            return BuiltDirectory(new, b"", {}, {}, {}, False, [])
         place = b"tree-%s-%d" % (new.entry.id.hex().encode(), number)
         builder = TreeBuilder(self._stage, place, self._progress)
-        jobs, leftovers, files, size = self._jobs(new)
-        self._progress.begin("copying", files, size)
-        rows: dict[bytes, list[Row]] = {}
-        missing: list[tuple[bytes, Entry]] = []
-        source = next((store for store in self._remote if files), None) or self._local[0]
-        for filled in builder.build(jobs, source, self._tick if files > 1000 else None):
-            self._note(filled, rows, missing)
-        missing += leftovers
-        lost = self._fill_missing(builder, missing, rows)
-        self._add_directories(builder, jobs, rows)
-        self._stage.flush_everything() if files > 8 else self._flush_few(builder, rows)
-        return BuiltDirectory(new, place, rows, not lost and not new.apart)
+        jobs, trees, closed = self._jobs(new)
+        leftovers: list[tuple[bytes, Entry]] = []
+        if not alone:
+            jobs, leftovers = self._leave_local(jobs)
+        files, size = sum([job.files for job in jobs]), sum([job.size for job in jobs])
+        self._progress.begin("copying", files + len(leftovers), size + sum([entry.size for _, entry in leftovers]))
+        source = next(iter(self._remote if files else self._local), self._local[0])
+        filled = {each.path: each for each in builder.build(jobs, source, self._tick if files > 1000 else None)}
+        missing = leftovers + [(each.path, entry) for each in filled.values() for entry in each.missing]
+        added: dict[bytes, list[Row]] = {}
+        lost = self._fill_missing(builder, missing, added)
+        if files > _FLUSH_ONE_BY_ONE:
+            self._stage.flush_everything()
+        else:
+            self._flush_few(builder, jobs)
+        whole = not lost and not new.apart and not added
+        return BuiltDirectory(new, place, filled, trees, added, whole, closed)
 
     def _tick(self) -> None:
         """Have the disk write while the processors copy: less is left for the flush at the end."""
@@ -155,55 +171,49 @@ class Preparation:
 
         flush_filesystem(self._stage.fd)
 
-    def _jobs(self, new: NewDirectory) -> tuple[list[Building], list[tuple[bytes, Entry]], int, int]:
-        """The directories to make, parents first; the entries that this folder has elsewhere; counts of files and
-        bytes."""
+    def _jobs(self, new: NewDirectory) -> tuple[list[Building], dict[bytes, TreeId], list[tuple[bytes, int]]]:
+        """The directories to make, parents first; their trees; those that their owner cannot reach into."""
         jobs: list[Building] = []
-        files = size = 0
+        trees: dict[bytes, TreeId] = {}
+        closed: list[tuple[bytes, int]] = []
         stack = [(new.path, new.entry)]
         while stack:
             path, above = stack.pop()
-            entries = tuple(
-                entry
-                for entry in self._trees.tree(above.tree)
-                if not new.apart or join(path, entry.name) not in new.apart
-            )
-            jobs.append(Building(path, entries))
-            for entry in entries:
-                if entry.kind == DIRECTORY:
-                    stack.append((join(path, entry.name), entry))
-                else:
-                    files += 1
-                    size += entry.size
-        leftovers: list[tuple[bytes, Entry]] = []
-        local = self._local_blobs(jobs)
-        if local:
-            kept: list[Building] = []
-            for path, entries in jobs:
-                leftovers += [(path, entry) for entry in entries if entry.kind != DIRECTORY and entry.id in local]
-                kept.append(Building(path, tuple(e for e in entries if e.kind == DIRECTORY or e.id not in local)))
-            jobs = kept
-        return jobs, leftovers, files, size
+            trees[path] = above.tree
+            if above.perm & 0o700 != 0o700:
+                closed.append((path, above.perm))
+            entries = self._trees.tree(above.tree)
+            if new.apart:
+                entries = [entry for entry in entries if join(path, entry.name) not in new.apart]
+            jobs.append(_building(path, entries))
+            stack += [(join(path, entry.name), entry) for entry in entries if entry.kind == DIRECTORY]
+        closed.reverse()
+        return jobs, trees, closed
 
-    def _local_blobs(self, jobs: list[Building]) -> set[bytes]:
+    def _leave_local(self, jobs: list[Building]) -> tuple[list[Building], list[tuple[bytes, Entry]]]:
+        """Take out of ``jobs`` what this folder has elsewhere: it is not read from a remote."""
+        listed = [(job.path, parse_tree(job.payload)) for job in jobs]
         wanted = [
             Wanted(entry.blob, entry.kind, entry.size, join(path, entry.name))
-            for path, entries in jobs
+            for path, entries in listed
             for entry in entries
             if entry.kind != DIRECTORY and entry.size
         ]
-        found: set[bytes] = set()
+        local: set[bytes] = set()
         for store in self._local:
             store.locate(wanted)
-            found.update(store.located())
-        return found
-
-    def _note(self, filled: Filled, rows: dict[bytes, list[Row]], missing: list[tuple[bytes, Entry]]) -> None:
-        rows[filled.path] = filled.rows
-        missing += [(filled.path, entry) for entry in filled.missing]
+            local.update(store.located())
+        if not local:
+            return jobs, []
+        kept = [
+            _building(path, [e for e in entries if e.kind == DIRECTORY or e.id not in local])
+            for path, entries in listed
+        ]
+        left = [(path, e) for path, entries in listed for e in entries if e.kind != DIRECTORY and e.id in local]
+        return kept, left
 
     def _fill_missing(
-        self, builder: TreeBuilder, missing: list[tuple[bytes, Entry]], rows: dict[bytes, list[Row]]
+        self, builder: TreeBuilder, missing: list[tuple[bytes, Entry]], added: dict[bytes, list[Row]]
     ) -> bool:
         """Ask every store for what the first source did not have; whether anything was not to be had at all."""
         if not missing:
@@ -218,37 +228,30 @@ class Preparation:
                 self._lacking.append(Problem(item.hint, NO_SOURCE))
                 lost = True
             else:
-                rows[path].append(row)
+                added.setdefault(path, []).append(row)
                 self._progress.advance(1, entry.size)
         return lost
 
-    def _add_directories(self, builder: TreeBuilder, jobs: list[Building], rows: dict[bytes, list[Row]]) -> None:
-        """Give every directory its permissions, deepest first, and its row in the one above it."""
-        for path, entries in reversed(jobs):
-            here = rows.setdefault(path, [])
-            for entry in entries:
-                if entry.kind != DIRECTORY:
-                    continue
-                place = builder.location(join(path, entry.name))
-                # Its owner has to reach into it until all is in place: the rest of its bits come then.
-                os.chmod(place, entry.perm | 0o700)
-                found = os.lstat(place)
-                here.append(Row(*entry, entry.perm, 0, 0, found.st_ino))
-            here.sort()
-
-    def _flush_few(self, builder: TreeBuilder, rows: dict[bytes, list[Row]]) -> None:
-        for path, listed in rows.items():
-            directory = os.open(builder.location(path), os.O_RDONLY | os.O_DIRECTORY)
+    def _flush_few(self, builder: TreeBuilder, jobs: list[Building]) -> None:
+        for job in jobs:
+            directory = os.open(builder.location(job.path), os.O_RDONLY | os.O_DIRECTORY)
             try:
-                for row in listed:
-                    if row.kind == b"f" and row.perm & 0o400:
-                        fd = os.open(row.name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=directory)
-                        try:
-                            os.fsync(fd)
-                        finally:
-                            os.close(fd)
-                    elif row.kind == b"f":
+                for name in os.listdir(directory):
+                    fd = open_regular(os.fsencode(name), directory)
+                    if fd is None:
+                        # A link, a directory of its own, or what its owner may not read: the last is flushed with
+                        # everything.
                         self._stage.flush_everything()
+                        continue
+                    try:
+                        os.fsync(fd)
+                    finally:
+                        os.close(fd)
                 os.fsync(directory)
             finally:
                 os.close(directory)
+
+
+def _building(path: bytes, entries: Sequence[Entry]) -> Building:
+    files = [entry.size for entry in entries if entry.kind != DIRECTORY]
+    return Building(path, encode_tree(entries), len(files), sum(files))

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from replican.decisions.plan import Group, Move, NewDirectory
+from replican.decisions.plan import Group, Move
 from replican.decisions.treediff import Change
 from replican.effects.index import Index
 from replican.effects.ledger import Ledger
@@ -26,7 +26,7 @@ from replican.effects.trash import Trash, is_same_inode
 from replican.effects.treebuild import row_of
 from replican.effects.worktree import Directories, set_mode
 from replican.values.journal import JournalEntry
-from replican.values.listing import Row
+from replican.values.listing import decode_listing
 from replican.values.paths import join, name_of, parent_of
 from replican.values.progress import Problem, Progress
 from replican.values.trees import DIRECTORY, Entry
@@ -92,8 +92,8 @@ class Transition:
             for new in plan.new:
                 if new.replaces is not None:
                     self._bring_directory(built[new.path])
-            for new in plan.new:
-                self._finish_permissions(new)
+            for directory in prepared.built:
+                self._finish_permissions(directory)
             for change in plan.perms:
                 self._change_permissions(change)
             self._end()
@@ -162,10 +162,12 @@ class Transition:
     def _note_directories(self, built: BuiltDirectory, path: bytes, entry: Entry, fd_parent: bytes) -> None:
         found = os.lstat(name_of(path), dir_fd=self._directories.open(fd_parent))
         prefix = path + b"/"
-        rows = {at: listed for at, listed in built.rows.items() if at == path or at.startswith(prefix)}
-        self._ledger.add_directories(rows)
-        self._ledger.put(fd_parent, row_of(entry, found))
-        self._counts["written"] += sum(row.kind != DIRECTORY for listed in rows.values() for row in listed)
+        filled = [each for at, each in built.filled.items() if at == path or at.startswith(prefix)]
+        for each in filled:
+            tree = built.trees[each.path] if built.whole else None
+            self._ledger.add_directory(each, tree, built.added.get(each.path, []))
+            self._counts["written"] += each.files
+        self._ledger.put(fd_parent, row_of(entry, found)._replace(disk_mode=entry.perm))
 
     def _bring_children(self, built: BuiltDirectory, path: bytes, entry: Entry) -> None:
         """Something stands at the place of a new directory: if it is one too, its names come one by one."""
@@ -176,9 +178,7 @@ class Transition:
             return
         self._touched.add(path)
         self._ledger.put(parent_of(path), row_of(entry, os.fstat(into)))
-        if not self._ledger.rows(path):
-            self._ledger.add_directories({path: []})
-        for row in built.rows[path]:
+        for row in [*decode_listing(built.filled[path].rows_blob), *built.added.get(path, [])]:
             child = join(path, row.name)
             into = self._directories.open(path)
             try:
@@ -198,17 +198,13 @@ class Transition:
                 self._ledger.put(path, row_of(row.entry, os.lstat(row.name, dir_fd=into)))
                 self._counts["written"] += 1
 
-    def _finish_permissions(self, new: NewDirectory) -> None:
+    def _finish_permissions(self, built: BuiltDirectory) -> None:
         """Give those directories their permissions whose owner could not have reached into them before."""
-        stack = [new.path]
-        while stack:
-            path = stack.pop()
-            row = self._ledger.row(path)
-            if row is None or row.kind != DIRECTORY:
-                continue
-            if row.perm & 0o700 != 0o700:
-                self._set_directory_mode(path, row.entry)
-            stack += [join(path, below.name) for below in self._ledger.rows(path).values() if below.kind == DIRECTORY]
+        for path, perm in built.closed:
+            try:
+                set_mode(name_of(path), self._directories.open(parent_of(path)), perm)
+            except OSError as error:
+                self._pending.append(Problem(path, cause_of(error)))
 
     def _set_directory_mode(self, path: bytes, entry: Entry) -> None:
         parent = parent_of(path)
@@ -388,6 +384,3 @@ def _rank(change: Change, key: bytes) -> tuple[int, bytes]:
     if change.new is None:
         return (1, change.path)
     return (0 if name_of(change.path) != key and change.old is None else 2, change.path)
-
-
-__all__ = ["Outcome", "Row", "Transition"]

@@ -1,14 +1,13 @@
 """Whole new directories, built on the stage by two processes and put in place by one rename.
 
 This is the way of a first clone: each file is read once, verified while it is copied, and created with the name,
-permissions
-and time that it keeps; its row of the index is known from the same look. What a directory lacks (content that
-its source does not have any more) is reported and asked elsewhere.
+permissions and time that it keeps; its row of the index is known from the same look. What a directory lacks (content
+that its source does not have any more) is reported and asked elsewhere.
 """
 
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from replican.effects.contents import ContentStore, Wanted
@@ -16,10 +15,10 @@ from replican.effects.forkpool import run_forked, worker_count
 from replican.effects.staging import SMALL, Stage, copy_verified, read_exactly, write_all
 from replican.effects.worktree import DIRECTORY_FLAGS, open_regular
 from replican.values.ids import BlobId, blob_id
-from replican.values.listing import Row
+from replican.values.listing import Row, digest_of_rows, encode_listing
 from replican.values.paths import join
 from replican.values.progress import Progress
-from replican.values.trees import DIRECTORY, FILE, LINK, Entry
+from replican.values.trees import DIRECTORY, FILE, Entry, parse_tree
 
 _BATCH_FILES = 500
 _BATCH_BYTES = 16 << 20
@@ -28,17 +27,26 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Building(NamedTuple):
-    """One directory to fill: its path in the folder, its entries, and where in the source it lies."""
+    """One directory to fill: its path in the folder and in the source, its entries as an encoded tree, and how much
+    they are."""
 
     path: bytes
-    entries: tuple[Entry, ...]
+    payload: bytes
+    files: int
+    size: int
 
 
 class Filled(NamedTuple):
-    """One directory as filled: its rows (of files and links), and the entries for which the source had no content."""
+    """One directory as filled: its packed rows, their digest, its inode, the newest ctime in it (ns).
+
+    ``missing`` are the entries for which the source had no content; they have no rows.
+    """
 
     path: bytes
-    rows: list[Row]
+    rows_blob: bytes
+    digest: bytes | None
+    ino: int
+    newest_ns: int
     missing: list[Entry]
     files: int
     size: int
@@ -52,26 +60,38 @@ def row_of(entry: Entry, found: os.stat_result) -> Row:
 
 
 def fill_directory(job: Building, into: int, source: int | None) -> Filled:
-    """Create the files and links of ``job`` in the directory ``into``, from the directory ``source``."""
+    """Create the files and links of ``job`` in the directory ``into``, from the directory ``source``.
+
+    Its subdirectories are there, and get their permissions, but always those that their owner needs to reach into them.
+    """
     rows: list[Row] = []
     missing: list[Entry] = []
-    size = 0
-    for entry in job.entries:
-        kind = entry.kind
-        if kind == DIRECTORY:
+    size = newest = 0
+    for entry in parse_tree(job.payload):
+        if entry.kind == DIRECTORY:
+            os.chmod(entry.name, entry.perm | 0o700, dir_fd=into)
+            rows.append(Row(*entry, entry.perm, 0, 0, os.lstat(entry.name, dir_fd=into).st_ino))
             continue
-        try:
-            made = None if source is None else (_make_file if kind == FILE else _make_link)(entry, into, source)
-        except FileExistsError:
-            made = _keep_whole(entry, into) or (
-                None if source is None else (_make_file if kind == FILE else _make_link)(entry, into, source)
-            )
+        made = _make(entry, into, source)
         if made is None:
             missing.append(entry)
-        else:
-            rows.append(row_of(entry, made))
-            size += entry.size
-    return Filled(job.path, rows, missing, len(rows), size)
+            continue
+        rows.append(row_of(entry, made))
+        newest = max(newest, made.st_ctime_ns)
+        size += entry.size
+    return Filled(
+        job.path, encode_listing(rows), digest_of_rows(rows), os.fstat(into).st_ino, newest, missing, len(rows), size
+    )
+
+
+def _make(entry: Entry, into: int, source: int | None) -> os.stat_result | None:
+    make = _make_file if entry.kind == FILE else _make_link
+    try:
+        return None if source is None else make(entry, into, source)
+    except FileExistsError:
+        # An interrupted run was here. What it left is ours, but never believed.
+        kept = _keep_whole(entry, into)
+        return kept if kept is not None or source is None else make(entry, into, source)
 
 
 def _make_file(entry: Entry, into: int, source: int) -> os.stat_result | None:
@@ -127,27 +147,20 @@ def _make_link(entry: Entry, into: int, source: int) -> os.stat_result | None:
 
 
 def _keep_whole(entry: Entry, into: int) -> os.stat_result | None:
-    """What an interrupted run left under this name, if it is the content; else it is removed."""
+    """What lies under this name, if it is the content; else it is removed."""
     found = os.lstat(entry.name, dir_fd=into)
     if entry.kind == FILE and stat.S_ISREG(found.st_mode) and found.st_size == entry.size:
         fd = open_regular(entry.name, into)
         if fd is not None:
+            null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
             try:
-                if copy_verified(fd, _null(), entry.size, BlobId(entry.id)):
+                if copy_verified(fd, null, entry.size, entry.blob):
                     return _finish(fd, entry.perm, entry.mtime_ns)
             finally:
+                os.close(null)
                 os.close(fd)
     os.unlink(entry.name, dir_fd=into)
     return None
-
-
-_null_fd: list[int] = []
-
-
-def _null() -> int:
-    if not _null_fd:
-        _null_fd.append(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC))
-    return _null_fd[0]
 
 
 class TreeBuilder:
@@ -157,11 +170,8 @@ class TreeBuilder:
     """
 
     def __init__(self, stage: Stage, place: bytes, progress: Progress) -> None:
-        self._stage = stage
-        self._place = place
         self._progress = progress
         self._top = os.fsencode(stage.path) + b"/" + place
-        os.makedirs(self._top, mode=0o700, exist_ok=True)
 
     def location(self, path: bytes) -> bytes:
         """Where on disk the directory ``path`` is being built."""
@@ -169,21 +179,24 @@ class TreeBuilder:
 
     def build(
         self, jobs: list[Building], source: ContentStore, tick: Callable[[], None] | None = None
-    ) -> Iterable[Filled]:
+    ) -> Iterator[Filled]:
         """Make all directories of ``jobs`` (parents first), then fill them from ``source``, in no order."""
-        for job in jobs:
-            os.makedirs(self.location(job.path), mode=0o700, exist_ok=True)
-        batches = list(_batches(jobs))
+        os.makedirs(self.location(jobs[0].path), mode=0o700, exist_ok=True)
+        for job in jobs[1:]:
+            try:
+                os.mkdir(self.location(job.path), 0o700)
+            except FileExistsError:
+                pass
+        if worker_count() < 2 or sum([job.files for job in jobs]) < _FORK_FROM:
+            for job in jobs:
+                yield self._report(self._fill(job, source))
+            return
 
         def work(batch: list[Building]) -> list[Filled]:
             os.umask(0)
             return [self._fill(job, source) for job in batch]
 
-        if worker_count() < 2 or sum(len(job.entries) for job in jobs) < _FORK_FROM:
-            for job in jobs:
-                yield self._report(self._fill(job, source))
-            return
-        for _, done in run_forked(batches, work, tick):
+        for _, done in run_forked(list(_batches(jobs)), work, tick):
             for filled in done:
                 yield self._report(filled)
 
@@ -220,8 +233,8 @@ def _batches(jobs: list[Building]) -> Iterable[list[Building]]:
     files = size = 0
     for job in jobs:
         batch.append(job)
-        files += len(job.entries)
-        size += sum(entry.size for entry in job.entries if entry.kind != LINK)
+        files += job.files
+        size += job.size
         if files >= _BATCH_FILES or size >= _BATCH_BYTES:
             yield batch
             batch, files, size = [], 0, 0

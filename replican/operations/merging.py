@@ -13,8 +13,8 @@ from typing import NamedTuple
 from replican.decisions import gates
 from replican.decisions.frontier import Joined, JoinKind, join, merge_checkpoint
 from replican.decisions.plan import Plan, make_plan
-from replican.decisions.reconcile import OpenConflict, conflicts_in
-from replican.decisions.treediff import Change, Tally, diff_trees, tally
+from replican.decisions.reconcile import OpenConflict, conflicts_in, conflicts_of
+from replican.decisions.treediff import Tally, diff_trees, find_entry, tally
 from replican.effects.contents import ContentStore, FolderStore
 from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.preparing import Preparation, Prepared, wanted_of
@@ -25,11 +25,12 @@ from replican.effects.trash import Trash
 from replican.operations.recording import deletion_gates, new_trees
 from replican.operations.trashing import rescue_changed
 from replican.repository import Repository
+from replican.values import paths
 from replican.values.checkpoints import Checkpoint, encode_checkpoint
 from replican.values.errors import RemoteError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.progress import Problem
-from replican.values.trees import DIRECTORY, TreeOverlay
+from replican.values.trees import DIRECTORY, Entry, TreeOverlay, TreeReader
 
 
 class Merged(NamedTuple):
@@ -134,12 +135,30 @@ def _room(repo: Repository, overlay: TreeOverlay, plan: Plan) -> gates.Gate | No
     return gates.no_room(needed, room.f_bavail * room.f_frsize)
 
 
-def new_conflicts(overlay: TreeOverlay, before: TreeId, after: TreeId) -> list[OpenConflict]:
+def new_conflicts(trees: TreeReader, before: TreeId, after: TreeId) -> list[OpenConflict]:
     """The names with several versions in ``after`` that were not so in ``before``; reads only what differs."""
-    if before == after:
-        return []
-    known = {conflict.path for conflict in conflicts_in(overlay, before)} if before != EMPTY_TREE else set()
-    return [conflict for conflict in conflicts_in(overlay, after) if conflict.path not in known]
+    found: list[OpenConflict] = []
+    touched: set[bytes] = set()
+    for path, old, new in diff_trees(trees, before, after):
+        touched.add(paths.parent_of(path))
+        if new is not None and new.kind == DIRECTORY and (old is None or old.kind != DIRECTORY):
+            found += [_below(path, conflict) for conflict in conflicts_in(trees, new.tree)]
+    for path in touched:
+        known = {conflict.path for conflict in conflicts_of(path, _listing(trees, before, path))}
+        found += [c for c in conflicts_of(path, _listing(trees, after, path)) if c.path not in known]
+    return sorted(found)
+
+
+def _listing(trees: TreeReader, tree: TreeId, path: bytes) -> Sequence[Entry]:
+    if not path:
+        return trees.tree(tree)
+    entry = find_entry(trees, tree, path)
+    return trees.tree(entry.tree) if entry is not None and entry.kind == DIRECTORY else ()
+
+
+def _below(path: bytes, conflict: OpenConflict) -> OpenConflict:
+    copies = tuple((paths.join(path, name), entry) for name, entry in conflict.copies)
+    return OpenConflict(paths.join(path, conflict.path), conflict.current, copies)
 
 
 def _record(
@@ -172,7 +191,7 @@ def _carry_out(
     with Stage(f"{repo.dotdir}/stage") as stage, Trash(f"{repo.dotdir}/trash") as trash:
         here = FolderStore("this folder", repo.root, repo.index, by_hint=False)
         try:
-            preparation = Preparation(overlay, stage, [here, trash.shelf], stores, repo.progress)
+            preparation = Preparation(overlay, stage, [here, trash.shelf, stage.shelf], stores, repo.progress)
             prepared = preparation.prepare(plan)
         finally:
             here.close()
@@ -193,8 +212,3 @@ def _check_sources(prepared: Prepared, stores: Sequence[ContentStore]) -> None:
             f"content is missing ({first} and so on) and no source can be reached",
             "nothing was recorded; connect the remote and try again",
         )
-
-
-def changes_between(repo: Repository, old: TreeId, new: TreeId) -> list[Change]:
-    """What differs, as a list."""
-    return list(diff_trees(repo, old, new))
