@@ -229,15 +229,29 @@ def fish(found: list[Syntax]) -> str:
     """The script for fish."""
     lines = [
         "# fish completion for replican; made by: replican completion fish",
+        "function __replican_named",
+        "    # the words so far that are neither options nor the values of global ones",
+        "    set -l skip 0",
+        "    for word in (commandline -opc)[2..-1]",
+        "        if test $skip = 1",
+        "            set skip 0",
+        "            continue",
+        "        end",
+        "        switch $word",
+        f"            case {' '.join([name for option in GLOBALS if not option.is_flag for name in option.names])}",
+        "                set skip 1",
+        "            case '-*'",
+        "            case '*'",
+        "                printf '%s\\n' $word",
+        "        end",
+        "    end",
+        "end",
         "function __replican_is",
-        "    # whether the words so far name this command (and subcommand)",
-        "    set -l typed (commandline -opc)[2..-1]",
-        "    set -l named (string match -rv -- '^-' $typed)",
+        "    set -l named (__replican_named)",
         '    test (count $named) -ge (count $argv); and test "$named[1.."(count $argv)"]" = "$argv"',
         "end",
         "function __replican_bare",
-        "    set -l named (string match -rv -- '^-' (commandline -opc)[2..-1])",
-        "    test (count $named) -eq 0",
+        "    test (count (__replican_named)) -eq 0",
         "end",
         "complete -c replican -f",
     ]
@@ -248,7 +262,8 @@ def fish(found: list[Syntax]) -> str:
         when = f"{every} -n '__replican_is {one.name}'"
         lines += [f"{when}{_fish_option(option)}" for option in one.options]
         if one.subcommands:
-            lines.append(f"{when} -a '{' '.join(one.subcommands)}'")
+            alone = f"'__replican_is {one.name}; and test (count (__replican_named)) -eq 1'"
+            lines.append(f"{every} -n {alone} -a '{' '.join(one.subcommands)}'")
         for argument in one.arguments:
             words = _fish_words(argument)
             if words:

@@ -27,7 +27,7 @@ def parse(title: str, function: Command, text: str, argv: list[str]) -> dict[str
     )(_callback(taken))
     parser: Any = typer.main.get_command(app)
     # releases of typer write arguments in different ways
-    parser.collect_usage_pieces = lambda _: [synopsis(parameters(function))]
+    parser.collect_usage_pieces = lambda _: [synopsis(parameters(function)) or "[-h]"]
     try:
         answer = parser(args=argv, prog_name=title, standalone_mode=False)
     except _usage_errors() as error:

@@ -1,0 +1,79 @@
+"""Get a remote's log, without touching a file.
+
+The remote records its user's edits first, if it can. Only checkpoints and directory listings that are not here yet travel,
+and each is verified. The log holds no content, so that comes with the merge; with --content it is brought here now, and
+a merge works even when the remote is out of reach.
+
+R may be left out: it is the only remote, or "origin".
+
+Output: where the remote's head was and is, as git shows it; nothing if it has not moved. With --json, an object
+with "remote", "old", "new", "checkpoints" and "trees" (how many came), and with --content "contents", "bytes" and "missing".
+
+Exit codes: 0 done; 4 some content is nowhere; 5 the remote cannot be reached, or broke the rules; 8 no such remote.
+
+    replican fetch
+    replican fetch --content disk && replican merge disk
+"""
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+from replican.plumbing._front.context import Context
+from replican.plumbing._front.output import quoted
+from replican.plumbing._front.params import Argument, Option
+from replican.porcelain import _report as report
+
+if TYPE_CHECKING:
+    from replican.operations.ahead import Ahead
+    from replican.operations.fetching import Fetched
+    from replican.repository import Repository
+
+
+def fetch_both(repo: "Repository", name: str, *, content: bool) -> tuple["Fetched", "Ahead | None"]:
+    """Fetch from a remote, and with ``content`` stage what a merge will need."""
+    from replican.operations.fetching import fetch_from, refresh
+    from replican.operations.remotes import opened_remote
+
+    with opened_remote(repo, name) as remote:
+        refresh(repo, remote)
+        fetched = fetch_from(repo, remote)
+        if not content:
+            return fetched, None
+        from replican.operations.ahead import stage_content
+
+        return fetched, stage_content(repo, remote)
+
+
+def command(
+    ctx: Context,
+    remote: Annotated[str | None, Argument("R", help="the remote", complete="remote")] = None,
+    content: Annotated[bool, Option("--content", help="bring the content here, too, for a merge later")] = False,
+) -> int | None:
+    from replican.operations.remotes import default_remote, remote_root
+
+    repo = ctx.repository()
+    name = remote or default_remote(repo)
+    done, ahead = fetch_both(repo, name, content=content)
+    ending = report.Ending(ctx)
+    if ctx.json:
+        shown = {"remote": name, "old": report.json_id(done.old), "new": report.json_id(done.new)}
+        counts = {"checkpoints": done.checkpoints, "trees": done.trees}
+        brought = {}
+        if ahead is not None:
+            missing = report.json_problems(ahead.missing)
+            brought = {"contents": ahead.contents, "bytes": ahead.size, "missing": missing}
+        ctx.emit({**shown, **counts, **brought})
+    elif done.old != done.new:
+        ctx.say(f"from {quoted(os.fsencode(remote_root(repo, name)))}")
+        ctx.line(f"   {_move(done)}  head -> {name}/head")
+        if ahead is None:
+            ctx.say(f"hint: its content is not here yet: 'replican merge {name}' takes it in")
+    if ahead is not None:
+        if not ctx.json and ahead.contents:
+            ctx.line(f"   {report.many(ahead.contents, 'file')} staged, {ahead.size} bytes")
+        ending.pending(ahead.missing)
+    return ending.code
+
+
+def _move(done: "Fetched") -> str:
+    return f"* [new log] {report.short(done.new)}" if done.old is None else report.moved(done.old, done.new)

@@ -1,0 +1,78 @@
+"""Make a folder a replica.
+
+The folder gets a .replican, in which its log will lie, and which holds none of its content. No file is touched, and
+nothing is recorded yet: "replican commit" does that. A folder that is a replica already stays as it is.
+
+A folder inside another replica is left alone by that one from then on; this is done only if it is meant: answered
+at the terminal, or given by --nested.
+
+Output: what was made. With --json, an object with "root", "made" (false for a replica that was there) and "peer".
+
+Exit codes: 0 done; 3 the folder lies in a replica; 4 it cannot be written.
+
+    replican init
+    replican init ~/Documents
+"""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+from replican.plumbing._front.context import Context
+from replican.plumbing._front.output import quoted
+from replican.plumbing._front.params import Argument, Option
+from replican.values.errors import NoRepositoryError, RefusedError
+
+if TYPE_CHECKING:
+    from replican.repository import Repository
+
+
+def outer_replica(root: str) -> str | None:
+    """The replica that a folder, which is none itself, would lie in."""
+    from replican.repository import find_root
+
+    at = os.path.realpath(root)
+    while not os.path.isdir(at):
+        at = os.path.dirname(at)
+    try:
+        found = find_root(at)
+    except NoRepositoryError:
+        return None
+    return None if found == os.path.realpath(root) else found
+
+
+def make(root: str, *, nested: bool = False, wait: float = 10.0) -> tuple["Repository", bool]:
+    """The replica at ``root``, and whether it was made; raises ``RefusedError`` inside another one unless ``nested``."""
+    from replican.repository import Repository, is_replica
+
+    there = is_replica(os.path.realpath(root))
+    outer = None if there or nested else outer_replica(root)
+    if outer is not None:
+        raise RefusedError(
+            f"'{root}' lies in the replica '{outer}', which would not keep it in step any more",
+            "if that is meant, say --nested",
+        )
+    return Repository.init(root, wait=wait), not there
+
+
+def command(
+    ctx: Context,
+    directory: Annotated[str, Argument("DIR", help="the folder; made if it is not there", complete="directory")] = ".",
+    nested: Annotated[bool, Option("--nested", help="even inside another replica, which leaves it alone then")] = False,
+) -> int | None:
+    if not nested and not ctx.json and sys.stdin.isatty() and sys.stderr.isatty():
+        outer = outer_replica(directory)
+        if outer is not None:
+            ctx.say(f"'{directory}' lies in the replica '{outer}', which will not keep it in step any more.")
+            ctx.say("make it a replica of its own? [y/N]")
+            nested = sys.stdin.readline().strip().lower() in ("y", "yes")
+    repo, made = make(directory, nested=nested, wait=ctx.wait)
+    with repo:
+        if ctx.json:
+            ctx.emit({"root": repo.root, "made": made, "peer": repo.config.peer_id})
+            return None
+        shown = quoted(os.fsencode(repo.root))
+        ctx.line(f"made {shown} a replica" if made else f"{shown} is a replica already")
+        if made:
+            ctx.say("hint: 'replican commit' records the folder, 'replican clone' makes another one in step with it")
+    return None

@@ -1,0 +1,52 @@
+"""Have a remote take in what is recorded here.
+
+The remote records its user's edits first. Then it takes in this log and its content as a fast-forward, if it has recorded
+nothing that is not here; else it is refused, and "replican pull" or "replican sync" is what helps. The other folder's
+own gates decide there: no flag given here opens them. Edits here that are not recorded stay here: commit them first.
+
+R may be left out: it is the only remote, or "origin".
+
+Output: where the remote's head was and is, as git shows it. With --json, an object with "remote", "old", "new",
+"added", "changed", "moved", "deleted" (over there) and "pending" (paths that could not be written there).
+
+Exit codes: 0 done; 3 refused by a gate over there; 4 some paths are pending there; 5 the remote cannot be reached, or has
+checkpoints that are not here; 8 no such remote.
+
+    replican push
+    replican push disk
+"""
+
+import os
+from typing import Annotated
+
+from replican.plumbing._front.context import Context
+from replican.plumbing._front.output import quoted
+from replican.plumbing._front.params import Argument
+from replican.porcelain import _report as report
+
+
+def command(
+    ctx: Context,
+    remote: Annotated[str | None, Argument("R", help="the remote", complete="remote")] = None,
+) -> int | None:
+    from replican.decisions.treediff import Tally
+    from replican.operations.remotes import default_remote, remote_root
+    from replican.operations.syncing import push
+
+    repo = ctx.repository()
+    name = remote or default_remote(repo)
+    done = push(repo, name)
+    tally = Tally(0, 0, 0, 0) if done.merged is None else done.merged.tally
+    if ctx.json:
+        moved = {"remote": name, "old": report.json_id(done.old), "new": report.json_id(done.new)}
+        ctx.emit({**moved, **tally._asdict(), "pending": report.json_problems(done.pending)})
+    elif done.old == done.new:
+        ctx.line(f"{name} is up to date")
+    else:
+        ctx.say(f"to {quoted(os.fsencode(remote_root(repo, name)))}")
+        ctx.line(
+            f"   {report.moved(done.old, done.new)}  head -> head  ({report.words_of(tally) or 'no file changed'})"
+        )
+    ending = report.Ending(ctx)
+    ending.pending(done.pending, f"{name}: ")
+    return ending.code
