@@ -1,4 +1,4 @@
-"""The wheel and the sdist: built, installed, and run from an empty directory, where no checkout is mistaken for them."""
+"""Wheel and sdist: built, installed, and run from an empty directory, where no checkout can be mistaken for them."""
 
 import os
 import subprocess
