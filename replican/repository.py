@@ -162,6 +162,8 @@ class Repository:
 
     def tree(self, tree: TreeId, /) -> Sequence[Entry]:
         """A tree from the log, or one that the index knows and the log does not have yet."""
+        if tree == EMPTY_TREE:
+            return ()
         try:
             return self.objects.tree(tree)
         except NotFoundError:

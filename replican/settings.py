@@ -63,29 +63,11 @@ def author_date_ns() -> int | None:
     offset: local time). Raises ``UsageError`` for anything else.
     """
     text = _get("REPLICAN_AUTHOR_DATE")
-    return None if text is None else parse_date(text)
+    if text is None:
+        return None
+    from replican.values.dates import parse_date
 
-
-def parse_date(text: str) -> int:
-    """A point in time in ns since 1970, from the forms that :func:`author_date_ns` takes."""
-    import re
-    from datetime import UTC, datetime
-
-    seconds = re.fullmatch(r"@?(-?)([0-9]{1,12})(?:\.([0-9]{1,9}))?", text.strip())
-    if seconds is not None:
-        sign, whole, fraction = seconds.groups()
-        value = int(whole) * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
-        found = -value if sign else value
-    else:
-        try:
-            when = datetime.fromisoformat(text.strip()).astimezone(UTC)
-        except (ValueError, OverflowError, OSError):
-            raise UsageError(f"not a date: {text!r}", "write 2026-11-20T14:00:00Z or @SECONDS") from None
-        past = when - datetime(1970, 1, 1, tzinfo=UTC)
-        found = (past.days * 86400 + past.seconds) * 1_000_000_000 + past.microseconds * 1000
-    if not -(1 << 63) < found < 1 << 63:
-        raise UsageError(f"a date out of range: {text!r}", "years 1678 to 2261 can be recorded")
-    return found
+    return parse_date(text)
 
 
 def pager() -> str | None:

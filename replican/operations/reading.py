@@ -1,0 +1,226 @@
+"""Reading content by its id, from whichever store has it: the folder itself, the trash, the stage, remotes' folders.
+
+Nothing is believed: what is handed out has the hash that its id says.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from replican.effects.worktree import opened_directory
+from replican.operations.revisions import BLOB, SHORTEST, Named, ambiguous, resolve
+from replican.repository import Repository
+from replican.values.errors import FolderError, NotFoundError, ReplicanError
+from replican.values.ids import BlobId, blob_hasher, blob_id
+from replican.values.paths import join, name_of, parent_of
+from replican.values.trees import DIRECTORY
+
+if TYPE_CHECKING:
+    from replican.effects.index import Index
+
+IN_MEMORY = 4 << 20
+"""Content of up to so many bytes is read once; larger content is read twice, to verify it before any of it is used."""
+
+_CHUNK = 1 << 20
+_FEW_LOOKUPS = 8
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Content:
+    """Verified content of a blob: ``size`` in bytes, and the ``source`` that has it. Close it."""
+
+    def __init__(self, source: str, blob: BlobId, size: int, data: bytes | None, fd: int = -1) -> None:
+        self.source = source
+        self.size = size
+        self._blob = blob
+        self._data = data
+        self._fd = fd
+
+    def __enter__(self) -> "Content":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes, once; raises ``FolderError`` if the file changes after it was verified."""
+        if self._data is not None:
+            yield self._data
+            return
+        hasher, left = blob_hasher(self.size), self.size
+        while left and (chunk := os.read(self._fd, min(_CHUNK, left))):
+            hasher.update(chunk)
+            left -= len(chunk)
+            yield chunk
+        if left or hasher.digest() != self._blob:
+            raise FolderError(f"a file of {self.source} changed while it was read", "run the command again")
+
+
+class _Folder:
+    """A working copy: where its index says that content lies."""
+
+    def __init__(self, name: str, root: str, index: "Index") -> None:
+        self.name = name
+        self.index = index
+        self.fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._lookups = 0
+        self._known: dict[bytes, bytes] | None = None
+
+    def paths(self, blob: BlobId) -> Iterator[bytes]:
+        """Where it may lie: one path, and if that one was of no use, all others."""
+        first = self._look_up(blob)
+        if first is not None:
+            yield first
+            yield from (path for path, id in _blobs(self.index) if id == blob and path != first)
+
+    def _look_up(self, blob: BlobId) -> bytes | None:
+        self._lookups += 1
+        if self._lookups <= _FEW_LOOKUPS:
+            return self.index.find_paths([blob]).get(blob)
+        if self._known is None:
+            self._known = {id: path for path, id in _blobs(self.index)}
+        return self._known.get(blob)
+
+    def read(self, path: bytes, blob: BlobId) -> Content | None:
+        try:
+            with opened_directory(self.fd, parent_of(path)) as directory:
+                return _read(self.name, name_of(path), directory, blob)
+        except OSError:
+            return None
+
+
+class BlobReader:
+    """Finds content. Stores are opened when they are first needed, and stay open; a context manager.
+
+    ``unreachable`` names the remotes that could not be asked, and why.
+    """
+
+    def __init__(self, repo: Repository) -> None:
+        self._repo = repo
+        self._here: _Folder | None = None
+        self._remotes: list[tuple[_Folder, str]] | None = None
+        self._open = ExitStack()
+        self.unreachable: list[str] = []
+
+    def __enter__(self) -> "BlobReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def read(self, blob: BlobId, hint: bytes = b"") -> Content:
+        """The content of ``blob``; ``hint`` is a path where it once lay. Raises ``NotFoundError``."""
+        found = next((found for found in self._candidates(blob, hint) if found is not None), None)
+        if found is None:
+            hint_text = "\n".join([f"not asked: {line}" for line in self.unreachable]) or None
+            raise NotFoundError(f"no store has the content of {blob.hex()}", hint_text)
+        return found
+
+    def _candidates(self, blob: BlobId, hint: bytes) -> Iterator[Content | None]:
+        if self._here is None:
+            self._here = _Folder("this folder", self._repo.root, self._repo.index)
+            self._open.callback(os.close, self._here.fd)
+        yield from self._in_folder(self._here, blob, hint)
+        for shelf in ("trash", "stage"):
+            yield _on_shelf(f"the {shelf}", f"{self._repo.dotdir}/{shelf}", blob)
+        for folder, dotdir in self._remote_folders():
+            yield from self._in_folder(folder, blob, hint)
+            yield _on_shelf(f"the trash of {folder.name}", f"{dotdir}/trash", blob)
+
+    def _in_folder(self, folder: _Folder, blob: BlobId, hint: bytes) -> Iterator[Content | None]:
+        if hint:
+            yield folder.read(hint, blob)
+        for path in folder.paths(blob):
+            yield folder.read(path, blob)
+
+    def _remote_folders(self) -> Iterable[tuple[_Folder, str]]:
+        if self._remotes is None:
+            from replican.operations.remotes import opened_remote
+
+            self._remotes = []
+            for name in self._repo.config.remotes:
+                try:
+                    remote = self._open.enter_context(opened_remote(self._repo, name))
+                    folder = _Folder(name, remote.root, remote.repository.index)
+                except (ReplicanError, OSError) as error:
+                    self.unreachable.append(str(error))
+                    continue
+                self._open.callback(os.close, folder.fd)
+                self._remotes.append((folder, remote.repository.dotdir))
+        return self._remotes
+
+
+def named_object(repo: Repository, name: str) -> Named:
+    """As ``resolve``, and also the digits that the id of a blob begins with, of one that the index or the trash has."""
+    try:
+        return resolve(repo, name)
+    except NotFoundError:
+        digits = name.lower()
+        if not (SHORTEST <= len(digits) < 64 and not set(digits) - set("0123456789abcdef")):
+            raise
+        if repo.objects.resolve_prefix(digits):
+            raise  # ambiguous
+        found = {id for _, id in _blobs(repo.index) if id.hex().startswith(digits)}
+        found.update(item.blob for item in repo.index.trash() if item.blob.hex().startswith(digits))
+        if not found:
+            raise
+    if len(found) > 1:
+        raise ambiguous(digits, [(id, BLOB) for id in sorted(found)])
+    return Named(BLOB, found.pop())
+
+
+def _blobs(index: "Index") -> Iterator[tuple[bytes, bytes]]:
+    """The path and the id of every file and link that the index has."""
+    for directory in index.digests():
+        for row in index.rows(directory):
+            if row.kind != DIRECTORY:
+                yield join(directory, row.name), row.id
+
+
+def _on_shelf(name: str, shelf: str, blob: BlobId) -> Content | None:
+    try:
+        directory = os.open(shelf, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return _read(name, blob.hex().encode(), directory, blob)
+    except OSError:
+        return None
+    finally:
+        os.close(directory)
+
+
+def _read(source: str, name: bytes, directory: int, blob: BlobId) -> Content | None:
+    """The verified content of a file, or of a link, whichever is there; raises ``OSError``."""
+    if stat.S_ISLNK(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+        target = os.readlink(name, dir_fd=directory)
+        return Content(source, blob, len(target), target) if blob_id(target) == blob else None
+    fd = os.open(name, _OPEN, dir_fd=directory)
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        size = status.st_size
+        if size <= IN_MEMORY:
+            data = os.read(fd, size + 1) if size else b""
+            while len(data) < size and (chunk := os.read(fd, size - len(data))):
+                data += chunk
+            return Content(source, blob, len(data), data) if blob_id(data) == blob else None
+        hasher = blob_hasher(size)
+        while chunk := os.read(fd, _CHUNK):
+            hasher.update(chunk)
+        if hasher.digest() != blob:
+            return None
+        os.lseek(fd, 0, os.SEEK_SET)
+        large, fd = fd, -1
+        return Content(source, blob, size, None, large)
+    finally:
+        if fd >= 0:
+            os.close(fd)
