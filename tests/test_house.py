@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from replican import commands
-
 import manpage
+from replican import commands
 
 HOUSE = Path(__file__).resolve().parents[1]
 

@@ -42,10 +42,8 @@ def lacks(row: commands.CommandRow) -> list[str]:
 def overview_lacks() -> list[str]:
     """What is wrong with the page about the whole, a line each."""
     sections = _sections((FOLDER / "replican.1").read_text(encoding="utf-8"))
-    text = _text(sections.get("COMMANDS", []))
-    wrong = [
-        f"COMMANDS lacks {row.name}" for row in commands.COMMANDS if f"{row.name}," not in f"{text},".replace(" ", ",")
-    ]
+    named = set(re.findall(r"[\w-]+", _text(sections.get("COMMANDS", []))))
+    wrong = [f"COMMANDS lacks {row.name}" for row in commands.COMMANDS if row.name not in named]
     tags = _tags(sections.get("OPTIONS", []))
     known = {tag(option) for option in GLOBALS} | {"-h, --help"}
     return wrong + [f"OPTIONS: {one}" for one in sorted(tags ^ known)]
