@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import manpage
 import pytest
 
-import manpage
 from replican import commands
 
 HOUSE = Path(__file__).resolve().parents[1]
