@@ -3,6 +3,7 @@ import random
 
 import pytest
 from tiny_logs import MemoryLog, log, random_log
+from tiny_trees import MemoryTrees, parse, show
 
 from replican.decisions.frontier import (
     Forgetful,
@@ -21,8 +22,6 @@ from replican.decisions.limits import Budget, LimitError, Limits
 from replican.values.checkpoints import RULES, Author, Checkpoint
 from replican.values.errors import RemoteError, UnsupportedError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
-
-from tiny_trees import MemoryTrees, parse, show
 
 # -- M(S) --------------------------------------------------------------------------------------------------------------
 

@@ -1,10 +1,9 @@
 import pytest
+from tiny_trees import MemoryTrees, parse
 
 from replican.decisions.limits import Budget, LimitError, Limits, Measure, measure_tree
 from replican.values.ids import EMPTY_TREE, TreeId
 from replican.values.trees import DIRECTORY, FILE, Entry
-
-from tiny_trees import MemoryTrees, parse
 
 
 def bomb(trees: MemoryTrees, floors: int) -> TreeId:

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_trees import SECOND, MemoryTrees, parse, show
 
 from replican.decisions.limits import Budget, LimitError, Limits
 from replican.decisions.reconcile import conflicts_in, reconcile
@@ -10,8 +11,6 @@ from replican.decisions.treediff import walk_tree
 from replican.values.ids import EMPTY_TREE, TreeId, blob_id
 from replican.values.names import NAME_LIMIT, copy_name, group_key
 from replican.values.trees import DIRECTORY, FILE, LINK, Entry
-
-from tiny_trees import SECOND, MemoryTrees, parse, show
 
 # -- properties --------------------------------------------------------------------------------------------------------
 

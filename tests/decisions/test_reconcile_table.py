@@ -3,10 +3,9 @@
 from typing import NamedTuple
 
 import pytest
+from tiny_trees import MemoryTrees, parse, show
 
 from replican.decisions.reconcile import reconcile
-
-from tiny_trees import MemoryTrees, parse, show
 
 
 class Row(NamedTuple):

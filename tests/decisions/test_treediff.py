@@ -1,11 +1,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_trees import MemoryTrees, parse
 
 from replican.decisions.treediff import Tally, diff_trees, entry_named, find_entry, tally, walk_tree
 from replican.values.ids import EMPTY_TREE, TreeId, blob_id
 from replican.values.trees import DIRECTORY, FILE, Entry
-
-from tiny_trees import MemoryTrees, parse
 
 
 def changes(old: str, new: str) -> str:

@@ -14,6 +14,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from simulation import history
+from tiny_trees import SECOND, MemoryTrees
 
 from replican.decisions.frontier import Forgetful, merged_tree
 from replican.decisions.graph import Graph
@@ -21,9 +23,6 @@ from replican.values.checkpoints import Author, Checkpoint
 from replican.values.ids import BlobId, CheckpointId, TreeId
 from replican.values.names import group_key
 from replican.values.trees import DIRECTORY, FILE, Entry
-
-from simulation import history
-from tiny_trees import SECOND, MemoryTrees
 
 TORTURE = int(os.environ.get("REPLICAN_TORTURE", "0"))
 FIRST_SEED = int(time.time()) * 1_000_000 if TORTURE else 0

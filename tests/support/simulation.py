@@ -8,6 +8,8 @@ symlinks, equal bytes written again, copies.
 import random
 from typing import NamedTuple
 
+from tiny_trees import SECOND, MemoryTrees
+
 from replican.decisions.frontier import Forgetful, check_received, join, merge_checkpoint
 from replican.decisions.graph import Graph
 from replican.decisions.reconcile import reconcile
@@ -17,8 +19,6 @@ from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.names import group_key
 from replican.values.paths import is_below, parent_of
 from replican.values.trees import DIRECTORY, FILE, LINK, LINK_PERM, Entry
-
-from tiny_trees import SECOND, MemoryTrees
 
 
 class Node(NamedTuple):

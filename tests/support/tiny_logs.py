@@ -5,12 +5,12 @@
 
 import random
 
+from tiny_trees import MemoryTrees, parse
+
 from replican.decisions.frontier import Forgetful, merge_checkpoint
 from replican.decisions.graph import Graph
 from replican.values.checkpoints import Author, Checkpoint, id_of
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
-
-from tiny_trees import MemoryTrees, parse
 
 
 class MemoryLog:
