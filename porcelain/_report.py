@@ -7,7 +7,7 @@ from replican.plumbing._front.context import Context
 from replican.plumbing._front.exits import DIFFERENT, DONE, PENDING, exit_code
 from replican.plumbing._front.output import json_path, quoted
 from replican.plumbing._front.params import Option
-from replican.values.errors import RefusedError, ReplicanError
+from replican.values.errors import RefusedError, ReplicanError, UsageError
 from replican.values.ids import CheckpointId
 from replican.values.paths import name_of
 
@@ -43,6 +43,19 @@ def allowed(mass_delete: bool = False, missing_mount: bool = False, unrelated: b
         "--allow-unrelated": unrelated,
     }
     return frozenset([flag for flag, is_open in given.items() if is_open])
+
+
+def check_message(message: str | None) -> str | None:
+    """A message as the log can hold it; raises ``UsageError`` for one that it cannot."""
+    if message is None:
+        return None
+    try:
+        size = len(message.encode())
+    except UnicodeEncodeError:
+        raise UsageError("the message is not utf-8") from None
+    if size > 1 << 19:
+        raise UsageError(f"the message has {size} bytes, and no more than {1 << 19} can be recorded")
+    return message
 
 
 # -- words -------------------------------------------------------------------------------------------------------
@@ -230,6 +243,10 @@ class Ending:
         from replican.decisions.reconcile import conflicts_in
 
         self._open = self._open or next(conflicts_in(repo, repo.head_tree), None) is not None
+
+    def behind(self) -> None:
+        """The work could not be finished this time."""
+        self._pending = True
 
     def failed(self, error: ReplicanError, where: str = "") -> None:
         """Tell of an error that did not end the command; its exit code is the command's, if it is the first."""

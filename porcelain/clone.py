@@ -1,18 +1,18 @@
 """Copy a folder, and keep both in step from then on.
 
-DIR becomes a working copy of SRC, with all of its log and with SRC as its remote "origin". A plain folder SRC is made
-a replica first: it gets a .replican beside its files, and its state is recorded there; none of its files is touched.
-With --no-init it is not, and a plain folder is refused.
+DIR becomes a working copy of SRC, with all of its log and with SRC as its remote "origin". A plain folder SRC
+is made a replica first: it gets a .replican beside its files, and its state is recorded there; none of its
+files is touched. With --no-init it is not, and a plain folder is refused.
 
-DIR must not hold files, unless --join is given: then both folders start from the union of both, and where a name
-has different contents, both versions are kept. DIR may be left out: the last part of SRC, here. A clone that was interrupted
-goes on where it was when the command is given again.
+DIR must not hold files, unless --join is given: then both folders start from the union of both, and where a
+name has different contents, both versions are kept. DIR may be left out: the last part of SRC, here. A clone
+that was interrupted goes on where it was when the command is given again.
 
 Output: one line. With --json, an object with "root", "source", "made_replica", "head", and what came: "added",
 "changed", "moved", "deleted", "conflicts" and "pending".
 
-Exit codes: 0 done; 3 DIR has files, or is a replica; 4 some paths could not be read or written, or SRC cannot be made a
-replica; 8 no folder at SRC, or it is no replica, with --no-init.
+Exit codes: 0 done; 3 DIR has files, or is a replica; 4 some paths could not be read or written, or SRC cannot
+be made a replica; 8 no folder at SRC, or it is no replica, with --no-init.
 
     replican clone ~/Documents /mnt/disk/Documents
 """

@@ -1,14 +1,15 @@
 """Record the state of the folder.
 
-All that was changed, added, moved and deleted since the last time becomes a checkpoint of the log. There is nothing to
-add first. Where the folder has not got all that was merged (some paths are pending), an edit joins the newer version
-instead of burying it.
+All that was changed, added, moved and deleted since the last time becomes a checkpoint of the log. There is
+nothing to add first. Where the folder has not got all that was merged (some paths are pending), an edit joins
+the newer version instead of burying it.
 
-Paths that cannot be read are told, and stand as they were last recorded; the rest is recorded. FIFOs, sockets, devices
-and folders with a .replican of their own are never recorded, and told once.
+Paths that cannot be read are told, and stand as they were last recorded; the rest is recorded. FIFOs, sockets,
+devices and folders with a .replican of their own are never recorded, and told once.
 
-Output: the new checkpoint and its message, then how many files were added, changed, moved and deleted. With --json,
-an object with "head", "new", these four counts, "pending" (each "path", "cause"), "skipped" and "message".
+Output: the new checkpoint and its message, then how many files were added, changed, moved and deleted. With
+--json, an object with "head", "new", these four counts, "pending" (each "path", "cause"), "skipped" and
+"message".
 
 Exit codes: 0 done, or there was nothing to record; 3 refused by a gate; 4 some paths could not be read.
 
@@ -21,20 +22,6 @@ from typing import Annotated
 from replican.plumbing._front.context import Context
 from replican.plumbing._front.params import Option
 from replican.porcelain import _report as report
-from replican.values.errors import UsageError
-
-
-def check_message(message: str | None) -> str | None:
-    """A message as the log can hold it; raises ``UsageError`` for one that it cannot."""
-    if message is None:
-        return None
-    try:
-        size = len(message.encode())
-    except UnicodeEncodeError:
-        raise UsageError("the message is not utf-8") from None
-    if size > 1 << 19:
-        raise UsageError(f"the message has {size} bytes, and no more than {1 << 19} can be recorded")
-    return message
 
 
 def command(
@@ -48,7 +35,7 @@ def command(
 
     repo = ctx.repository()
     allowed = report.allowed(mass_delete, missing_mount)
-    done = record(repo, check_message(message), allowed=allowed, full=full)
+    done = record(repo, report.check_message(message), allowed=allowed, full=full)
     ending = report.Ending(ctx)
     ending.recorded(done)
     written = "" if done.head is None or not done.new else repo.checkpoint(done.head).message

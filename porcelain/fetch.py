@@ -1,15 +1,17 @@
 """Get a remote's log, without touching a file.
 
-The remote records its user's edits first, if it can. Only checkpoints and directory listings that are not here yet travel,
-and each is verified. The log holds no content, so that comes with the merge; with --content it is brought here now, and
-a merge works even when the remote is out of reach.
+The remote records its user's edits first, if it can. Only checkpoints and directory listings that are not here
+yet travel, and each is verified. The log holds no content, so that comes with the merge; with --content it is
+brought here now, and a merge works even when the remote is out of reach.
 
 R may be left out: it is the only remote, or "origin".
 
 Output: where the remote's head was and is, as git shows it; nothing if it has not moved. With --json, an object
-with "remote", "old", "new", "checkpoints" and "trees" (how many came), and with --content "contents", "bytes" and "missing".
+with "remote", "old", "new", "checkpoints" and "trees" (how many came), and with --content "contents", "bytes"
+and "missing".
 
-Exit codes: 0 done; 4 some content is nowhere; 5 the remote cannot be reached, or broke the rules; 8 no such remote.
+Exit codes: 0 done; 4 some content is nowhere; 5 the remote cannot be reached, or broke the rules; 8 no such
+remote.
 
     replican fetch
     replican fetch --content disk && replican merge disk

@@ -1,12 +1,13 @@
 """Make a folder a replica.
 
-The folder gets a .replican, in which its log will lie, and which holds none of its content. No file is touched, and
-nothing is recorded yet: "replican commit" does that. A folder that is a replica already stays as it is.
+The folder gets a .replican, in which its log will lie, and which holds none of its content. No file is touched,
+and nothing is recorded yet: "replican commit" does that. A folder that is a replica already stays as it is.
 
-A folder inside another replica is left alone by that one from then on; this is done only if it is meant: answered
-at the terminal, or given by --nested.
+A folder inside another replica is left alone by that one from then on; this is done only if it is meant:
+answered at the terminal, or given by --nested.
 
-Output: what was made. With --json, an object with "root", "made" (false for a replica that was there) and "peer".
+Output: what was made. With --json, an object with "root", "made" (false for a replica that was there) and
+"peer".
 
 Exit codes: 0 done; 3 the folder lies in a replica; 4 it cannot be written.
 
@@ -42,7 +43,7 @@ def outer_replica(root: str) -> str | None:
 
 
 def make(root: str, *, nested: bool = False, wait: float = 10.0) -> tuple["Repository", bool]:
-    """The replica at ``root``, and whether it was made; raises ``RefusedError`` inside another one unless ``nested``."""
+    """The replica at ``root``, and whether it was made; unless ``nested``, raises ``RefusedError`` inside another."""
     from replican.repository import Repository, is_replica
 
     there = is_replica(os.path.realpath(root))

@@ -1,18 +1,19 @@
 """Take in what a remote has recorded.
 
-R is a remote, whose head as last fetched is merged (so "replican merge remote" after "replican fetch" needs nothing
-more), NAME/head, or the id of a checkpoint. The bare word "remote", and nothing at all, mean the only remote or "origin".
+R is a remote, whose head as last fetched is merged (so "replican merge remote" after "replican fetch" needs
+nothing more), NAME/head, or the id of a checkpoint. The bare word "remote", and nothing at all, mean the only
+remote or "origin".
 
 Edits here are recorded first. Different edits of one file are both kept: one has the name, the other becomes a
-conflict copy beside it; "replican conflicts" lists these. What cannot be written now stays pending, and the next
-command tries again. Content that is not here comes from whichever remote can be reached.
+conflict copy beside it; "replican conflicts" lists these. What cannot be written now stays pending, and the
+next command tries again. Content that is not here comes from whichever remote can be reached.
 
-Output: one line; with --dry-run, what would be done to the folder, a step a line, and nothing is done or recorded.
-With --json, an object with "kind" ("up to date", "fast-forward" or "merge"), "old", "head", "added", "changed", "moved",
-"deleted", "conflicts" and "pending"; with --dry-run also "plan".
+Output: one line; with --dry-run, what would be done to the folder, a step a line, and nothing is done or
+recorded. With --json, an object with "kind" ("up to date", "fast-forward" or "merge"), "old", "head", "added",
+"changed", "moved", "deleted", "conflicts" and "pending"; with --dry-run also "plan".
 
-Exit codes: 0 done; 1 conflicts are open, with --exit-code; 3 refused by a gate; 4 some paths are pending;
-5 content is missing, and no remote can be reached; 8 no such remote.
+Exit codes: 0 done; 1 conflicts are open, with --exit-code; 3 refused by a gate; 4 some paths are pending; 5
+content is missing, and no remote can be reached; 8 no such remote.
 
     replican fetch && replican merge remote
     replican merge --dry-run origin/head

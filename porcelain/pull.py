@@ -1,13 +1,13 @@
 """Commit, fetch and merge.
 
-Edits here are recorded first, so there is nothing to put away; then the remote's log is fetched, and merged. The remote
-is asked to record its user's edits, too. R may be left out: it is the only remote, or "origin".
+Edits here are recorded first, so there is nothing to put away; then the remote's log is fetched, and merged.
+The remote is asked to record its user's edits, too. R may be left out: it is the only remote, or "origin".
 
-Output: one line. With --json, an object with "recorded", "fetched" and "merged", each as the command of that name
-tells it ("commit", "fetch", "merge").
+Output: one line. With --json, an object with "recorded", "fetched" and "merged", each as the command of that
+name tells it ("commit", "fetch", "merge").
 
-Exit codes: 0 done; 1 conflicts are open, with --exit-code; 3 refused by a gate; 4 some paths are pending;
-5 the remote cannot be reached, or broke the rules; 8 no such remote.
+Exit codes: 0 done; 1 conflicts are open, with --exit-code; 3 refused by a gate; 4 some paths are pending; 5 the
+remote cannot be reached, or broke the rules; 8 no such remote.
 
     replican pull
     replican pull disk -m 'letters of May'
@@ -34,7 +34,8 @@ def command(
 
     repo = ctx.repository()
     name = remote or default_remote(repo)
-    done = pull(repo, name, allowed=report.allowed(mass_delete, missing_mount, unrelated), message=message)
+    allowed = report.allowed(mass_delete, missing_mount, unrelated)
+    done = pull(repo, name, allowed=allowed, message=report.check_message(message))
     ending = report.Ending(ctx)
     ending.recorded(done.recorded)
     if ctx.json:

@@ -1,16 +1,17 @@
 """Have a remote take in what is recorded here.
 
-The remote records its user's edits first. Then it takes in this log and its content as a fast-forward, if it has recorded
-nothing that is not here; else it is refused, and "replican pull" or "replican sync" is what helps. The other folder's
-own gates decide there: no flag given here opens them. Edits here that are not recorded stay here: commit them first.
+The remote records its user's edits first. Then it takes in this log and its content as a fast-forward, if it
+has recorded nothing that is not here; else it is refused, and "replican pull" or "replican sync" is what helps.
+The other folder's own gates decide there: no flag given here opens them. Edits here that are not recorded stay
+here: commit them first.
 
 R may be left out: it is the only remote, or "origin".
 
 Output: where the remote's head was and is, as git shows it. With --json, an object with "remote", "old", "new",
 "added", "changed", "moved", "deleted" (over there) and "pending" (paths that could not be written there).
 
-Exit codes: 0 done; 3 refused by a gate over there; 4 some paths are pending there; 5 the remote cannot be reached, or has
-checkpoints that are not here; 8 no such remote.
+Exit codes: 0 done; 3 refused by a gate over there; 4 some paths are pending there; 5 the remote cannot be
+reached, or has checkpoints that are not here; 8 no such remote.
 
     replican push
     replican push disk

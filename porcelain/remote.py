@@ -1,8 +1,10 @@
 """List, add, change and remove remotes.
 
-A remote is another folder that this one is kept in step with, under a name. Without a subcommand, the names are listed.
+A remote is another folder that this one is kept in step with, under a name. Without a subcommand, the names are
+listed.
 
-Output of the list: one name a line; with -v, a tab and the address. With --json, a list of objects with "name" and "url".
+Output of the list: one name a line; with -v, a tab and the address. With --json, a list of objects with "name"
+and "url".
 
 Exit codes: 0 done; 2 usage, or a name that is taken; 8 no such remote.
 

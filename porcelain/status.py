@@ -1,0 +1,147 @@
+"""Show what has changed, what conflicts and what is pending.
+
+It looks at the folder as it is, takes no lock and writes nothing. How the remotes stand is told as they were
+when last fetched from or pushed to.
+
+Output: text for people; or, with --porcelain=v1, one line for each path, of two letters, a blank and the path:
+
+     " A"  added             "UU"  has more than one version
+     " M"  content changed   "P "  pending: the folder is behind the log
+     " T"  kind changed      "? "  cannot be read
+     " D"  deleted
+     " m"  only permissions or time changed
+
+With -z, these lines end in NUL, and paths are not quoted. With --json, an object with "head", "clean",
+"changes" (each "path", "status", "kind", and "from" for what was moved), "conflicts" (as "replican conflicts
+--json"), "pending" (each "path", "cause" and "kind": "behind" or "unread"), and "remotes" (each "name", "url",
+"state", "ahead", "behind"; the state is "up to date", "ahead", "behind", "diverged" or "unknown").
+
+Exit codes: 0 done, whatever was found.
+
+    replican status
+    replican status --json | jq .clean
+"""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from replican.plumbing._front.context import Context
+from replican.plumbing._front.output import json_path, quoted
+from replican.plumbing._front.params import Option
+from replican.porcelain import _report as report
+from replican.values.errors import UsageError
+
+if TYPE_CHECKING:
+    from replican.operations.looking import Status
+
+V1 = "v1"
+LETTERS = {"added": " A", "modified": " M", "type changed": " T", "deleted": " D", "attributes changed": " m"}
+KINDS = {b"f": "file", b"d": "directory", b"l": "link"}
+
+
+def as_json(status: "Status") -> dict[str, Any]:
+    """A status as ``--json`` shows it."""
+    behind = [{**row, "kind": "behind"} for row in report.json_problems(status.pending)]
+    unread = [{**row, "kind": "unread"} for row in report.json_problems(status.unread)]
+    return {
+        "head": report.json_id(status.head),
+        "clean": status.clean,
+        "changes": [
+            {
+                **json_path(each.path),
+                "status": each.status,
+                "kind": KINDS[each.entry.kind],
+                **({} if each.source is None else json_path(each.source, "from")),
+            }
+            for each in status.changes
+        ],
+        "conflicts": report.json_conflicts(status.conflicts),
+        "pending": behind + unread,
+        "remotes": [remote._asdict() for remote in status.remotes],
+        "skipped": report.json_problems(status.skipped),
+    }
+
+
+def letters(status: "Status") -> list[tuple[str, bytes]]:
+    """A status in two letters a path."""
+    found = [(LETTERS[each.status], each.path) for each in status.changes]
+    found += [("UU", conflict.path) for conflict in status.conflicts]
+    found += [("P ", problem.path) for problem in status.pending]
+    return found + [("? ", problem.path) for problem in status.unread]
+
+
+def describe(status: "Status", shown: int) -> list[str]:
+    """A status for people, of each kind at most ``shown`` paths."""
+    if status.checkpoint is None:
+        lines = ["nothing is recorded yet"]
+    else:
+        what = "a merge" if status.checkpoint.is_merge else report.first_line(status.checkpoint.message)
+        lines = [f"head {report.short(status.head)} {what}".rstrip()]
+    lines += [f"{remote.name}: {_remote(remote.name, *remote[2:])}" for remote in status.remotes]
+    changes = [f"{_word(each)}{_shown(each)}" for each in status.summary]
+    conflicts = [f"{quoted(each.path)} ({len(each.copies) + 1} versions)" for each in status.conflicts]
+    pending = [f"{quoted(each.path)}: {each.cause}" for each in status.pending]
+    unread = [f"{quoted(each.path)}: {each.cause}" for each in status.unread]
+    for title, hint, found in (
+        ("not recorded yet:", "'replican commit' records it, 'replican sync' does all at once", changes),
+        ("with more than one version:", "'replican conflicts' lists them, 'replican resolve' settles them", conflicts),
+        ("in the log, and not in the folder yet:", "the next merge, pull or sync tries again", pending),
+        ("cannot be read, and stands as it was recorded:", "'replican commit' records the rest", unread),
+    ):
+        if found:
+            more = [f"  and {len(found) - shown} more"] if len(found) > shown else []
+            lines += ["", title, f"  ({hint})", *[f"  {each}" for each in found[:shown]], *more]
+    if len(lines) == 1 + len(status.remotes):
+        lines.append("nothing to record: the log has all of the folder")
+    return lines
+
+
+def _word(changed: Any) -> str:
+    word = "moved" if changed.source is not None else changed.status.removesuffix(" changed")
+    return f"{word}:".ljust(12)
+
+
+def _shown(changed: Any) -> str:
+    slash = "/" if changed.entry.kind == b"d" else ""
+    path = quoted(changed.path) + slash
+    if changed.source is not None:
+        return f"{quoted(changed.source)}{slash} -> {path}"
+    return (
+        f"{path} ({report.many(changed.files, 'file')})" if slash and changed.status != "attributes changed" else path
+    )
+
+
+def _remote(name: str, state: str, ahead: int, behind: int) -> str:
+    if state == "diverged":
+        return f"has {behind} that you lack, and lacks {ahead}: 'replican sync {name}'"
+    if state == "ahead":
+        return f"lacks {report.many(ahead, 'checkpoint')} of yours: 'replican push {name}'"
+    if state == "behind":
+        return f"has {report.many(behind, 'checkpoint')} that you lack: 'replican merge {name}'"
+    return f"not fetched from yet: 'replican sync {name}'" if state == "unknown" else "up to date when last seen"
+
+
+def command(
+    ctx: Context,
+    porcelain: Annotated[str | None, Option("--porcelain", choices=(V1,), help="in a form for scripts")] = None,
+    nul: Annotated[bool, Option("-z", help="end each path with NUL, and quote none; only with --porcelain")] = False,
+    every: Annotated[bool, Option("-a", "--all", help="list all paths, however many")] = False,
+) -> int | None:
+    if nul and porcelain is None:
+        raise UsageError("-z is for --porcelain=v1")
+    from replican.operations.looking import look
+
+    status = look(ctx.repository())
+    for note in status.notes:
+        ctx.say(f"replican: {note}")
+    if ctx.json:
+        ctx.emit(as_json(status))
+    elif porcelain is not None:
+        for two, path in letters(status):
+            ctx.out(f"{two} ")
+            ctx.path_line(path, nul=nul)
+    else:
+        for line in describe(status, 1 << 62 if every else 50):
+            ctx.line(line)
+        for problem in status.skipped[: report.MOST]:
+            ctx.say(f"never recorded: {quoted(problem.path)}: {problem.cause}")
+    return None

@@ -1,0 +1,225 @@
+"""Status: how folder, log and remotes stand to each other. Takes no lock, and writes nothing."""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from replican.decisions.reconcile import OpenConflict, conflicts_in, reconcile
+from replican.decisions.treediff import Change, diff_trees, walk_tree
+from replican.effects.index import Index
+from replican.effects.refs import remote_head
+from replican.effects.scan import scan
+from replican.repository import Repository
+from replican.values.checkpoints import Checkpoint
+from replican.values.errors import DamagedError
+from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
+from replican.values.progress import Problem
+from replican.values.trees import DIRECTORY, Entry, TreeOverlay, TreeReader
+
+ADDED: Final = "added"
+MODIFIED: Final = "modified"
+DELETED: Final = "deleted"
+RETYPED: Final = "type changed"
+ATTRIBUTES: Final = "attributes changed"
+
+UP_TO_DATE: Final = "up to date"
+AHEAD: Final = "ahead"
+BEHIND: Final = "behind"
+DIVERGED: Final = "diverged"
+UNKNOWN: Final = "unknown"
+
+WAITING: Final = "not written yet"
+
+
+class Changed(NamedTuple):
+    """One path that differs: one of the words above, and what lies there now (or lay, for a deletion).
+
+    ``source`` is where the same content went from, for what was moved. ``files`` counts what a directory holds.
+    """
+
+    path: bytes
+    status: str
+    entry: Entry
+    source: bytes | None = None
+    files: int = 1
+
+
+class RemoteState(NamedTuple):
+    """A remote as last seen: how its head stands to ours, and how many user checkpoints only one of both has."""
+
+    name: str
+    url: str
+    state: str
+    ahead: int
+    behind: int
+
+
+class Status(NamedTuple):
+    """How a folder stands.
+
+    ``changes`` is what a commit would record, each file a change of its own; ``summary`` the same in short, where a
+    directory that came, went or moved as a whole is one change. ``pending`` is where the disk is behind the head,
+    ``unread`` what could not be read and stands as it was recorded, ``skipped`` what is never recorded.
+    """
+
+    head: CheckpointId | None
+    checkpoint: Checkpoint | None
+    changes: list[Changed]
+    summary: list[Changed]
+    conflicts: list[OpenConflict]
+    pending: list[Problem]
+    unread: list[Problem]
+    skipped: list[Problem]
+    remotes: list[RemoteState]
+    notes: list[str]
+
+    @property
+    def clean(self) -> bool:
+        """Whether the log has all that the folder has, and the folder all that the log has."""
+        return not (self.changes or self.pending or self.unread)
+
+
+def look(repo: Repository) -> Status:
+    """How the folder stands, by a scan of its own. A damaged index is left alone: then every file is read."""
+    try:
+        return _look(repo, repo.index, [])
+    except DamagedError as error:
+        if error.code != "index-damaged" and "index is damaged" not in error.message:
+            raise
+        note = f"{error.message}: the next command that writes rebuilds it"
+    with Index.open(":memory:", writable=True) as empty:
+        return _look(repo, empty, [note], lost=True)
+
+
+def _look(repo: Repository, index: Index, notes: list[str], *, lost: bool = False) -> Status:
+    head = repo.head
+    head_tree = repo.tree_of(head)
+    base = index.base_root()
+    pending = [] if lost else _pending(repo, index, base, head_tree)
+    if not lost and index.journal():
+        notes.append("an earlier command was interrupted: the next one that writes finishes its work")
+    seen = scan(repo.root, index, progress=repo.progress)
+    overlay = TreeOverlay(repo)
+    overlay.new.update(seen.payloads)
+    tree = seen.root if lost or base == head_tree else reconcile(overlay, base, head_tree, seen.root).tree
+    found = list(diff_trees(overlay, head_tree, tree))
+    return Status(
+        head,
+        None if head is None else repo.checkpoint(head),
+        list(expand(overlay, found)),
+        summarize(overlay, found),
+        list(conflicts_in(overlay, tree)),
+        pending,
+        seen.problems,
+        seen.skipped,
+        remotes_of(repo, head),
+        notes,
+    )
+
+
+def _pending(repo: Repository, index: Index, base: TreeId, head_tree: TreeId) -> list[Problem]:
+    """Where the disk, as far as the index knows, is behind the head, with the causes that the last attempt noted."""
+    if base == head_tree:
+        return []
+    overlay = TreeOverlay(repo)
+    causes = {problem.path: problem.cause for problem in index.pending()}
+    for each in expand(overlay, list(diff_trees(overlay, base, head_tree))):
+        causes.setdefault(each.path, WAITING)
+    return [Problem(path, cause) for path, cause in sorted(causes.items())]
+
+
+# -- changes -----------------------------------------------------------------------------------------------------
+
+
+def expand(reader: TreeReader, changes: list[Change]) -> Iterator[Changed]:
+    """One change for every file and link, and for a directory only if it is empty or its permissions changed."""
+    sources = moved(reader, changes)
+    for path, old, new in changes:
+        if old is not None and new is not None and (old.kind == new.kind or DIRECTORY not in (old.kind, new.kind)):
+            yield Changed(path, _status(old, new), new)
+            continue
+        source = sources.get(path)
+        for entry, status in ((old, DELETED), (new, ADDED)):
+            if entry is None:
+                continue
+            if entry.kind != DIRECTORY or entry.id == EMPTY_TREE:
+                yield Changed(path, status, entry, source if status == ADDED else None)
+                continue
+            for below, inner in walk_tree(reader, entry.tree, path):
+                if inner.kind != DIRECTORY or inner.id == EMPTY_TREE:
+                    came = None if source is None or status == DELETED else source + below[len(path) :]
+                    yield Changed(below, status, inner, came)
+
+
+def summarize(reader: TreeReader, changes: list[Change]) -> list[Changed]:
+    """One change for every path at which trees differ; what was only moved is one, too."""
+    sources = moved(reader, changes)
+    gone = set(sources.values())
+    found: list[Changed] = []
+    for path, old, new in changes:
+        if new is None:
+            if old is not None and path not in gone:
+                found.append(Changed(path, DELETED, old, None, _count(reader, old)))
+        elif old is None:
+            found.append(Changed(path, ADDED, new, sources.get(path), _count(reader, new)))
+        else:
+            found.append(Changed(path, _status(old, new), new))
+    return found
+
+
+def moved(reader: TreeReader, changes: list[Change]) -> dict[bytes, bytes]:
+    """The new paths whose very content went from another, with that other; nothing is guessed, and nothing empty
+    counts."""
+    gone: dict[tuple[bytes, bytes], list[bytes]] = {}
+    for path, old, new in reversed(changes):
+        if new is None and old is not None and (old.id != EMPTY_TREE if old.kind == DIRECTORY else old.size):
+            gone.setdefault((old.kind, old.id), []).append(path)
+    found: dict[bytes, bytes] = {}
+    for path, old, new in changes:
+        if old is None and new is not None:
+            paths = gone.get((new.kind, new.id))
+            if paths:
+                found[path] = paths.pop()
+    return found
+
+
+def _status(old: Entry, new: Entry) -> str:
+    if old.kind != new.kind:
+        return RETYPED
+    return ATTRIBUTES if old.kind == DIRECTORY or old.id == new.id else MODIFIED
+
+
+def _count(reader: TreeReader, entry: Entry) -> int:
+    if entry.kind != DIRECTORY:
+        return 1
+    return sum(below.kind != DIRECTORY for _, below in walk_tree(reader, entry.tree))
+
+
+# -- remotes -----------------------------------------------------------------------------------------------------
+
+
+def remotes_of(repo: Repository, head: CheckpointId | None) -> list[RemoteState]:
+    """Every remote as it was when last fetched from or pushed to."""
+    return [
+        RemoteState(name, settings.url, *_compare(repo, head, repo.refs.read(remote_head(name))))
+        for name, settings in repo.config.remotes.items()
+    ]
+
+
+def _compare(repo: Repository, ours: CheckpointId | None, theirs: CheckpointId | None) -> tuple[str, int, int]:
+    if theirs is None:
+        return UNKNOWN, 0, 0
+    if ours == theirs:
+        return UP_TO_DATE, 0, 0
+    ahead = 0 if ours is None else _users(repo, ours, theirs)
+    behind = _users(repo, theirs, ours)
+    if ahead and behind:
+        return DIVERGED, ahead, behind
+    if not ahead and not behind:  # the same user checkpoints, and one side has not merged them
+        return (AHEAD if repo.checkpoint(theirs).author is not None else BEHIND), 0, 0
+    return (AHEAD if ahead else BEHIND), ahead, behind
+
+
+def _users(repo: Repository, head: CheckpointId, other: CheckpointId | None) -> int:
+    """How many user checkpoints ``head`` comes from, and ``other`` does not."""
+    found = repo.graph.reachable([head], [] if other is None else [other])
+    return sum(not repo.graph.checkpoint(each).is_merge for each in found)

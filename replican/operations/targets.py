@@ -1,0 +1,94 @@
+"""What ``merge`` may be told to merge, and where the content for it comes from."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
+
+from replican.effects.contents import ContentStore
+from replican.effects.refs import remote_head
+from replican.operations.merging import Merged, merge
+from replican.operations.remotes import default_remote, opened_remote
+from replican.operations.syncing import merged_before
+from replican.repository import Repository
+from replican.values.errors import DamagedError, FolderError, NotFoundError, RemoteError, UnknownRemoteError
+from replican.values.ids import CheckpointId
+
+DEFAULT = "remote"
+"""The word that means the default remote, unless a remote has that very name."""
+
+
+class Target(NamedTuple):
+    """What is to be merged: a checkpoint, and the remote that is known for it, if it was named by one."""
+
+    checkpoint: CheckpointId
+    remote: str | None
+
+
+def find_target(repo: Repository, word: str | None) -> Target:
+    """What ``word`` means: a remote, ``remote``, ``NAME/head``, or a checkpoint; None is the default remote.
+
+    Raises ``UnknownRemoteError``, or ``NotFoundError`` where nothing is known of that remote's log yet.
+    """
+    name = _remote_named(repo, word)
+    if name is None:
+        assert word is not None
+        return Target(_checkpoint_named(repo, word), None)
+    checkpoint = repo.refs.read(remote_head(name))
+    if checkpoint is None:
+        raise NotFoundError(
+            f"nothing is known of {name}'s log yet",
+            f"`replican fetch {name}` gets it; `replican pull {name}` merges, too",
+        )
+    return Target(checkpoint, name)
+
+
+def _remote_named(repo: Repository, word: str | None) -> str | None:
+    known = repo.config.remotes
+    if word is None or (word == DEFAULT and word not in known):
+        return default_remote(repo)
+    return next((name for name in (word, word.removesuffix("/head")) if name in known), None)
+
+
+def _checkpoint_named(repo: Repository, word: str) -> CheckpointId:
+    from replican.operations.revisions import checkpoint_named
+
+    try:
+        return checkpoint_named(repo, word)
+    except NotFoundError as error:
+        raise UnknownRemoteError(
+            f"'{word}' is neither a remote nor a checkpoint: {error.message}",
+            error.hint or "`replican remote list` shows the remotes, `replican log` the checkpoints",
+        ) from error
+
+
+def merge_target(
+    repo: Repository, target: Target, *, allowed: frozenset[str] = frozenset(), dry_run: bool = False
+) -> Merged:
+    """Merge what was found, with content from every remote that can be reached, that of the named one first."""
+    before = target.remote is not None and merged_before(repo, target.remote)
+    reason = f"merge {target.remote or target.checkpoint.hex()[:12]}"
+    with reachable_contents(repo, target.remote) as stores:
+        return merge(
+            repo,
+            target.checkpoint,
+            stores,
+            allowed=allowed,
+            merged_before=before,
+            dry_run=dry_run,
+            reason=reason,
+        )
+
+
+@contextmanager
+def reachable_contents(repo: Repository, first: str | None = None) -> Iterator[list[ContentStore]]:
+    """The content stores of all remotes that can be reached now."""
+    names = sorted(repo.config.remotes, key=lambda name: name != first)
+    found: list[ContentStore] = []
+    with ExitStack() as opened:
+        for name in names:
+            try:
+                remote = opened.enter_context(opened_remote(repo, name))
+                found += opened.enter_context(remote.contents())
+            except (RemoteError, FolderError, DamagedError) as error:
+                repo.notes.append(f"no content from {name}: {error.message}")
+        yield found
