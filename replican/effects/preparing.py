@@ -158,6 +158,8 @@ class Preparation:
         missing = leftovers + [(each.path, entry) for each in filled.values() for entry in each.missing]
         added: dict[bytes, list[Row]] = {}
         lost = self._fill_missing(builder, missing, added)
+        # Those below it have theirs already: each was given by the one above.
+        os.chmod(builder.location(new.path), new.entry.perm | 0o700)
         if files > _FLUSH_ONE_BY_ONE:
             self._stage.flush_everything()
         else:

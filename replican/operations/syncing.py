@@ -57,16 +57,22 @@ def merge_remote(
     """Merge what is known of a remote's head, with its folder as the source of content."""
     ref = remote_head(remote.name)
     theirs = repo.refs.read(ref)
-    before = any(line.old is not None for line in repo.refs.reflog(ref)) or _merged_before(repo, remote.name)
+    before = theirs != repo.head and merged_before(repo, remote.name)
     with remote.contents() as stores:
         return merge(
             repo, theirs, stores, allowed=allowed, merged_before=before, dry_run=dry_run, reason=f"merge {remote.name}"
         )
 
 
-def _merged_before(repo: Repository, name: str) -> bool:
-    """Whether the head's reflog tells of a merge with this remote."""
-    return any(line.reason.startswith(f"merge {name}") for line in repo.refs.reflog("head"))
+def merged_before(repo: Repository, name: str) -> bool:
+    """Whether this log and what a remote once was ever had something in common."""
+    ours = repo.head
+    if ours is None:
+        return False
+    if any(line.reason == f"merge {name}" for line in repo.refs.reflog("head")):
+        return True
+    known = [line.old for line in repo.refs.reflog(remote_head(name)) if line.old is not None]
+    return any(repo.objects.has(old) and repo.graph.merge_base(old, ours) for old in known)
 
 
 def pull(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), message: str | None = None) -> Pulled:
