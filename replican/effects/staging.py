@@ -20,6 +20,7 @@ _CHUNK = 1 << 20
 _HOLE = 1 << 16
 _ZEROS = bytes(_HOLE)
 _FLUSH_ONE_BY_ONE = 32
+_NOTHING = blob_id(b"")  # needs no source
 
 
 class Slot(NamedTuple):
@@ -41,22 +42,30 @@ def copy_verified(source: int, target: int, size: int, blob: BlobId) -> bool:
         return True
     hasher = blob_hasher(size)
     sparse = os.fstat(source).st_blocks * 512 < size
-    left = size
-    # Hashing releases the interpreter for large pieces: it runs beside the writing.
-    from concurrent.futures import ThreadPoolExecutor
+    # Hashing releases the interpreter for large pieces, so it runs beside the reading and writing; the buffers are
+    # few and used
+    # again, since fresh memory for each piece costs as much as the copying.
+    from concurrent.futures import Future, ThreadPoolExecutor
 
+    buffers = [bytearray(_CHUNK) for _ in range(4)]
+    waiting: list[Future[None]] = []
+    left, turn = size, 0
     with ThreadPoolExecutor(1) as beside:
         while left:
-            data = os.read(source, min(_CHUNK, left))
-            if not data:
+            if len(waiting) == len(buffers) - 1:
+                waiting.pop(0).result()
+            piece = memoryview(buffers[turn])[: min(_CHUNK, left)]
+            count = os.readv(source, [piece])
+            if not count:
                 return False
-            hashed = beside.submit(hasher.update, data)
+            piece = piece[:count]
+            waiting.append(beside.submit(hasher.update, piece))
             if sparse:
-                _write_with_holes(target, data)
+                _write_with_holes(target, piece)
             else:
-                write_all(target, data)
-            hashed.result()
-            left -= len(data)
+                write_all(target, piece)
+            left -= count
+            turn = (turn + 1) % len(buffers)
     if sparse:
         os.ftruncate(target, size)
     return not os.read(source, 1) and hasher.digest() == blob
@@ -76,14 +85,14 @@ def read_exactly(source: int, size: int) -> bytes | None:
     return b"".join(pieces) if got == size else None
 
 
-def write_all(target: int, data: bytes) -> None:
+def write_all(target: int, data: bytes | memoryview) -> None:
     """Write all of ``data``, in as many calls as it takes."""
     done = os.write(target, data)
     while done < len(data):
         done += os.write(target, memoryview(data)[done:])
 
 
-def _write_with_holes(target: int, data: bytes) -> None:
+def _write_with_holes(target: int, data: memoryview) -> None:
     for at in range(0, len(data), _HOLE):
         piece = data[at : at + _HOLE]
         if piece == _ZEROS[: len(piece)]:
@@ -171,7 +180,7 @@ class Stage:
             os.symlink(target, name, dir_fd=directory)
             os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=directory, follow_symlinks=False)
             return True
-        source = store.open_file(wanted)
+        source = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if entry.id == _NOTHING else store.open_file(wanted)
         if source is None:
             return False
         try:

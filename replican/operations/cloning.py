@@ -83,11 +83,7 @@ def _check_target(source: str, target: str, join: bool) -> bool:
     if is_replica(target):
         with Repository(target) as there:
             known = there.config.remotes.get(ORIGIN)
-            if (
-                known is not None
-                and known.url == source
-                and there.head_tree != there.index.base_root()
-            ):
+            if known is not None and known.url == source and there.head_tree != there.index.base_root():
                 return True
         raise RefusedError(f"{target} is a replica already", f"keep it in step with: replican -C {target} sync")
     if not join and [name for name in os.listdir(target) if name != DOT]:

@@ -82,14 +82,14 @@ def merge(
             [
                 *([_unrelated(repo, joined, merged_before)] if joined.kind is JoinKind.MERGE else []),
                 *deletion_gates(repo.index, counted),
-                _room(repo, overlay, plan),
+                room_needed(repo, overlay, plan),
             ],
             allowed,
         )
         conflicts = new_conflicts(overlay, repo.tree_of(ours), tree)
         if dry_run:
             return Merged(joined.kind, ours, head, counted, NO_OUTCOME, conflicts, [], plan)
-        outcome = _carry_out(
+        outcome = carry_out(
             repo, overlay, plan, stores, lambda: _record(repo, overlay, ours, head, checkpoint, reason)
         )
         return Merged(joined.kind, ours, head, counted, outcome, conflicts, outcome.pending, plan)
@@ -102,7 +102,7 @@ def settle_pending(repo: Repository, stores: Sequence[ContentStore] = ()) -> Out
         repo.index.set_pending([])
         return NO_OUTCOME
     overlay = TreeOverlay(repo)
-    return _carry_out(repo, overlay, make_plan(overlay, base, repo.head_tree), stores, lambda: None)
+    return carry_out(repo, overlay, make_plan(overlay, base, repo.head_tree), stores, None)
 
 
 def _head_of(repo: Repository, overlay: TreeOverlay, joined: Joined) -> tuple[CheckpointId | None, Checkpoint | None]:
@@ -120,7 +120,7 @@ def _unrelated(repo: Repository, joined: Joined, merged_before: bool) -> gates.G
     return gates.unrelated_histories(related, merged_before)
 
 
-def _room(repo: Repository, overlay: TreeOverlay, plan: Plan) -> gates.Gate | None:
+def room_needed(repo: Repository, overlay: TreeOverlay, plan: Plan) -> gates.Gate | None:
     needed = sum(entry.size for entry, _ in wanted_of(plan.groups))
     stack = [new.entry.tree for new in plan.new if new.path not in new.apart]
     while stack:
@@ -176,16 +176,17 @@ def _record(
     repo.refs.update(HEAD, head, ours, reason, repo.who)
 
 
-def _carry_out(
+def carry_out(
     repo: Repository,
     overlay: TreeOverlay,
     plan: Plan,
     stores: Sequence[ContentStore],
-    record: Callable[[], None],
+    record: Callable[[], None] | None,
 ) -> Outcome:
     """Stage, record, transition; the pending paths are noted for ``status``."""
     if plan.is_empty:
-        record()
+        if record is not None:
+            record()
         repo.index.set_pending([])
         return NO_OUTCOME
     with Stage(f"{repo.dotdir}/stage") as stage, Trash(f"{repo.dotdir}/trash") as trash:
@@ -195,8 +196,9 @@ def _carry_out(
             prepared = preparation.prepare(plan)
         finally:
             here.close()
-        _check_sources(prepared, stores)
-        record()
+        if record is not None:
+            _check_sources(prepared, stores)
+            record()
         outcome = Transition(repo.root, repo.index, stage, trash, repo.progress).run(prepared)
         repo.notes += rescue_changed(repo.root, repo.index, trash)
         repo.index.set_pending(outcome.pending)
