@@ -12,7 +12,7 @@ from replican.effects.index_records import DirRecord
 from replican.effects.treebuild import Filled
 from replican.values.ids import TreeId
 from replican.values.listing import Row, decode_listing, is_racy
-from replican.values.paths import name_of, parent_of
+from replican.values.paths import ancestors_of, name_of, parent_of
 
 
 class Ledger:
@@ -81,6 +81,11 @@ class Ledger:
 
     def settle(self) -> None:
         """Tell the index, in one transaction: rows, trees above them, and that the journal is done with."""
+        # A packed record above a directory that is made anew is made anew, too.
+        for path in (*self._dirty, *self._gone):
+            for above in ancestors_of(path):
+                if above in self._records:
+                    self.rows(above)
         changes: dict[bytes, list[Row] | None] = {path: sorted(self._rows[path].values()) for path in self._dirty}
         for path in self._gone:
             changes.setdefault(path, None)

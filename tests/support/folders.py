@@ -1,0 +1,66 @@
+"""Folders as tests see them: what one holds, whether two are equal, and what differs where they are not."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+Seen = tuple[str, int, int, bytes]
+"""Kind, permissions, mtime in ns (0 for a directory: it is not kept in step), content or target."""
+
+
+def snapshot(root: str | os.PathLike[str]) -> dict[bytes, Seen]:
+    """All that a folder holds, but for its log and what is never recorded (specials, nested replicas)."""
+    found: dict[bytes, Seen] = {}
+    stack = [b""]
+    top = os.fsencode(root)
+    while stack:
+        directory = stack.pop()
+        with os.scandir(os.path.join(top, directory)) as listing:
+            entries = list(listing)
+        for entry in entries:
+            path = os.path.join(directory, entry.name)
+            status = entry.stat(follow_symlinks=False)
+            perm = status.st_mode & 0o777
+            if stat.S_ISLNK(status.st_mode):
+                found[path] = ("link", 0o777, status.st_mtime_ns, os.readlink(entry.path))
+            elif stat.S_ISDIR(status.st_mode):
+                if entry.name == b".replican" or os.path.lexists(os.path.join(entry.path, b".replican")):
+                    continue
+                found[path] = ("directory", perm, 0, b"")
+                stack.append(path)
+            elif stat.S_ISREG(status.st_mode):
+                with open(entry.path, "rb") as file:
+                    content = file.read()
+                shown = content if len(content) <= 64 else hashlib.sha256(content).hexdigest().encode()
+                found[path] = ("file", perm, status.st_mtime_ns, shown)
+    return found
+
+
+def contents(root: str | os.PathLike[str]) -> dict[str, bytes]:
+    """The files and links of a folder with what they hold, by text path."""
+    return {os.fsdecode(path): seen[3] for path, seen in snapshot(root).items() if seen[0] != "directory"}
+
+
+def differences(one: Mapping[bytes, Seen], other: Mapping[bytes, Seen]) -> list[str]:
+    return [
+        f"{path!r}: {one.get(path)} / {other.get(path)}"
+        for path in sorted({*one, *other})
+        if one.get(path) != other.get(path)
+    ]
+
+
+def assert_equal(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> None:
+    """Both folders hold the same: content, kinds, permissions, times, links, empty directories."""
+    wrong = differences(snapshot(one), snapshot(other))
+    assert not wrong, "\n".join(wrong)
+
+
+def write(path: Path, content: bytes | str, mtime_ns: int | None = None) -> Path:
+    """Write a file, and what is above it if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    if mtime_ns is not None:
+        os.utime(path, ns=(mtime_ns, mtime_ns))
+    return path
