@@ -11,7 +11,6 @@ Numbers are little-endian. The disk's mtimes are left out where they are the log
 """
 
 import marshal
-import os
 import struct
 import sys
 from array import array
@@ -24,6 +23,8 @@ from replican.values.errors import MalformedError
 from replican.values.ids import ID_SIZE
 from replican.values.trees import DIRECTORY, FILE, LINK, TIME_LIMIT, Entry
 
+DIGEST_SIZE: Final = 16
+"""The size of a digest of stat data, in bytes."""
 RACY_NS: Final = 20_000_000
 """A file whose ctime is younger than this when it is looked at may change again without its stat data changing."""
 RACY_COARSE_NS: Final = 2_000_000_000
@@ -31,8 +32,11 @@ RACY_COARSE_NS: Final = 2_000_000_000
 SMUDGED: Final = 0
 """The ``ctime_ns`` of a row that no stat matches: the file is read again at the next look."""
 
+KIND_MASK: Final = 0o170000
+"""What of an ``st_mode`` says the kind: one of the next three, or it is a special file."""
 DIRECTORY_MODE: Final = 0o040000
-_FORMAT_MASK: Final = 0o170000
+FILE_MODE: Final = 0o100000
+LINK_MODE: Final = 0o120000
 
 Stat = tuple[str, int, int] | tuple[str, int, int, int, int, int]
 """One name of a directory, as stat shows it: (name, mode, inode), and but for a directory (size, mtime in ns,
@@ -196,15 +200,16 @@ def stat_digest(items: list[Stat]) -> bytes:
     return xxh3_128_digest(marshal.dumps(items, 2))
 
 
-def digest_of_rows(rows: Iterable[Row]) -> bytes | None:
-    """The digest that a directory has while it holds just these rows; None if one of them is smudged."""
-    items: list[Stat] = []
+def digest_of_rows(rows: Iterable[Row], others: Iterable[Stat] = ()) -> bytes | None:
+    """The digest that a directory has while it holds just these rows, and ``others``; None if a row is smudged."""
+    items: list[Stat] = [*others]
+    encoding = sys.getfilesystemencoding()
     for name, kind, _, size, _, _, mode, disk_mtime, ctime, ino in rows:
-        text = os.fsdecode(name)
+        text = str(name, encoding, "surrogateescape")
         if kind == DIRECTORY:
             items.append((text, DIRECTORY_MODE | mode, ino))
         elif ctime == SMUDGED:
             return None
         else:
-            items.append((text, (0o100000 if kind == FILE else 0o120000) | mode, ino, size, disk_mtime, ctime))
+            items.append((text, (FILE_MODE if kind == FILE else LINK_MODE) | mode, ino, size, disk_mtime, ctime))
     return stat_digest(items)

@@ -1,0 +1,198 @@
+"""Looking at one directory: what the disk shows there against the rows that the index has.
+
+Names whose stat data are a row's keep it, unread; the others are to be hashed. What cannot be recorded (special files,
+names that a tree may not hold, replicas of their own) is left out where it is untracked; where it is tracked, "not
+seen" is
+not "deleted": the rows stand, and there is a problem.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from replican.effects.assemble import PLACEHOLDER
+from replican.effects.hashing import SPECIAL, Answer
+from replican.effects.ignore import Rules
+from replican.effects.listdir import Seen, stat_of
+from replican.values.listing import (
+    DIRECTORY_MODE,
+    FILE_MODE,
+    KIND_MASK,
+    LINK_MODE,
+    RACY_COARSE_NS,
+    SMUDGED,
+    Row,
+    Stat,
+    clamp_time,
+    digest_of_rows,
+    is_racy,
+)
+from replican.values.names import is_tree_name
+from replican.values.paths import join
+from replican.values.progress import Problem
+from replican.values.trees import DIRECTORY, FILE, LINK, LINK_PERM, TIME_LIMIT
+
+make_row = Row._make
+NAME_NOT_ALLOWED: Final = "name not allowed"
+
+
+class Examined:
+    """One directory as it was found: rows that stay, names to hash, and what else lies there.
+
+    ``others`` are the stat data of what is not recorded; ``fingerprint`` is that of the ignore rules if something was
+    left out by them; ``flawed``: something could not be seen, so that there is to be a next look whatever the stat
+    data say.
+    """
+
+    __slots__ = (
+        "fingerprint", "flawed", "ino", "keep", "looked_ns", "mount", "others", "path", "problems", "rows", "size",
+        "skipped", "standing", "todo", "tracked",
+    )  # fmt: skip
+
+    def __init__(self, path: bytes, ino: int, mount: bool, looked_ns: int, tracked: bool) -> None:
+        self.path = path
+        self.ino = ino
+        self.mount = mount
+        self.looked_ns = looked_ns
+        self.tracked = tracked
+        """Whether the rows that it was compared with are this path's own, and not those of a directory renamed to
+        it."""
+        self.keep = tracked
+        self.flawed = False
+        self.fingerprint = b""
+        self.rows: list[Row] = []
+        self.todo: list[tuple[bytes, Row | None]] = []
+        self.others: list[Stat] = []
+        self.problems: list[Problem] = []
+        self.skipped: list[Problem] = []
+        self.standing: list[bytes] = []
+        """Directories that could not be looked into, and stand as they were known with all below them."""
+        self.size = 0
+        """The bytes to hash, as far as they are known."""
+
+    def compare(self, items: Sequence[Seen], known: dict[bytes, Row], rules: Rules, full: bool, dir_fd: int) -> None:
+        """Sort all names of the directory into rows that stay, names to hash, and others."""
+        plain = not known and not rules.fingerprint and _are_plain([item[0] for item in items])
+        encode = os.fsencode
+        for item in items:
+            name = encode(item[0])
+            mode = item[1]
+            kind = mode & KIND_MASK
+            row = None
+            if not plain:
+                row = known.get(name)
+                if (row is None or not self.tracked) and not self._is_wanted(name, item, rules, dir_fd):
+                    continue
+            if kind in (FILE_MODE, LINK_MODE):
+                if len(item) != 6:
+                    self.todo.append((name, row))
+                    continue
+                _, _, ino, size, mtime, ctime = item
+                if (
+                    row is not None
+                    and row.ctime_ns == ctime
+                    and row.ino == ino
+                    and row.size == size
+                    and row.disk_mode == mode & 0o7777
+                    and (row.disk_mtime_ns == mtime or row.disk_mtime_ns == clamp_time(mtime))
+                    and row.kind == (FILE if kind == FILE_MODE else LINK)
+                    and not full
+                ):
+                    self.rows.append(row)
+                else:
+                    self.todo.append((name, row))
+                    self.size += size
+            elif kind == DIRECTORY_MODE:
+                self.rows.append(_directory_row(name, mode, item[2], row, self.tracked))  # type: ignore[misc]
+            else:
+                self._note_special(name, item, row)
+
+    def _is_wanted(self, name: bytes, item: Seen, rules: Rules, dir_fd: int) -> bool:
+        """Whether an untracked name is to be recorded."""
+        if not is_tree_name(name):
+            self.skipped.append(Problem(join(self.path, name), NAME_NOT_ALLOWED))
+        elif rules.ignores(name, item[1] & KIND_MASK == DIRECTORY_MODE):
+            self.fingerprint = rules.fingerprint
+        else:
+            return True
+        self._note_other(item, dir_fd)
+        return False
+
+    def _note_other(self, item: Seen, dir_fd: int) -> None:
+        if len(item) > 2:
+            self.others.append(item)
+            return
+        try:
+            found = os.lstat(item[0], dir_fd=dir_fd)
+        except OSError:
+            self.flawed = True
+            return
+        self.others.append(stat_of(item[0], found))
+
+    def _note_special(self, name: bytes, item: Seen, row: Row | None) -> None:
+        path = join(self.path, name)
+        self.others.append(item)  # type: ignore[arg-type]
+        if row is None or not self.tracked:
+            self.skipped.append(Problem(path, SPECIAL))
+            return
+        self.stand(row, SPECIAL)
+
+    def stand(self, row: Row, cause: str) -> None:
+        """Keep a row of something that cannot be seen now."""
+        path = join(self.path, row.name)
+        self.rows.append(row)
+        self.problems.append(Problem(path, cause))
+        self.flawed = True
+        if row.kind == DIRECTORY:
+            self.standing.append(path)
+
+    def take(self, answers: Sequence[Answer]) -> None:
+        """What hashing found, in the order of ``todo``."""
+        add, looked_ns, recent_ns = self.rows.append, self.looked_ns, self.looked_ns - RACY_COARSE_NS
+        for (name, old), answer in zip(self.todo, answers, strict=True):
+            if isinstance(answer, tuple):
+                kind, mode, size, mtime, ctime, ino, made = answer
+                perm = LINK_PERM if kind == LINK else mode & 0o777
+                if not -TIME_LIMIT < mtime < TIME_LIMIT:
+                    mtime = clamp_time(mtime)
+                logical = mtime
+                if old is not None and old.kind == kind:
+                    # What a file system can't hold must not come back as an edit: as long as the disk has the value
+                    # that it was given, the logical one stays.
+                    if old.disk_mode == mode:
+                        perm = old.perm
+                    if old.disk_mtime_ns == mtime:
+                        logical = old.mtime_ns
+                if ctime > recent_ns and is_racy(ctime, looked_ns):
+                    ctime = SMUDGED
+                add(make_row((name, kind, perm, size, logical, made, mode, mtime, ctime, ino)))
+            elif answer is None:
+                self.flawed = True
+            elif old is not None and self.tracked:
+                self.stand(old, answer)
+            else:
+                self.problems.append(Problem(join(self.path, name), answer))
+                self.flawed = True
+        self.todo = []
+
+    def digest(self) -> bytes | None:
+        """What its stat data digest to now; None if the next look has to compare row by row."""
+        if self.flawed:
+            return None
+        digest = digest_of_rows(self.rows, self.others)
+        return None if digest is None else digest + self.fingerprint
+
+
+def _directory_row(name: bytes, mode: int, ino: int, old: Row | None, tracked: bool) -> Row:
+    """The row of a directory as stat shows it; its tree is the known one if ``old`` is its own row."""
+    mode &= 0o7777
+    if old is None or old.kind != DIRECTORY:
+        return Row(name, DIRECTORY, mode & 0o777, 0, 0, PLACEHOLDER, mode, 0, 0, ino)
+    perm = old.perm if old.disk_mode == mode else mode & 0o777
+    return Row(name, DIRECTORY, perm, 0, 0, old.id if tracked else PLACEHOLDER, mode, 0, 0, ino)
+
+
+def _are_plain(names: list[str]) -> bool:
+    """Whether none of the names can be one that a tree may not hold: told at once for a whole directory."""
+    text = "\0".join(names)
+    return text.isascii() and ".replican" not in text.lower()

@@ -1,0 +1,134 @@
+"""Ignore rules: `.replicanignore` files, in any directory, with the meaning that gitignore files have.
+
+They are asked only about names that the index does not have: what is tracked stays tracked. A directory that is
+ignored is not
+looked into, so nothing below it can be taken back by a rule.
+"""
+
+import os
+import stat
+from typing import TYPE_CHECKING, Final
+
+from xxhash import xxh3_64_digest
+
+from replican.effects.worktree import FILE_FLAGS
+
+if TYPE_CHECKING:
+    import re
+
+IGNORE_NAME: Final = ".replicanignore"
+_SIZE_LIMIT: Final = 1 << 20
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+class _Pattern:
+    """One line: what it matches, whether that is ignored or taken back, and whether it means directories only."""
+
+    __slots__ = ("directories", "ignores", "matches")
+
+    def __init__(self, matches: "re.Pattern[bytes]", ignores: bool, directories: bool) -> None:
+        self.matches = matches
+        self.ignores = ignores
+        self.directories = directories
+
+
+class Rules:
+    """The rules that hold in one directory: its own file's, then those of the directories above it.
+
+    ``fingerprint`` is equal exactly where the rules are; empty where there are none.
+    """
+
+    __slots__ = ("_above", "_any", "_excluded", "_name", "_patterns", "_text", "fingerprint")
+
+    def __init__(self, above: "Rules | None", name: bytes, text: bytes | None) -> None:
+        self._above = above
+        self._name = name
+        self._text = text
+        self._patterns: list[_Pattern] | None = None
+        self._any: re.Pattern[bytes] | None = None
+        self._excluded: bool | None = None
+        before = b"" if above is None else above.fingerprint
+        self.fingerprint: bytes = before if text is None else xxh3_64_digest(b"%s%s\0%s" % (before, name, text))
+
+    def below(self, name: bytes, text: bytes | None) -> "Rules":
+        """The rules in the subdirectory ``name``, whose own file holds ``text`` (None: it has none)."""
+        if text is None and not self.fingerprint:
+            return self
+        return Rules(self if self.fingerprint else None, name, text)
+
+    def ignores(self, name: bytes, is_directory: bool) -> bool:
+        """Whether an untracked ``name`` in this directory is left out."""
+        return bool(self.fingerprint) and (self._is_excluded() or self._decide(name, is_directory))
+
+    def _is_excluded(self) -> bool:
+        """Whether this directory is itself ignored (and was entered because something in it is tracked)."""
+        if self._excluded is None:
+            self._excluded = self._above is not None and self._above.ignores(self._name, True)
+        return self._excluded
+
+    def _decide(self, name: bytes, is_directory: bool) -> bool:
+        # The file that is nearest decides, and in it the last line that matches.
+        rules: Rules | None = self
+        while rules is not None:
+            if rules._text:
+                patterns = rules._load()
+                if rules._any is not None and rules._any.match(name):
+                    for pattern in reversed(patterns):
+                        if (is_directory or not pattern.directories) and pattern.matches.match(name):
+                            return pattern.ignores
+            name = b"%s/%s" % (rules._name, name)
+            rules = rules._above
+        return False
+
+    def _load(self) -> list[_Pattern]:
+        if self._patterns is None:
+            self._patterns, self._any = _parse(self._text or b"")
+        return self._patterns
+
+
+NO_RULES: Final = Rules(None, b"", None)
+"""Where no directory from the root down has an ignore file."""
+
+
+def _parse(text: bytes) -> "tuple[list[_Pattern], re.Pattern[bytes] | None]":
+    """The patterns of a file, and one expression that matches whatever any of them does: it answers most questions."""
+    import io
+    import re
+
+    from dulwich.ignore import read_ignore_patterns, translate
+    from dulwich.wildmatch import MalformedPattern
+
+    patterns: list[_Pattern] = []
+    expressions: list[bytes] = []
+    for line in read_ignore_patterns(io.BytesIO(text.removeprefix(_BYTE_ORDER_MARK))):
+        ignores = not line.startswith(b"!")
+        if not ignores or line.startswith((b"\\!", b"\\#")):
+            line = line[1:]
+        wanted = line.rstrip(b"/")
+        if not wanted:
+            continue
+        try:
+            # translate() adds no backreferences, and always the same flags in front.
+            expression = translate(wanted)
+            matches = re.compile(expression)
+        except (MalformedPattern, re.error):
+            continue  # as git does
+        patterns.append(_Pattern(matches, ignores, line.endswith(b"/")))
+        expressions.append(b"(?:%s)" % expression.removeprefix(b"(?ms)"))
+    return patterns, re.compile(b"(?ms)" + b"|".join(expressions)) if expressions else None
+
+
+def read_rules(dir_fd: int) -> bytes | None:
+    """What the ignore file of a directory holds; None if it has none, or something else has that name."""
+    try:
+        fd = os.open(IGNORE_NAME, FILE_FLAGS, dir_fd=dir_fd)
+    except OSError:
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        return os.read(fd, _SIZE_LIMIT)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)

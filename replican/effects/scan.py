@@ -1,0 +1,161 @@
+"""A scan: what the folder holds now, as records that differ from the index's. Nothing is written."""
+
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from replican.effects.assemble import Assembled, Assembler, topmost
+from replican.effects.examine import Examined
+from replican.effects.hashing import Answer, Job, hash_all
+from replican.effects.index import DirRecord, Index, Known
+from replican.effects.walk import Walk
+from replican.values.ids import TreeId
+from replican.values.listing import Row, listing_totals
+from replican.values.paths import is_below
+from replican.values.progress import Problem, Progress, Silent
+
+
+class Scan(NamedTuple):
+    """What a look at the folder found.
+
+    ``changed`` has a record for each directory that differs from the index (those whose tree is ``ASIDE`` are not
+    recorded); ``gone`` are directories that went, with all below them; ``root`` is the folder's tree; ``payloads``
+    are the
+    trees that are new. ``problems`` are paths that could not be seen: what the index has of them stands. ``skipped``
+    is what is never recorded (special files and the like), named when its directory is compared. ``files`` and
+    ``size`` (bytes) are those of the whole folder, links too; ``hashed_files`` and ``hashed_size`` were read for it.
+    """
+
+    changed: dict[bytes, DirRecord]
+    gone: list[bytes]
+    root: TreeId
+    payloads: dict[TreeId, bytes]
+    problems: list[Problem]
+    skipped: list[Problem]
+    mounts_gone: list[bytes]
+    files: int
+    size: int
+    hashed_files: int
+    hashed_size: int
+
+
+Take = Callable[[Examined, dict[bytes, Row]], None]
+
+
+class Survey:
+    """What a walk finds, gathered: directories wait here until their names are hashed, and go to the assembler.
+
+    ``take`` is given, in place of that, every directory that differs from its record, with the record's rows.
+    """
+
+    def __init__(self, root: str, index: Index, full: bool = False, take: Take | None = None) -> None:
+        self._root = root
+        self._index = index
+        self.known: Mapping[bytes, Known] = index.digests()
+        self.assembler = Assembler(self.known.get, index.record, index.observed_root())
+        self.walk = Walk(root, index, self.known, self.assembler, take or self._take, full)
+        self.waiting: list[Examined] = []
+        self.hashed_files = 0
+        self.hashed_size = 0
+
+    def _take(self, examined: Examined, _: dict[bytes, Row]) -> None:
+        if examined.todo:
+            self.waiting.append(examined)
+        else:
+            self.put(examined)
+
+    def put(self, examined: Examined) -> None:
+        """A directory of which all is known now."""
+        examined.rows.sort()
+        self.walk.problems += examined.problems
+        self.assembler.put(
+            examined.path, examined.rows, examined.digest(), examined.ino, examined.mount, keep=examined.keep
+        )
+
+    def hash_waiting(self, progress: Progress, workers: int | None) -> None:
+        """Hash what has to be, and let go of each directory as it is done."""
+        jobs = [Job(each.path, [name for name, _ in each.todo], each.size) for each in self.waiting]
+        waiting: list[Examined | None] = [*self.waiting]
+        self.waiting.clear()
+        for number, answers in hash_all(self._root, jobs, progress, workers):
+            examined = waiting[number]
+            assert examined is not None
+            waiting[number] = None
+            self.note(answers)
+            examined.take(answers)
+            self.put(examined)
+
+    def note(self, answers: list[Answer]) -> None:
+        """Count what was read."""
+        for answer in answers:
+            if type(answer) is tuple:
+                self.hashed_files += 1
+                self.hashed_size += answer[2]
+
+    def result(self) -> Scan:
+        """All of it together. Known directories that were not met where the walk has met all that is there, are
+        gone."""
+        walk = self.walk
+        missing = [path for path in self.known if path not in walk.seen and self._was_covered(path)]
+        for path in topmost(missing):
+            self.assembler.remove(path)
+        made = self.assembler.finish()
+        files, size = self._totals(made, set(missing))
+        return Scan(
+            made.changed,
+            made.gone,
+            made.root,
+            made.payloads,
+            sorted(walk.problems),
+            sorted(walk.skipped),
+            [path for path in self._index.mounts() if path not in walk.mounts and self._was_covered(path)],
+            files,
+            size,
+            self.hashed_files,
+            self.hashed_size,
+        )
+
+    def _totals(self, made: Assembled, missing: set[bytes]) -> tuple[int, int]:
+        changed = [listing_totals(record.rows_blob) for record in made.changed.values()]
+        same = [
+            (known.files, known.size)
+            for path, known in self.known.items()
+            if path not in made.changed and path not in missing
+        ]
+        return sum([files for files, _ in changed + same]), sum([size for _, size in changed + same])
+
+    def _was_covered(self, path: bytes) -> bool:
+        """Whether the walk would have met this directory if it were there."""
+        walk = self.walk
+        return any(is_below(path, top) for top in walk.whole) and not any(is_below(path, top) for top in walk.standing)
+
+
+def scan(
+    root: str, index: Index, *, progress: Progress | None = None, workers: int | None = None, full: bool = False
+) -> Scan:
+    """Look at the whole folder, in one pass, against the observed rows of ``index``.
+
+    Files whose stat data are as the index has them are not read, unless ``full``. ``workers`` is the number of
+    processes that
+    hash where there is much to hash; 1 keeps it in this one. Raises ``NoRepositoryError`` without a
+    folder, ``FolderError`` if it can't be read, ``IndexDamagedError``.
+    """
+    with uncollected():
+        survey = Survey(root, index, full)
+        survey.walk.go({})
+        survey.hash_waiting(progress or Silent(), workers)
+        return survey.result()
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the cyclic garbage collector: a walk makes no cycles, and it would look through everything again and
+    again."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
