@@ -93,7 +93,7 @@ class _Polled:
 
     def _take(self, examined: Examined, rows: dict[bytes, Row]) -> None:
         path = examined.path
-        if not examined.tracked:
+        if path and not examined.tracked:
             if examined.keep or examined.rows or examined.todo:
                 self._changed.append(path)
             return

@@ -7,13 +7,15 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from typing import TYPE_CHECKING
 
+from replican.effects.objects import TREE
 from replican.effects.worktree import opened_directory
 from replican.operations.revisions import BLOB, SHORTEST, Named, ambiguous, resolve
 from replican.repository import Repository
 from replican.values.errors import FolderError, NotFoundError, ReplicanError
-from replican.values.ids import BlobId, blob_hasher, blob_id
+from replican.values.ids import EMPTY_TREE, BlobId, TreeId, blob_hasher, blob_id
 from replican.values.paths import join, name_of, parent_of
 from replican.values.trees import DIRECTORY
 
@@ -129,10 +131,10 @@ class BlobReader:
             self._open.callback(os.close, self._here.fd)
         yield from self._in_folder(self._here, blob, hint)
         for shelf in ("trash", "stage"):
-            yield _on_shelf(f"the {shelf}", f"{self._repo.dotdir}/{shelf}", blob)
+            yield from _on_shelf(f"the {shelf}", f"{self._repo.dotdir}/{shelf}", blob)
         for folder, dotdir in self._remote_folders():
             yield from self._in_folder(folder, blob, hint)
-            yield _on_shelf(f"the trash of {folder.name}", f"{dotdir}/trash", blob)
+            yield from _on_shelf(f"the trash of {folder.name}", f"{dotdir}/trash", blob)
 
     def _in_folder(self, folder: _Folder, blob: BlobId, hint: bytes) -> Iterator[Content | None]:
         if hint:
@@ -155,6 +157,58 @@ class BlobReader:
                 self._open.callback(os.close, folder.fd)
                 self._remotes.append((folder, remote.repository.dotdir))
         return self._remotes
+
+
+class OpenObject:
+    """An object of any kind, verified: ``kind`` as framed, ``size`` of its payload in bytes. Close it."""
+
+    def __init__(self, kind: bytes, id: bytes, size: int, content: Content) -> None:
+        self.kind = kind
+        self.id = id
+        self.size = size
+        self._content = content
+
+    @property
+    def tree(self) -> TreeId:
+        """The id, where this is a tree."""
+        return TreeId(self.id)
+
+    def __enter__(self) -> "OpenObject":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._content.close()
+
+    def chunks(self) -> Iterator[bytes]:
+        """The payload, once; see :meth:`Content.chunks`."""
+        return self._content.chunks()
+
+
+def open_object(repo: Repository, reader: BlobReader, name: str) -> OpenObject:
+    """The object that ``name`` means; raises ``NotFoundError``, also for content that no store has."""
+    return _open(repo, reader, named_object(repo, name))
+
+
+def look_at(repo: Repository, reader: BlobReader, name: str) -> tuple[bytes, bytes, int]:
+    """Kind, id and size of an object; of a ``REF:PATH``, as the tree tells it, wherever the content is."""
+    named = named_object(repo, name)
+    if named.kind == BLOB and named.entry is not None:
+        return BLOB, named.id, named.entry.size
+    with _open(repo, reader, named) as found:
+        return found.kind, found.id, found.size
+
+
+def _open(repo: Repository, reader: BlobReader, named: Named) -> OpenObject:
+    if named.kind in (BLOB, None):
+        content = reader.read(BlobId(named.id), named.path)
+        return OpenObject(BLOB, named.id, content.size, content)
+    if named.id == EMPTY_TREE:
+        return OpenObject(TREE, named.id, 0, Content("the log", BlobId(b""), 0, b""))
+    kind, payload = repo.objects.read(named.id)
+    return OpenObject(kind, named.id, len(payload), Content("the log", BlobId(b""), len(payload), payload))
 
 
 def named_object(repo: Repository, name: str) -> Named:
@@ -184,15 +238,21 @@ def _blobs(index: "Index") -> Iterator[tuple[bytes, bytes]]:
                 yield join(directory, row.name), row.id
 
 
-def _on_shelf(name: str, shelf: str, blob: BlobId) -> Content | None:
+def _on_shelf(name: str, shelf: str, blob: BlobId) -> Iterator[Content | None]:
+    """What lies under an id in a trash or stage; a second one of it has a number."""
     try:
         directory = os.open(shelf, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
-        return None
+        return
     try:
-        return _read(name, blob.hex().encode(), directory, blob)
-    except OSError:
-        return None
+        for number in count(1):
+            file = blob.hex() if number == 1 else f"{blob.hex()}-{number}"
+            try:
+                yield _read(name, os.fsencode(file), directory, blob)
+            except FileNotFoundError:
+                return
+            except OSError:
+                continue
     finally:
         os.close(directory)
 

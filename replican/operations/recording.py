@@ -60,7 +60,7 @@ def _observe(repo: Repository, full: bool) -> Scan:
     if seen.changed or seen.gone:
         repo.index.observe(seen.changed.values(), seen.gone, seen.root)
     repo.index.set_problems(seen.problems)
-    return seen
+    return seen._replace(skipped=repo.index.say_once(seen.skipped)) if seen.skipped else seen
 
 
 def record(
@@ -104,21 +104,30 @@ def record(
 
 
 def append(
-    repo: Repository, overlay: TreeOverlay, tree: TreeId, head: CheckpointId | None, message: str
+    repo: Repository,
+    overlay: TreeOverlay,
+    tree: TreeId,
+    head: CheckpointId | None,
+    message: str,
+    *,
+    observed: bool = True,
 ) -> CheckpointId:
     """Put a user checkpoint on the log, and make the observed rows base rows with the head's move; needs the lock.
 
     Objects are flushed before the ref moves; the rows name the checkpoint before it moves, and become base rows after.
+    A ``tree`` that is not what was ``observed`` leaves them all as they are: the disk is behind it.
     """
     rules = 1 if head is None else repo.checkpoint(head).rules
     checkpoint = Checkpoint(tree, () if head is None else (head,), repo.author(time.time_ns()), message, max(1, rules))
     made = id_of(checkpoint)
     objects = {each: (TREE, payload) for each, payload in new_trees(repo, overlay, tree).items()}
     repo.objects.add({**objects, made: (CHECKPOINT, encode_checkpoint(checkpoint))})
-    repo.index.promise(made)
+    if observed:
+        repo.index.promise(made)
     repo.refs.update(HEAD, made, head, f"commit: {message.partition(chr(10))[0]}", repo.who)
-    repo.index.promote()
-    repo.index.note_size(repo.index.totals(observed=False)[0], time.time_ns())
+    if observed:
+        repo.index.promote()
+        repo.index.note_size(repo.index.totals(observed=False)[0], time.time_ns())
     return made
 
 
