@@ -46,6 +46,7 @@ def _tell(ctx: Context, done: "Cloned", ending: report.Ending) -> None:
         ctx.say(f"{source} is a replica now: it got a .replican with its log, and nothing else was changed there")
     if done.joined is not None:
         ending.recorded(done.joined)
+    ending.unread(done.unread, "source: ")
     ending.merged(done.merged)
     for note in done.notes:
         ctx.say(f"replican: {note}")

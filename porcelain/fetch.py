@@ -37,7 +37,8 @@ def fetch_both(repo: "Repository", name: str, *, content: bool) -> tuple["Fetche
     from replican.operations.remotes import opened_remote
 
     with opened_remote(repo, name) as remote:
-        refresh(repo, remote)
+        refreshed = refresh(remote)
+        repo.notes += refreshed.notes
         fetched = fetch_from(repo, remote)
         if not content:
             return fetched, None

@@ -48,6 +48,7 @@ def command(
         if done.recorded.new:
             ctx.line(f"recorded here: {report.words_of(done.recorded.tally) or 'folders and attributes'}")
         ctx.line(f"{name}: {report.describe_merge(done.merged)}")
+    ending.unread(done.unread, f"{name}: ")
     ending.merged(done.merged)
     if exit_code:
         ending.open_conflicts(repo)

@@ -49,5 +49,6 @@ def command(
             f"   {report.moved(done.old, done.new)}  head -> head  ({report.words_of(tally) or 'no file changed'})"
         )
     ending = report.Ending(ctx)
+    ending.unread(done.unread, f"{name}: ")
     ending.pending(done.pending, f"{name}: ")
     return ending.code

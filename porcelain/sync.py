@@ -108,6 +108,7 @@ def command(
 
 def _tell(done: "Synced", ending: report.Ending) -> None:
     ending.recorded(done.recorded)
+    ending.unread(done.unread, f"{done.remote}: ")
     for merged in done.pulled:
         ending.conflicts(merged.conflicts)
     ending.pending(done.pulled[-1].pending)

@@ -11,7 +11,7 @@ from replican.operations.remotes import FolderRemote
 from replican.operations.syncing import merge_remote
 from replican.repository import DOT, Repository, is_replica
 from replican.values.errors import FolderError, NoRepositoryError, RefusedError, UsageError
-from replican.values.progress import Progress
+from replican.values.progress import Problem, Progress
 
 ORIGIN = "origin"
 
@@ -26,6 +26,7 @@ class Cloned(NamedTuple):
     joined: Recorded | None
     merged: Merged
     notes: list[str]
+    unread: list[Problem]
 
 
 def clone(
@@ -57,12 +58,13 @@ def clone(
             copy.config.set_remote(ORIGIN, RemoteSettings(source))
         remote = FolderRemote(ORIGIN, source, origin)
         joined = record(copy) if join else None
-        refresh(copy, remote)
+        refreshed = refresh(remote)
+        copy.notes += refreshed.notes
         fetched = fetch_from(copy, remote, trust=True)
         if fetched.new is not None:
             copy.config.set_remote(ORIGIN, RemoteSettings(source, fetched.new))
         merged = merge_remote(copy, remote)
-        return Cloned(target, source, made_replica, joined, merged, copy.notes)
+        return Cloned(target, source, made_replica, joined, merged, copy.notes, refreshed.unread)
 
 
 def _check_places(source: str, target: str) -> None:

@@ -12,11 +12,20 @@ from replican.decisions.limits import Limits, measure_tree
 from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.refs import remote_head
 from replican.operations.recording import record
-from replican.operations.remotes import FolderRemote, opened_remote
+from replican.operations.remotes import FolderRemote
 from replican.repository import Repository
 from replican.values.checkpoints import Checkpoint, encode_checkpoint
-from replican.values.errors import DamagedError, FolderError, LockedError, NotFoundError, RefusedError, RemoteError
+from replican.values.errors import (
+    DamagedError,
+    FolderError,
+    LockedError,
+    NotFoundError,
+    RefusedError,
+    RemoteError,
+    ReplicanError,
+)
 from replican.values.ids import CheckpointId, TreeId
+from replican.values.progress import Problem
 from replican.values.trees import DIRECTORY, Entry, TreeOverlay, encode_tree
 
 
@@ -42,25 +51,34 @@ class Received:
         return self._repo.checkpoint(checkpoint) if found is None else found
 
 
-def fetch(repo: Repository, name: str) -> Fetched:
-    """Fetch from the remote called ``name``, which records its user's edits first if it can."""
-    with opened_remote(repo, name) as remote:
-        refresh(repo, remote)
-        return fetch_from(repo, remote)
+class Refreshed(NamedTuple):
+    """How a remote's folder recorded its user's edits: what to tell, and what could not be read there."""
+
+    notes: list[str]
+    unread: list[Problem]
 
 
-def refresh(repo: Repository, remote: FolderRemote) -> None:
+def refresh(remote: FolderRemote) -> Refreshed:
     """Have the remote's folder record what its user did. Where it cannot, what it recorded before is what it offers."""
+    there = remote.repository
+    notes: list[str] = []
+    unread: list[Problem] = []
     try:
-        made = record(remote.repository, past_gates=True)
+        made = record(there, past_gates=True)
+        unread = made.problems
+        if made.gated is not None:
+            notes.append(f"{remote.name} has edits that it does not record: {made.gated.message}")
     except (FolderError, LockedError, RefusedError) as error:
-        repo.notes.append(f"{remote.name} could not record its latest edits: {error.message}")
-        return
-    finally:
-        repo.notes += [f"{remote.name}: {note}" for note in remote.repository.notes]
-        remote.repository.notes.clear()
-    if made.gated is not None:
-        repo.notes.append(f"{remote.name} has edits that it does not record: {made.gated.message}")
+        notes.append(f"{remote.name} could not record its latest edits: {error.message}")
+    except DamagedError as error:
+        raise _damaged(remote, error) from error
+    notes = [f"{remote.name}: {note}" for note in there.notes] + notes
+    there.notes.clear()
+    return Refreshed(notes, unread)
+
+
+def _damaged(remote: FolderRemote, error: ReplicanError) -> RemoteError:
+    return RemoteError(f"remote {remote.name} is damaged: {error.message}", f"run `replican -C {remote.root} fsck`")
 
 
 def fetch_from(repo: Repository, remote: FolderRemote, *, trust: bool = False) -> Fetched:
@@ -72,9 +90,7 @@ def fetch_from(repo: Repository, remote: FolderRemote, *, trust: bool = False) -
             head = remote.repository.head
             counts = (0, 0) if head is None else take_over(repo, remote.repository, head, trust=trust)
         except (DamagedError, NotFoundError) as error:
-            raise RemoteError(
-                f"remote {remote.name} is damaged: {error.message}", f"run `replican -C {remote.root} fsck`"
-            ) from error
+            raise _damaged(remote, error) from error
         if head is None:
             if old is not None:
                 raise RemoteError(

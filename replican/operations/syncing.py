@@ -11,7 +11,7 @@ from replican.decisions.frontier import JoinKind, join
 from replican.effects.contents import ContentStore, FolderStore
 from replican.effects.forkpool import beside
 from replican.effects.refs import remote_head
-from replican.operations.fetching import Fetched, fetch_from, refresh, take_over
+from replican.operations.fetching import Fetched, Refreshed, fetch_from, refresh, take_over
 from replican.operations.merging import NO_OUTCOME, Merged, merge, settle_pending
 from replican.operations.recording import Recorded, record
 from replican.operations.remotes import FolderRemote, opened_remote
@@ -24,31 +24,35 @@ MOST_ROUNDS = 5
 
 
 class Pulled(NamedTuple):
-    """What a pull did, step by step."""
+    """What a pull did, step by step; ``unread`` are paths that the remote could not read to record them."""
 
     recorded: Recorded
     fetched: Fetched
     merged: Merged
+    unread: list[Problem]
 
 
 class Pushed(NamedTuple):
-    """What a push did: where the remote's head was and is, and what is pending over there."""
+    """What a push did: where the remote's head was and is, what is pending there, and what could not be read there."""
 
     remote: str
     old: CheckpointId | None
     new: CheckpointId | None
     pending: list[Problem]
     merged: Merged | None
+    unread: list[Problem]
 
 
 class Synced(NamedTuple):
-    """What a sync with one remote did; ``equal`` tells that both heads are the same now."""
+    """What a sync with one remote did; ``equal`` tells that both heads are the same now, ``unread`` what could not be
+    read over there."""
 
     remote: str
     recorded: Recorded
     pulled: list[Merged]
     pushed: list[Pushed]
     equal: bool
+    unread: list[Problem]
 
 
 def merge_remote(
@@ -78,25 +82,25 @@ def merged_before(repo: Repository, name: str) -> bool:
 def pull(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), message: str | None = None) -> Pulled:
     """Commit local edits, fetch, merge."""
     with opened_remote(repo, name) as remote:
-        recorded = _record_both(repo, remote, message, allowed)
+        recorded, unread = _record_both(repo, remote, message, allowed)
         fetched = fetch_from(repo, remote)
-        return Pulled(recorded, fetched, merge_remote(repo, remote, allowed=allowed))
+        return Pulled(recorded, fetched, merge_remote(repo, remote, allowed=allowed), unread)
 
 
-def _record_both(repo: Repository, remote: FolderRemote, message: str | None, allowed: frozenset[str]) -> Recorded:
+def _record_both(
+    repo: Repository, remote: FolderRemote, message: str | None, allowed: frozenset[str]
+) -> tuple[Recorded, list[Problem]]:
     """Record both folders' edits at the same time: the remote's scan is another process's."""
-    other = remote.repository
 
-    def theirs() -> list[str]:
-        notes_of = Repository(other.root, wait=other.wait)
-        with notes_of:
-            refresh(notes_of, FolderRemote(remote.name, remote.root, notes_of))
-        return notes_of.notes
+    def theirs() -> Refreshed:
+        with Repository(remote.root, wait=repo.wait) as anew:
+            return refresh(FolderRemote(remote.name, remote.root, anew))
 
     with beside(theirs) as over_there:
         recorded = record(repo, message, allowed=allowed, past_gates=True)
-        repo.notes += over_there.result()
-    return recorded
+        refreshed = over_there.result()
+    repo.notes += refreshed.notes
+    return recorded, refreshed.unread
 
 
 def push(repo: Repository, name: str) -> Pushed:
@@ -105,8 +109,9 @@ def push(repo: Repository, name: str) -> Pushed:
     Its user's edits are recorded first. Raises ``DivergedError`` where it has checkpoints that are not here.
     """
     with opened_remote(repo, name) as remote:
-        refresh(repo, remote)
-        return push_to(repo, remote)
+        refreshed = refresh(remote)
+        repo.notes += refreshed.notes
+        return push_to(repo, remote)._replace(unread=refreshed.unread)
 
 
 def push_to(repo: Repository, remote: FolderRemote) -> Pushed:
@@ -141,7 +146,7 @@ def push_to(repo: Repository, remote: FolderRemote) -> Pushed:
             known = repo.refs.read(remote_head(remote.name))
             if known != new:
                 repo.refs.update(remote_head(remote.name), new, known, f"push {remote.name}", repo.who)
-    return Pushed(remote.name, old, new, pending, merged)
+    return Pushed(remote.name, old, new, pending, merged, [])
 
 
 def _content(held: ExitStack, repo: Repository) -> ContentStore:
@@ -163,10 +168,10 @@ def sync(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), 
     pulled: list[Merged] = []
     pushed: list[Pushed] = []
     with opened_remote(repo, name) as remote:
-        recorded = _record_both(repo, remote, message, allowed)
+        recorded, unread = _record_both(repo, remote, message, allowed)
         for round_ in range(MOST_ROUNDS):
             if round_:
-                refresh(repo, remote)
+                repo.notes += refresh(remote).notes
             if repo.head != remote.repository.head or repo.head != repo.refs.read(remote_head(name)):
                 fetch_from(repo, remote)
             merged = merge_remote(repo, remote, allowed=allowed)
@@ -176,4 +181,4 @@ def sync(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), 
             except DivergedError:
                 continue  # somebody recorded something over there just now
             break
-        return Synced(name, recorded, pulled, pushed, repo.head == remote.repository.head)
+        return Synced(name, recorded, pulled, pushed, repo.head == remote.repository.head, unread)
