@@ -75,6 +75,7 @@ def run_command(row: commands.CommandRow, words: list[str], given: dict[str, Any
         quiet=options["global_quiet"],
         progress=not options["global_no_progress"],
         wait=options["global_wait"],
+        after_dashes=len(words) - 1 - words.index("--") if "--" in words else 0,
     )
     try:
         if row.needs != commands.NOTHING:

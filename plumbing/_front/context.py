@@ -19,7 +19,8 @@ class Context:
     """How a command was called (global options), and its way to the outside.
 
     ``json`` is true for ``--jsonl`` too; ``jsonl`` asks for one value a line. ``wait`` is in seconds. Where a command
-    stands is the process's working directory: ``-C`` has been carried out before it runs.
+    stands is the process's working directory: ``-C`` has been carried out before it runs. ``after_dashes`` counts the
+    arguments that stood after ``--``: where names and paths mix, these are paths.
     """
 
     def __init__(
@@ -30,12 +31,14 @@ class Context:
         quiet: bool = False,
         progress: bool = True,
         wait: float = DEFAULT_WAIT,
+        after_dashes: int = 0,
     ) -> None:
         self.json = json or jsonl
         self.jsonl = jsonl
         self.quiet = quiet
         self.progress = progress
         self.wait = wait
+        self.after_dashes = after_dashes
         self._repository: Repository | None = None
         self._sink: Progress | None = None
 

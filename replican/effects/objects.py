@@ -174,6 +174,20 @@ class ObjectStore:
                     seen.add(id)
                     yield id, pack.head(position)[0]
 
+    def every_id(self) -> Iterator[bytes]:
+        """The id of every object, once, also of those that are damaged; in no order."""
+        seen: set[bytes] = set()
+        for name in self._loose.names():
+            id = bytes.fromhex(name)
+            seen.add(id)
+            yield id
+        for pack in self._fresh_packs():
+            for position in range(pack.count):
+                id = pack.id_at(position)
+                if id not in seen:
+                    seen.add(id)
+                    yield id
+
     def resolve_prefix(self, prefix: str) -> list[tuple[bytes, bytes]]:
         """Id and kind of every object whose hex digits begin with ``prefix``, sorted; none if it is not hex digits."""
         if not _HEX_PREFIX.fullmatch(prefix):
@@ -281,6 +295,11 @@ class ObjectStore:
         finally:
             self._rescan()
         return Repacked(len(kept) + len(young), dropped)
+
+    def prunable(self, keep: Container[bytes], grace_seconds: float = GRACE_SECONDS) -> int:
+        """How many objects :meth:`repack` would drop."""
+        limit = time.time() - grace_seconds
+        return sum(id not in keep and time_s <= limit for id, time_s in self._ages().items())
 
     def _pack_again(self, ids: list[bytes]) -> str | None:
         if not ids:

@@ -157,6 +157,12 @@ class RefStore:
             after = line.old
         return found
 
+    def unreadable_lines(self, name: str) -> list[int]:
+        """The numbers, from 1, of the lines of a reflog that cannot be read: damaged, or cut off by a power cut."""
+        check_ref_name(name)
+        texts = (_read_file(f"{self._path}/{name}.log") or b"").decode("utf-8", "replace").split("\n")
+        return [number for number, text in enumerate(texts, 1) if text and not _LINE.fullmatch(text)]
+
     # Files
 
     def _is_there(self, name: str) -> bool:

@@ -218,6 +218,13 @@ class Stage:
         self._unflushed.clear()
         self._flush_all = False
 
+    def drop(self, slot: Slot) -> None:
+        """Drop what could not take its place."""
+        try:
+            os.unlink(slot.name, dir_fd=self.fd)
+        except FileNotFoundError:
+            pass
+
     def clear(self) -> None:
         """Drop all that nobody took."""
         with os.scandir(self.path) as found:

@@ -1,0 +1,62 @@
+"""Amend: put another tree on the log as a user checkpoint, and bring the folder to it. What resolve and undo come to.
+
+As with a merge, everything is staged before anything is recorded, and recorded before a file is touched; the
+transition looks again before each step, and what cannot be done stays pending.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from replican.decisions import gates
+from replican.decisions.plan import Plan, make_plan
+from replican.decisions.treediff import Tally, tally
+from replican.effects.contents import ContentStore
+from replican.effects.transition import Outcome
+from replican.operations.merging import NO_OUTCOME, carry_out, room_needed
+from replican.operations.recording import append, deletion_gates
+from replican.repository import Repository
+from replican.values.ids import CheckpointId, TreeId
+from replican.values.trees import TreeOverlay
+
+
+class Amended(NamedTuple):
+    """What was done: the heads before and now, what changed in the folder, how far the disk has followed.
+
+    After a dry run ``head`` is the old one, and ``plan`` what would be done.
+    """
+
+    old: CheckpointId | None
+    head: CheckpointId | None
+    tally: Tally
+    outcome: Outcome
+    plan: Plan
+
+
+def amend(
+    repo: Repository,
+    overlay: TreeOverlay,
+    tree: TreeId,
+    message: str,
+    stores: Sequence[ContentStore],
+    *,
+    allowed: frozenset[str] = frozenset(),
+    dry_run: bool = False,
+) -> Amended:
+    """Record ``tree`` on top of the head, and bring the folder to it; needs the lock, and that nothing is unrecorded.
+
+    ``stores`` may have content that is not here; ``allowed`` are flags of open gates. Raises ``RefusedError`` at a
+    closed gate.
+    """
+    old = repo.head
+    base = repo.index.base_root()
+    plan = make_plan(overlay, base, tree)
+    counted = tally(overlay, base, tree)
+    gates.pass_gates([*deletion_gates(repo.index, counted), room_needed(repo, overlay, plan)], allowed)
+    if dry_run or tree == repo.tree_of(old):
+        return Amended(old, old, counted, NO_OUTCOME, plan)
+    outcome = carry_out(repo, overlay, plan, stores, lambda: _record(repo, overlay, tree, old, message))
+    return Amended(old, repo.head, counted, outcome, plan)
+
+
+def _record(repo: Repository, overlay: TreeOverlay, tree: TreeId, old: CheckpointId | None, message: str) -> None:
+    append(repo, overlay, tree, old, message)

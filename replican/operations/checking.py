@@ -1,0 +1,221 @@
+"""fsck: whether everything is what it was when it was written. Reads all, changes nothing, takes no lock."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from replican.effects.config import KNOWN
+from replican.effects.hashing import Answer, Job, hash_all
+from replican.effects.objects import check_object
+from replican.effects.refs import HEAD, remote_head
+from replican.effects.trash import Trash, hash_name
+from replican.repository import Repository
+from replican.values.checkpoints import Checkpoint
+from replican.values.errors import NotFoundError, ReplicanError
+from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
+from replican.values.listing import Row
+from replican.values.paths import join, show
+from replican.values.trees import DIRECTORY
+
+OBJECT = "object"
+REF = "ref"
+REFLOG = "reflog"
+CONFIG = "config"
+INDEX = "index"
+FILE = "file"
+TRASH = "trash"
+
+
+class Damage(NamedTuple):
+    """One thing that is not what it should be: what it is, its name (an id, a ref, a path), what is wrong."""
+
+    what: str
+    name: str
+    problem: str
+
+
+class Checked(NamedTuple):
+    """What was looked at, in numbers, and what is damaged. ``edited`` files differ from the index as an edit does."""
+
+    checkpoints: int
+    trees: int
+    files: int
+    edited: int
+    damage: list[Damage]
+
+
+def check(repo: Repository, *, content: bool = False) -> Checked:
+    """Check everything; with ``content``, every file of the folder and of the trash is read, too."""
+    return _Check(repo).run(content)
+
+
+class _Check:
+    def __init__(self, repo: Repository) -> None:
+        self._repo = repo
+        self._damage: dict[Damage, None] = {}
+        self._checkpoints = self._trees = self._files = self._edited = 0
+        self._bad: set[bytes] = set()
+
+    def run(self, content: bool) -> Checked:
+        self._check_config()
+        self._check_objects()
+        self._check_connectivity(self._check_refs())
+        if self._check_index() and content:
+            self._check_files()
+            self._check_trash()
+        return Checked(self._checkpoints, self._trees, self._files, self._edited, list(self._damage))
+
+    def _add(self, what: str, name: str, problem: str) -> None:
+        self._damage[Damage(what, name, problem)] = None
+
+    def _check_config(self) -> None:
+        try:
+            for key in KNOWN:
+                self._repo.config.get(key)
+            _ = self._repo.config.remotes
+        except ReplicanError as error:
+            self._add(CONFIG, "config.toml", error.message)
+
+    # -- the log ------------------------------------------------------------------------------------------------
+
+    def _check_objects(self) -> None:
+        """Every object has the hash that its id says, and the form of its kind."""
+        objects = self._repo.objects
+        for error in objects.damage():
+            self._add(OBJECT, "pack", error.message)
+        ids = list(objects.every_id())
+        self._repo.progress.begin("checking objects", len(ids))
+        try:
+            for each in ids:
+                try:
+                    kind, payload = objects.read(each)
+                    form = check_object(kind, each, payload)
+                except ReplicanError as error:
+                    self._bad.add(each)
+                    self._add(OBJECT, each.hex(), error.message)
+                else:
+                    if isinstance(form, Checkpoint):
+                        self._checkpoints += 1
+                    else:
+                        self._trees += 1
+                self._repo.progress.advance(1)
+        finally:
+            self._repo.progress.end()
+
+    def _check_refs(self) -> list[tuple[str, CheckpointId]]:
+        """Every ref can be read; where they are."""
+        repo = self._repo
+        names = {HEAD, *repo.refs.names()}
+        try:
+            names.update(remote_head(name) for name in repo.config.remotes)
+        except ReplicanError:
+            pass  # the config is damaged, which is told already
+        found: list[tuple[str, CheckpointId]] = []
+        for name in sorted(names):
+            try:
+                at = repo.refs.read(name)
+                lines = repo.refs.unreadable_lines(name)
+            except ReplicanError as error:
+                self._add(REF, name, error.message + (f"; {error.hint}" if error.hint else ""))
+                continue
+            if lines:
+                self._add(REFLOG, name, f"cannot be read in line {', '.join(map(str, lines))}")
+            if at is not None:
+                found.append((name, at))
+        return found
+
+    def _check_connectivity(self, refs: Iterable[tuple[str, CheckpointId]]) -> None:
+        """All that the refs lead to is there."""
+        objects = self._repo.objects
+        stack = [(at, f"{name} names it") for name, at in refs]
+        seen: set[bytes] = set()
+        trees: list[tuple[TreeId, str]] = []
+        while stack:
+            at, because = stack.pop()
+            if at in seen:
+                continue
+            seen.add(at)
+            try:
+                checkpoint = objects.checkpoint(at)
+            except ReplicanError as error:
+                self._lacks(at, because, error)
+                continue
+            trees.append((checkpoint.tree, f"it is the tree of {at.hex()}"))
+            stack += [(parent, f"it is a parent of {at.hex()}") for parent in checkpoint.parents]
+        while trees:
+            tree, because = trees.pop()
+            if tree in seen or tree == EMPTY_TREE:
+                continue
+            seen.add(tree)
+            try:
+                entries = objects.tree(tree)
+            except ReplicanError as error:
+                self._lacks(tree, because, error)
+                continue
+            because = f"the tree {tree.hex()} holds it"
+            trees += [(entry.tree, because) for entry in entries if entry.kind == DIRECTORY]
+
+    def _lacks(self, id: bytes, because: str, error: ReplicanError) -> None:
+        if isinstance(error, NotFoundError):
+            self._add(OBJECT, id.hex(), f"is missing, or of another kind, and {because}")
+        elif id not in self._bad:
+            self._add(OBJECT, id.hex(), error.message)
+
+    # -- the folder ---------------------------------------------------------------------------------------------
+
+    def _check_index(self) -> bool:
+        """The index is what was written; whether it can be asked further."""
+        try:
+            self._repo.index.check()
+        except ReplicanError as error:
+            self._add(INDEX, "index.db", f"{error.message}; the next command that writes rebuilds it")
+            return False
+        return True
+
+    def _check_files(self) -> None:
+        """Every file has the content that the index says, unless its times tell of an edit."""
+        index = self._repo.index
+        jobs: list[Job] = []
+        listed: list[dict[bytes, Row]] = []
+        for path in sorted(index.digests()):
+            rows = {row.name: row for row in index.rows(path) if row.kind != DIRECTORY}
+            if rows:
+                jobs.append(Job(path, sorted(rows), sum(row.size for row in rows.values())))
+                listed.append(rows)
+        self._repo.progress.begin("reading files", sum(map(len, listed)), sum(job.size for job in jobs))
+        try:
+            for number, answers in hash_all(self._repo.root, jobs, self._repo.progress):
+                job, rows = jobs[number], listed[number]
+                for name, answer in zip(job.names, answers, strict=True):
+                    self._check_file(join(job.path, name), rows[name], answer)
+        finally:
+            self._repo.progress.end()
+
+    def _check_file(self, path: bytes, row: Row, answer: Answer) -> None:
+        self._files += 1
+        if answer == "input/output error":
+            self._add(FILE, show(path), "cannot be read: input/output error")
+        elif isinstance(answer, str) or answer is None:
+            self._edited += 1
+        elif (answer[0], answer[6]) == (row.kind, row.id):
+            return
+        elif answer[2:6] == (row.size, row.disk_mtime_ns, row.ctime_ns, row.ino):
+            self._add(FILE, show(path), "has another content than was recorded, with the same times")
+        else:
+            self._edited += 1
+
+    def _check_trash(self) -> None:
+        """What lies in the trash is what was taken. What was written to since comes back by itself."""
+        items = self._repo.index.trash()
+        if not items:
+            return
+        with Trash(f"{self._repo.dotdir}/trash") as trash:
+            written = {item.file for item in trash.changed(items)}
+            for item in items:
+                if item.file in written:
+                    continue
+                self._files += 1
+                found = hash_name(item.file, trash.fd)
+                if found is None:
+                    self._add(TRASH, show(item.file), f"cannot be read, or is gone; it was {show(item.path)}")
+                elif found != item.blob:
+                    self._add(TRASH, show(item.file), f"has another content than was taken; it was {show(item.path)}")

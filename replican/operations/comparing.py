@@ -1,0 +1,68 @@
+"""Diff: which names differ between two states of the folder, of which one may be what lies on the disk now."""
+
+from typing import NamedTuple
+
+from replican.decisions.reconcile import reconcile
+from replican.decisions.treediff import diff_trees, find_entry
+from replican.effects.scan import scan
+from replican.operations.looking import Changed, expand
+from replican.repository import Repository
+from replican.values.ids import TreeId
+from replican.values.paths import is_below
+from replican.values.progress import Problem
+from replican.values.trees import DIRECTORY, Entry, TreeOverlay, TreeReader
+
+
+class Difference(NamedTuple):
+    """One path: what :class:`~replican.operations.looking.Changed` says of it, with what was there and what is."""
+
+    path: bytes
+    status: str
+    old: Entry | None
+    new: Entry | None
+
+
+class OnDisk(NamedTuple):
+    """The folder as it lies on the disk, and as a commit would record it: trees that ``trees`` can read.
+
+    ``problems`` could not be read, and stand as they were last seen.
+    """
+
+    trees: TreeOverlay
+    disk: TreeId
+    recorded: TreeId
+    problems: list[Problem]
+
+
+def on_disk(repo: Repository) -> OnDisk:
+    """Look at the folder, as a reader: the index stays as it is."""
+    seen = scan(repo.root, repo.index, progress=repo.progress)
+    overlay = TreeOverlay(repo)
+    overlay.new.update(seen.payloads)
+    base, head_tree = repo.index.base_root(), repo.head_tree
+    recorded = seen.root if base == head_tree else reconcile(overlay, base, head_tree, seen.root).tree
+    return OnDisk(overlay, seen.root, recorded, seen.problems)
+
+
+def differences(trees: TreeReader, old: TreeId, new: TreeId, paths: tuple[bytes, ...] = ()) -> list[Difference]:
+    """Each file and link that differs, and each empty directory; of ``paths`` and what is below them, if any are
+    given."""
+    changes = [
+        change
+        for change in diff_trees(trees, old, new)
+        if not paths or any(is_below(change.path, path) or is_below(path, change.path) for path in paths)
+    ]
+    found = expand(trees, changes)
+    return [
+        _difference(trees, old, new, each)
+        for each in found
+        if not paths or any(is_below(each.path, path) for path in paths)
+    ]
+
+
+def _difference(trees: TreeReader, old: TreeId, new: TreeId, changed: Changed) -> Difference:
+    was, now = find_entry(trees, old, changed.path), find_entry(trees, new, changed.path)
+    if was is not None and now is not None and (was.kind == DIRECTORY) != (now.kind == DIRECTORY):
+        # A file and what is below a directory are two changes: each has its own side only.
+        was, now = (was, None) if changed.status == "deleted" else (None, now)
+    return Difference(changed.path, changed.status, was, now)

@@ -1,0 +1,214 @@
+"""Restore: bring back files as a checkpoint has them, from wherever their content still is.
+
+The log holds no content, so how much can be brought back is a question to the stores: this folder, its trash, the
+folders of its remotes. What is restored is an edit like any other, which the next commit records; what it replaces
+goes to the trash.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from replican.decisions.treediff import diff_trees, walk_tree
+from replican.effects.contents import Wanted
+from replican.effects.preparing import NO_SOURCE, needs_content
+from replican.effects.staging import Slot, Stage
+from replican.effects.trash import Trash
+from replican.operations.comparing import on_disk
+from replican.operations.history import at_path
+from replican.operations.putting import Putter
+from replican.operations.recording import observe
+from replican.operations.sources import NO_CONTENT, Sources, find, sources
+from replican.operations.trashing import rescue_changed
+from replican.repository import Repository
+from replican.values.errors import NotFoundError, UsageError
+from replican.values.ids import EMPTY_TREE, TreeId
+from replican.values.paths import is_below, show
+from replican.values.progress import Problem
+from replican.values.trees import DIRECTORY, Entry, TreeReader
+
+
+class Wish(NamedTuple):
+    """A path that shall hold ``entry``, and what was last seen there."""
+
+    path: bytes
+    old: Entry | None
+    entry: Entry
+
+
+class Restored(NamedTuple):
+    """What was restored, or would be. Counts are of files and links.
+
+    ``in_place`` need nothing; ``places`` tells from where how many come; ``restored`` are the paths that were written
+    (or
+    would be); ``missing`` are those whose content no store has that could be asked; ``problems`` could not be written.
+    """
+
+    tree: TreeId
+    in_place: int
+    places: dict[str, int]
+    restored: list[bytes]
+    missing: list[Problem]
+    problems: list[Problem]
+
+
+def restore(
+    repo: Repository,
+    tree: TreeId,
+    paths: Sequence[bytes],
+    *,
+    only: str | None = None,
+    to: str | None = None,
+    dry_run: bool = False,
+) -> Restored:
+    """Bring back ``paths`` (with all below them) as ``tree`` has them: in the folder, or below the directory ``to``.
+
+    ``only`` names the one remote to take content from. Below ``to`` nothing is replaced. Raises ``NotFoundError`` for
+    a path that the tree does not have.
+    """
+    for path in paths:
+        if at_path(repo, tree, path) is None:
+            raise NotFoundError(f"no {show(path)} in that checkpoint", "`replican log -- PATH` shows which have it")
+    if dry_run:
+        return _survey(repo, tree, paths, only, to)
+    with repo.writing("restore"):
+        if to is None:
+            observe(repo)
+            total, wishes = _wishes(repo, repo.index.observed_root(), tree, paths)
+            return _restore(repo, tree, total, wishes, only, repo.root, inside=True)
+        total, wishes = _wishes(repo, EMPTY_TREE, tree, paths)
+        return _restore(repo, tree, total, wishes, only, _target(repo, to), inside=False)
+
+
+def _target(repo: Repository, to: str) -> str:
+    try:
+        os.makedirs(to, exist_ok=True)
+    except FileExistsError:
+        raise UsageError(f"{to} is not a folder") from None
+    found = os.path.realpath(to)
+    if found == repo.dotdir or found.startswith(repo.dotdir + "/"):
+        raise UsageError(f"{to} is replican's own", "choose another folder")
+    return found
+
+
+def _wishes(reader: TreeReader, disk: TreeId, tree: TreeId, paths: Sequence[bytes]) -> tuple[int, list[Wish]]:
+    """How many files are selected, and what of it is not on the disk as it shall be: directories before what they
+    hold."""
+    total = sum(entry.kind != DIRECTORY for _, entry in _selected(reader, tree, paths))
+    wishes: list[Wish] = []
+    for path, old, new in diff_trees(reader, disk, tree):
+        if new is None:
+            continue
+        below = [(path, new)]
+        if new.kind == DIRECTORY and (old is None or old.kind != DIRECTORY):
+            below += walk_tree(reader, new.tree, path)
+        for at, entry in below:
+            if any(is_below(at, wanted) for wanted in paths):
+                wishes.append(Wish(at, old if at == path else None, entry))
+    return total, wishes
+
+
+def _selected(reader: TreeReader, tree: TreeId, paths: Sequence[bytes]) -> Iterator[tuple[bytes, Entry]]:
+    tops = [path for path in set(paths) if not any(path != above and is_below(path, above) for above in paths)]
+    for top in sorted(tops):
+        entry = at_path(reader, tree, top)
+        if entry is None:
+            continue
+        if top:
+            yield top, entry
+        if entry.kind == DIRECTORY:
+            yield from walk_tree(reader, entry.tree, top)
+
+
+def _wanted(wishes: Sequence[Wish]) -> list[tuple[Entry, Wanted]]:
+    return [
+        (wish.entry, Wanted(wish.entry.blob, wish.entry.kind, wish.entry.size, wish.path))
+        for wish in wishes
+        if wish.entry.kind != DIRECTORY and needs_content(wish.old, wish.entry)
+    ]
+
+
+def _survey(repo: Repository, tree: TreeId, paths: Sequence[bytes], only: str | None, to: str | None) -> Restored:
+    """What a restore would find, as far as the stores know; nothing is read or written."""
+    if to is None:
+        now = on_disk(repo)
+        total, wishes = _wishes(now.trees, now.disk, tree, paths)
+    else:
+        total, wishes = _wishes(repo, EMPTY_TREE, tree, paths)
+    wanted = _wanted(wishes)
+    with sources(repo, only) as found:
+        there = find(found.all, [item for entry, item in wanted if entry.id != NO_CONTENT])
+    places: dict[str, int] = {}
+    restored: list[bytes] = []
+    missing: list[Problem] = []
+    needing = {item.hint: entry for entry, item in wanted}
+    for wish in wishes:
+        entry = needing.get(wish.path)
+        if entry is None or entry.id == NO_CONTENT or entry.id in there:
+            if entry is not None and entry.id != NO_CONTENT:
+                place = there[entry.blob]
+                places[place] = places.get(place, 0) + 1
+            if wish.entry.kind != DIRECTORY:
+                restored.append(wish.path)
+        else:
+            missing.append(Problem(wish.path, NO_SOURCE))
+    return Restored(tree, total - _files(wishes), places, restored, missing, [])
+
+
+def _files(wishes: Sequence[Wish]) -> int:
+    return sum(wish.entry.kind != DIRECTORY for wish in wishes)
+
+
+def _restore(
+    repo: Repository, tree: TreeId, total: int, wishes: list[Wish], only: str | None, root: str, *, inside: bool
+) -> Restored:
+    places: dict[str, int] = {}
+    missing: list[Problem] = []
+    with (
+        Stage(f"{repo.dotdir}/stage") as stage,
+        Trash(f"{repo.dotdir}/trash") as trash,
+        sources(repo, only) as found,
+    ):
+        slots = _stage(repo, stage, found, _wanted(wishes), places, missing)
+        lost = {problem.path for problem in missing}
+        with Putter(root, stage, trash, repo.index if inside else None) as putter:
+            for wish in wishes:
+                if wish.path not in lost:
+                    putter.put(wish.path, wish.entry, slots.pop(wish.path, None))
+            restored, problems = putter.finish()
+        for slot in slots.values():
+            stage.drop(slot)
+        repo.index.add_trash(trash.taken)
+        repo.notes += rescue_changed(repo.root, repo.index, trash)
+    return Restored(tree, total - _files(wishes), places, restored, missing, problems)
+
+
+def _stage(
+    repo: Repository,
+    stage: Stage,
+    found: Sources,
+    wanted: list[tuple[Entry, Wanted]],
+    places: dict[str, int],
+    missing: list[Problem],
+) -> dict[bytes, Slot]:
+    """Stage what can be had, each from the first store that really has it; ``places`` counts them."""
+    slots: dict[bytes, Slot] = {}
+    for store in found.all:
+        store.locate([item for _, item in wanted])
+    repo.progress.begin("restoring", len(wanted), sum(entry.size for entry, _ in wanted))
+    try:
+        for entry, item in wanted:
+            for store in found.all:
+                slot = stage.put(entry, item, [store])
+                if slot is not None:
+                    slots[item.hint] = slot
+                    if entry.id != NO_CONTENT:
+                        places[store.name] = places.get(store.name, 0) + 1
+                    break
+            else:
+                missing.append(Problem(item.hint, NO_SOURCE))
+            repo.progress.advance(1, entry.size)
+        stage.flush()
+    finally:
+        repo.progress.end()
+    return slots

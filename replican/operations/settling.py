@@ -1,0 +1,159 @@
+"""Conflicts: which names have more than one version, and how a user ends that, for every replica.
+
+To resolve is an edit of the recorded tree, put on the log as a user checkpoint; the folder follows by a transition,
+so what goes from its name goes to the trash, and what somebody changed meanwhile stays.
+"""
+
+import fnmatch
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from replican.decisions.edits import edit_tree
+from replican.decisions.reconcile import OpenConflict, conflicts_in
+from replican.decisions.resolution import Changes, forget, settle
+from replican.decisions.treediff import find_entry, walk_tree
+from replican.effects.contents import Wanted
+from replican.effects.preparing import NO_SOURCE
+from replican.operations.amending import Amended, amend
+from replican.operations.comparing import on_disk
+from replican.operations.recording import record
+from replican.operations.sources import Sources, find, sources
+from replican.repository import Repository
+from replican.values.errors import NotFoundError, RefusedError
+from replican.values.ids import BlobId, CheckpointId, TreeId
+from replican.values.paths import is_below, name_of, parent_of, show
+from replican.values.progress import Problem
+from replican.values.trees import DIRECTORY, Entry, TreeOverlay, TreeReader
+
+
+def conflicts(repo: Repository) -> list[OpenConflict]:
+    """The open conflicts, unrecorded edits included. Takes no lock."""
+    found = on_disk(repo)
+    return list(conflicts_in(found.trees, found.recorded))
+
+
+class Resolved(NamedTuple):
+    """What was settled: the names; the heads before and now; what is pending."""
+
+    names: list[bytes]
+    old: CheckpointId | None
+    head: CheckpointId | None
+    pending: list[Problem]
+
+
+def resolve(
+    repo: Repository,
+    paths: Sequence[bytes],
+    keep: str,
+    *,
+    copy: bytes | None = None,
+    message: str | None = None,
+    allowed: frozenset[str] = frozenset(),
+) -> Resolved:
+    """End the conflicts that ``paths`` name (a name, one of its copies, a directory, or a pattern of a shell).
+
+    Edits are recorded first. Raises ``NotFoundError`` for a path without a conflict, ``RefusedError`` where it is not
+    clear which copy is meant.
+    """
+    with repo.writing("resolve"):
+        record(repo, past_gates=True)
+        tree = repo.head_tree
+        chosen = _select(list(conflicts_in(repo, tree)), paths)
+        if copy is not None and len(chosen) > 1:
+            raise RefusedError(f"--copy is for one conflict, and these are {len(chosen)}", "resolve them one by one")
+        changes: Changes = {}
+        for conflict in chosen:
+            names = _names_in(repo, tree, parent_of(conflict.path))
+            # What is settled in one directory takes names that the next must not take again.
+            names |= {name_of(path) for path in changes if parent_of(path) == parent_of(conflict.path)}
+            changes.update(settle(conflict, keep, copy, names))
+        if message is None:
+            message = f"resolve {_some(chosen)}: keep {keep}"
+        amended = _amend(repo, changes, message, allowed)
+        return Resolved([each.path for each in chosen], amended.old, amended.head, amended.outcome.pending)
+
+
+def _amend(repo: Repository, changes: Changes, message: str, allowed: frozenset[str]) -> Amended:
+    overlay = TreeOverlay(repo)
+    tree = edit_tree(overlay, repo.head_tree, changes)
+    with sources(repo) as found:
+        return amend(repo, overlay, tree, message, found.for_writing, allowed=allowed)
+
+
+def _some(chosen: Sequence[OpenConflict]) -> str:
+    shown = ", ".join(show(name_of(each.path)).encode("utf-8", "replace").decode() for each in chosen[:3])
+    return shown if len(chosen) <= 3 else f"{shown} and {len(chosen) - 3} more"
+
+
+def _names_in(reader: TreeReader, tree: TreeId, directory: bytes) -> set[bytes]:
+    if directory:
+        entry = find_entry(reader, tree, directory)
+        if entry is None:
+            return set()
+        tree = entry.tree
+    return {entry.name for entry in reader.tree(tree)}
+
+
+def _select(known: list[OpenConflict], paths: Iterable[bytes]) -> list[OpenConflict]:
+    chosen: dict[bytes, OpenConflict] = {}
+    for path in paths:
+        found = [each for each in known if path == each.path or path in [copy for copy, _ in each.copies]]
+        found = found or [each for each in known if is_below(each.path, path)]
+        found = found or [each for each in known if fnmatch.fnmatchcase(show(each.path), show(path))]
+        if not found:
+            raise NotFoundError(
+                f"no conflict at {show(path) or 'all'}", "`replican conflicts` lists those that are open"
+            )
+        chosen.update((each.path, each) for each in found)
+    return [chosen[path] for path in sorted(chosen)]
+
+
+# -- versions that are nowhere any more ------------------------------------------------------------------------------
+
+
+def forget_missing(repo: Repository, paths: Sequence[bytes] = (), *, allowed: frozenset[str] = frozenset()) -> Resolved:
+    """Drop the versions that no store has which can be reached: all of them, or those at and below ``paths``.
+
+    Where the folder still holds an older version under that name, that one stays. Raises ``NotFoundError`` where
+    nothing is missing, ``RefusedError`` where a remote that may have it cannot be reached.
+    """
+    with repo.writing("resolve"):
+        record(repo, past_gates=True)
+        with sources(repo) as found:
+            lost = _lost(repo, paths, found)
+            unreached = set(repo.config.remotes) - {store.name for store in found.remote}
+        if not lost:
+            raise NotFoundError(
+                "nothing is missing" + (f" at {show(paths[0])}" if paths else ""),
+                "`replican status` lists what is pending",
+            )
+        if unreached:
+            raise RefusedError(
+                f"{show(lost[0])} may still be at a remote that cannot be reached: {', '.join(sorted(unreached))}",
+                "connect it and sync; or if it is gone for good, `replican remote remove` it first",
+            )
+        head_tree, base = repo.head_tree, repo.index.base_root()
+        open_at = {conflict.path: conflict for conflict in conflicts_in(repo, head_tree)}
+        changes: Changes = {}
+        for path in lost:
+            here = find_entry(repo, base, path)
+            changes.update(forget(open_at.get(path), path, None if here is None or here.kind == DIRECTORY else here))
+        amended = _amend(repo, changes, f"forget {len(lost)} missing", allowed)
+        return Resolved(lost, amended.old, amended.head, amended.outcome.pending)
+
+
+def _lost(repo: Repository, paths: Sequence[bytes], found: Sources) -> list[bytes]:
+    """The pending paths whose content no store has that can be asked."""
+    head_tree = repo.head_tree
+    wanted: dict[bytes, Entry] = {}
+    for problem in repo.index.pending():
+        if problem.cause != NO_SOURCE or (paths and not any(is_below(problem.path, path) for path in paths)):
+            continue
+        entry = find_entry(repo, head_tree, problem.path)
+        if entry is not None and entry.kind == DIRECTORY:
+            wanted.update(each for each in walk_tree(repo, entry.tree, problem.path) if each[1].kind != DIRECTORY)
+        elif entry is not None:
+            wanted[problem.path] = entry
+    items = [Wanted(BlobId(entry.id), entry.kind, entry.size, path) for path, entry in wanted.items()]
+    there = find(found.all, items)
+    return sorted(item.hint for item in items if item.blob not in there)
