@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 
 def command(
     ctx: Context,
-    dry_run: Annotated[
-        bool, Option("-n", "--dry-run", help="show what would be done, and record nothing of it")
-    ] = False,
+    dry_run: Annotated[bool, Option("-n", "--dry-run", help="show what would be done, and record nothing")] = False,
     mass_delete: report.AllowMassDelete = False,
     missing_mount: report.AllowMissingMount = False,
 ) -> int | None:
@@ -42,7 +40,8 @@ def command(
 
     done = undo(ctx.repository(), allowed=report.allowed(mass_delete, missing_mount), dry_run=dry_run)
     ending = report.Ending(ctx)
-    ending.recorded(done.recorded)
+    if done.recorded is not None:
+        ending.recorded(done.recorded)
     if ctx.json:
         ctx.emit(json_undone(done))
     elif not done.changes:

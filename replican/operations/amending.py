@@ -40,7 +40,6 @@ def amend(
     stores: Sequence[ContentStore],
     *,
     allowed: frozenset[str] = frozenset(),
-    dry_run: bool = False,
 ) -> Amended:
     """Record ``tree`` on top of the head, and bring the folder to it; needs the lock, and that nothing is unrecorded.
 
@@ -48,15 +47,29 @@ def amend(
     closed gate.
     """
     old = repo.head
-    base = repo.index.base_root()
-    plan = make_plan(overlay, base, tree)
-    counted = tally(overlay, base, tree)
-    gates.pass_gates([*deletion_gates(repo.index, counted), room_needed(repo, overlay, plan)], allowed)
-    if dry_run or tree == repo.tree_of(old):
+    plan, counted = _gated(repo, overlay, repo.index.base_root(), tree, allowed)
+    if tree == repo.tree_of(old):
         return Amended(old, old, counted, NO_OUTCOME, plan)
-    outcome = carry_out(repo, overlay, plan, stores, lambda: _record(repo, overlay, tree, old, message))
+
+    def put_on_the_log() -> None:
+        append(repo, overlay, tree, old, message)
+
+    outcome = carry_out(repo, overlay, plan, stores, put_on_the_log)
     return Amended(old, repo.head, counted, outcome, plan)
 
 
-def _record(repo: Repository, overlay: TreeOverlay, tree: TreeId, old: CheckpointId | None, message: str) -> None:
-    append(repo, overlay, tree, old, message)
+def would_amend(
+    repo: Repository, overlay: TreeOverlay, now: TreeId, tree: TreeId, *, allowed: frozenset[str] = frozenset()
+) -> Amended:
+    """What :func:`amend` would do to a folder that holds ``now``; takes no lock. Raises what that does at a gate."""
+    plan, counted = _gated(repo, overlay, now, tree, allowed)
+    return Amended(repo.head, repo.head, counted, NO_OUTCOME, plan)
+
+
+def _gated(
+    repo: Repository, overlay: TreeOverlay, base: TreeId, tree: TreeId, allowed: frozenset[str]
+) -> tuple[Plan, Tally]:
+    plan = make_plan(overlay, base, tree)
+    counted = tally(overlay, base, tree)
+    gates.pass_gates([*deletion_gates(repo.index, counted), room_needed(repo, overlay, plan)], allowed)
+    return plan, counted

@@ -33,8 +33,8 @@ class Explained(NamedTuple):
     """What is known of a path.
 
     ``recorded`` is what the head has there, ``disk`` what the folder holds as a commit would see it; ``lies_there``
-    what kind of thing the disk has at all (empty for nothing). ``last`` is the last user checkpoint that changed it, and
-    ``what`` it did. ``versions`` are all those of its name where that has more than one, the current one first.
+    what kind of thing the disk has at all (empty for nothing). ``last`` is the last user checkpoint that changed it,
+    ``what`` what it did. ``versions`` are all those of its name where that has more than one, the current one first.
     ``holding`` is what holds it back; ``places`` are the stores that have its recorded content.
     """
 
@@ -61,6 +61,9 @@ def explain(repo: Repository, path: bytes) -> Explained:
     now = on_disk(repo)
     disk = at_path(now.trees, now.disk, path)
     last = last_change(repo, head, path)
+    if recorded is not None and recorded.kind != DIRECTORY and (last is None or last.new != recorded):
+        # Of two that did not know of each other the merge took one: it is the one to be told of.
+        last = writer_of(repo, head, (path,), recorded) or last
     conflict = _conflict_at(now.trees, now.recorded, path)
     versions: list[Version] = []
     if conflict is not None:

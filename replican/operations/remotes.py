@@ -4,8 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from replican.effects.contents import ContentStore, FolderStore
-from replican.effects.trash import Trash
+from replican.effects.contents import ContentStore, FolderStore, ShelfStore
 from replican.repository import Repository, is_replica
 from replican.values.errors import NoRepositoryError, RemoteError, UnknownRemoteError, UsageError
 
@@ -27,8 +26,7 @@ class FolderRemote:
         """Where this remote's content may be found: its folder, then its trash."""
         store = FolderStore(self.name, self.root, self.repository.index)
         try:
-            with Trash(f"{self.repository.dotdir}/trash") as trash:
-                yield [store, trash.shelf]
+            yield [store, ShelfStore(f"the trash of {self.name}", f"{self.repository.dotdir}/trash")]
         finally:
             store.close()
 

@@ -10,13 +10,14 @@ from replican.decisions.reconcile import reconcile
 from replican.effects.contents import Wanted
 from replican.effects.preparing import needs_content
 from replican.effects.refs import HEAD, ReflogEntry
-from replican.operations.amending import Amended, amend
-from replican.operations.comparing import Difference, differences
+from replican.operations.amending import Amended, amend, would_amend
+from replican.operations.comparing import Difference, differences, on_disk
 from replican.operations.merging import new_conflicts
 from replican.operations.recording import Recorded, record
 from replican.operations.sources import NO_CONTENT, Sources, find, sources
 from replican.repository import Repository
 from replican.values.errors import RefusedError
+from replican.values.ids import TreeId
 from replican.values.paths import show
 from replican.values.trees import DIRECTORY, TreeOverlay
 
@@ -25,10 +26,13 @@ _MERGES: Final = ("merge", "push")
 
 
 class Undone(NamedTuple):
-    """What an undo did, or would: the merge that it takes back, what it changes, and where the content comes from."""
+    """What an undo did, or would: the merge that it takes back, what it changes, and new conflicts with later edits.
+
+    After a dry run ``recorded`` is None.
+    """
 
     merge: ReflogEntry
-    recorded: Recorded
+    recorded: Recorded | None
     changes: list[Difference]
     amended: Amended
     conflicts: list[bytes]
@@ -49,27 +53,41 @@ def last_merge(repo: Repository) -> ReflogEntry:
 
 
 def undo(repo: Repository, *, allowed: frozenset[str] = frozenset(), dry_run: bool = False) -> Undone:
-    """Take back what the last merge changed here. Edits are recorded first.
+    """Take back what the last merge changed here. Edits are recorded first; a dry run records nothing.
 
     ``allowed`` are flags of open gates. Raises ``RefusedError`` where there is no merge, where the content of what it
     replaced is nowhere any more, or at a closed gate: then nothing was changed.
     """
+    if dry_run:
+        merge = last_merge(repo)
+        seen = on_disk(repo)
+        tree, changes = _taken_back(repo, seen.trees, merge, seen.recorded)
+        with sources(repo) as found:
+            _check_content(changes, found)
+        amended = would_amend(repo, seen.trees, seen.recorded, tree, allowed=allowed)
+        return Undone(merge, None, changes, amended, _conflicts(seen.trees, seen.recorded, tree))
     with repo.writing("undo"):
         merge = last_merge(repo)
         recorded = record(repo, allowed=allowed)
-        assert merge.old is not None
-        assert merge.new is not None
         overlay = TreeOverlay(repo)
         now = repo.head_tree
-        tree = reconcile(overlay, repo.tree_of(merge.new), now, repo.tree_of(merge.old)).tree
-        changes = differences(overlay, now, tree)
+        tree, changes = _taken_back(repo, overlay, merge, now)
         with sources(repo) as found:
             _check_content(changes, found)
-            amended = amend(
-                repo, overlay, tree, f"undo: {merge.reason}", found.for_writing, allowed=allowed, dry_run=dry_run
-            )
-        made = [conflict.path for conflict in new_conflicts(overlay, now, tree)]
-        return Undone(merge, recorded, changes, amended, made)
+            amended = amend(repo, overlay, tree, f"undo: {merge.reason}", found.for_writing, allowed=allowed)
+        return Undone(merge, recorded, changes, amended, _conflicts(overlay, now, tree))
+
+
+def _taken_back(
+    repo: Repository, overlay: TreeOverlay, merge: ReflogEntry, now: TreeId
+) -> tuple[TreeId, list[Difference]]:
+    """The tree without what a merge changed, and how it differs from the one that is now."""
+    tree = reconcile(overlay, repo.tree_of(merge.new), now, repo.tree_of(merge.old)).tree
+    return tree, differences(overlay, now, tree)
+
+
+def _conflicts(overlay: TreeOverlay, now: TreeId, tree: TreeId) -> list[bytes]:
+    return [conflict.path for conflict in new_conflicts(overlay, now, tree)]
 
 
 def _check_content(changes: list[Difference], found: Sources) -> None:
