@@ -75,7 +75,8 @@ def command(
     repo = ctx.repository()
     with BlobReader(repo) as reader:
         if name is None:
-            return _batch(ctx, answers(repo, reader, ctx.stdin_names(nul=nul)), bodies=batch)
+            _batch(ctx, answers(repo, reader, ctx.stdin_names(nul=nul)), bodies=batch)
+            return None
         if exists:
             try:
                 open_object(repo, reader, name).close()

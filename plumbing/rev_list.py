@@ -14,6 +14,7 @@ Exit codes: 0 done; 1 no such checkpoint.
     replican rev-list --objects HEAD | replican pack-objects /tmp
 """
 
+from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,7 +50,7 @@ def command(
     wanted = walking.parse_range(repo, refs)
     if every:
         wanted.heads.extend(walking.all_heads(repo))
-    found = islice(walking.walk(repo, wanted), number)
+    found: Iterator[CheckpointId] = islice(walking.walk(repo, wanted), number)
     if count:
         many = sum(1 for _ in found)
         if ctx.json:

@@ -10,7 +10,8 @@ next command tries again. Content that is not here comes from whichever remote c
 
 Output: one line; with --dry-run, what would be done to the folder, a step a line, and nothing is done or
 recorded. With --json, an object with "kind" ("up to date", "fast-forward" or "merge"), "old", "head", "added",
-"changed", "moved", "deleted", "conflicts" and "pending"; with --dry-run also "plan".
+"changed", "moved", "deleted", "conflicts" and "pending"; with --dry-run also "plan" and "theirs",
+which apply-plan takes.
 
 Exit codes: 0 done; 1 conflicts are open, with --exit-code; 3 refused by a gate; 4 some paths are pending; 5
 content is missing, and no remote can be reached; 8 no such remote.
@@ -50,7 +51,7 @@ def command(
         ending.recorded(record(repo, allowed=allowed, past_gates=True))
     merged = merge_target(repo, found, allowed=allowed, dry_run=dry_run)
     if ctx.json:
-        plan = {"plan": report.json_plan(merged.plan)} if dry_run else {}
+        plan = {"plan": report.json_plan(merged.plan), "theirs": found.checkpoint.hex()} if dry_run else {}
         ctx.emit({**report.json_merged(merged), **plan})
     elif dry_run:
         _show_plan(ctx, merged)

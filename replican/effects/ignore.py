@@ -7,7 +7,7 @@ looked into, so nothing below it can be taken back by a rule.
 
 import os
 import stat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from xxhash import xxh3_64_digest
 
@@ -15,6 +15,8 @@ from replican.effects.worktree import FILE_FLAGS
 
 if TYPE_CHECKING:
     import re
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import BinaryIO
 
 IGNORE_NAME: Final = ".replicanignore"
 _SIZE_LIMIT: Final = 1 << 20
@@ -24,12 +26,25 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 class _Pattern:
     """One line: what it matches, whether that is ignored or taken back, and whether it means directories only."""
 
-    __slots__ = ("directories", "ignores", "matches")
+    __slots__ = ("directories", "ignores", "line", "matches", "number")
 
-    def __init__(self, matches: "re.Pattern[bytes]", ignores: bool, directories: bool) -> None:
+    def __init__(
+        self, matches: "re.Pattern[bytes]", ignores: bool, directories: bool, number: int, line: bytes
+    ) -> None:
+        self.number = number
+        self.line = line
         self.matches = matches
         self.ignores = ignores
         self.directories = directories
+
+
+class Reason(NamedTuple):
+    """The line that decides: its number (from 1) and text in the ignore file of the directory that is ``above`` so
+    many steps up."""
+
+    above: int
+    number: int
+    line: bytes
 
 
 class Rules:
@@ -67,18 +82,38 @@ class Rules:
         return self._excluded
 
     def _decide(self, name: bytes, is_directory: bool) -> bool:
+        found = self._deciding(name, is_directory)
+        return found is not None and found[0].ignores
+
+    def explain(self, name: bytes, is_directory: bool) -> "Reason | None":
+        """Why :meth:`ignores` would say so; None where it would not."""
+        if not self.ignores(name, is_directory):
+            return None
+        if self._is_excluded():
+            assert self._above is not None
+            reason = self._above.explain(self._name, True)
+            assert reason is not None
+            return reason._replace(above=reason.above + 1)
+        found = self._deciding(name, is_directory)
+        assert found is not None
+        pattern, above = found
+        return Reason(above, pattern.number, pattern.line)
+
+    def _deciding(self, name: bytes, is_directory: bool) -> tuple[_Pattern, int] | None:
         # The file that is nearest decides, and in it the last line that matches.
         rules: Rules | None = self
+        above = 0
         while rules is not None:
             if rules._text:
                 patterns = rules._load()
                 if rules._any is not None and rules._any.match(name):
                     for pattern in reversed(patterns):
                         if (is_directory or not pattern.directories) and pattern.matches.match(name):
-                            return pattern.ignores
+                            return pattern, above
             name = b"%s/%s" % (rules._name, name)
             rules = rules._above
-        return False
+            above += 1
+        return None
 
     def _load(self) -> list[_Pattern]:
         if self._patterns is None:
@@ -92,7 +127,6 @@ NO_RULES: Final = Rules(None, b"", None)
 
 def _parse(text: bytes) -> "tuple[list[_Pattern], re.Pattern[bytes] | None]":
     """The patterns of a file, and one expression that matches whatever any of them does: it answers most questions."""
-    import io
     import re
 
     from dulwich.ignore import read_ignore_patterns, translate
@@ -100,7 +134,8 @@ def _parse(text: bytes) -> "tuple[list[_Pattern], re.Pattern[bytes] | None]":
 
     patterns: list[_Pattern] = []
     expressions: list[bytes] = []
-    for line in read_ignore_patterns(io.BytesIO(text.removeprefix(_BYTE_ORDER_MARK))):
+    for number, shown in _lines(text, read_ignore_patterns):
+        line = shown
         ignores = not line.startswith(b"!")
         if not ignores or line.startswith((b"\\!", b"\\#")):
             line = line[1:]
@@ -113,9 +148,18 @@ def _parse(text: bytes) -> "tuple[list[_Pattern], re.Pattern[bytes] | None]":
             matches = re.compile(expression)
         except (MalformedPattern, re.error):
             continue  # as git does
-        patterns.append(_Pattern(matches, ignores, line.endswith(b"/")))
+        patterns.append(_Pattern(matches, ignores, line.endswith(b"/"), number, shown))
         expressions.append(b"(?:%s)" % expression.removeprefix(b"(?ms)"))
     return patterns, re.compile(b"(?ms)" + b"|".join(expressions)) if expressions else None
+
+
+def _lines(text: bytes, read: "Callable[[BinaryIO], Iterable[bytes]]") -> "Iterator[tuple[int, bytes]]":
+    """The patterns of a file as they are written, with the numbers of their lines."""
+    import io
+
+    for number, line in enumerate(text.removeprefix(_BYTE_ORDER_MARK).split(b"\n"), 1):
+        for pattern in read(io.BytesIO(line)):
+            yield number, pattern
 
 
 def read_rules(dir_fd: int) -> bytes | None:

@@ -53,7 +53,7 @@ def update_index(repo: Repository, paths: Collection[bytes]) -> Scan:
         problems = sorted({*left, *seen.problems})
         if problems != before:
             index.set_problems(problems)
-        return seen
+        return seen._replace(skipped=index.say_once(seen.skipped)) if seen.skipped else seen
 
 
 def write_tree(repo: Repository) -> TreeId:

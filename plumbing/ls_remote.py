@@ -1,0 +1,70 @@
+"""List the refs of a remote.
+
+R is a remote, or the path to a folder that is a replica; then no repository is needed here. Without R it is the only
+remote, or "origin". The remote is asked as it is: what its user has not recorded is not in it, and nothing of it is
+fetched.
+
+Output: "<id>", a tab, and the ref, as show-ref lists them; nothing for an empty log. With --json, a list of objects
+with "ref" and "id".
+
+Exit codes: 0 done; 1 there is none, with --exit-code; 5 the remote cannot be reached; 8 no such remote.
+
+    replican ls-remote origin
+    replican ls-remote /media/disk/Documents
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+from replican.plumbing._front.context import Context
+from replican.plumbing._front.exits import DIFFERENT
+from replican.plumbing._front.params import Argument, Option
+from replican.values.errors import NoRepositoryError, RemoteError, UnknownRemoteError
+
+if TYPE_CHECKING:
+    from replican.repository import Repository
+
+
+@contextmanager
+def remote_repository(ctx: Context, name: str | None) -> "Iterator[Repository]":
+    """The repository of a remote, or of a folder that is named by its path."""
+    from replican.operations.remotes import default_remote, opened_remote
+    from replican.repository import Repository, is_replica
+
+    here: Repository | None = None
+    try:
+        here = ctx.repository()
+    except NoRepositoryError:
+        if name is None:
+            raise
+    if here is not None and (name is None or name in here.config.remotes):
+        with opened_remote(here, name or default_remote(here)) as remote:
+            yield remote.repository
+        return
+    assert name is not None
+    path = os.path.join(ctx.directory, name.removeprefix("file://"))
+    if is_replica(path):
+        with Repository(os.path.realpath(path), wait=ctx.wait) as there:
+            yield there
+        return
+    if "/" in name or os.path.isdir(path):
+        what = "that folder is no replica" if os.path.isdir(path) else "there is no such folder"
+        raise RemoteError(f"cannot reach '{name}': {what}")
+    raise UnknownRemoteError(f"no remote '{name}'", "'replican remote list' shows those that there are")
+
+
+def command(
+    ctx: Context,
+    remote: Annotated[str | None, Argument("R", help="the remote, or a path to it", complete="remote")] = None,
+    exit_code: Annotated[bool, Option("--exit-code", help="exit with 1 if there is no ref")] = False,
+) -> int | None:
+    with remote_repository(ctx, remote) as there:
+        found = [(ref, id.hex()) for ref in there.refs.names() if (id := there.refs.read(ref)) is not None]
+    if ctx.json:
+        ctx.emit_all({"ref": ref, "id": digits} for ref, digits in found)
+    else:
+        for ref, digits in found:
+            ctx.line(f"{digits}\t{ref}")
+    return DIFFERENT if exit_code and not found else None
