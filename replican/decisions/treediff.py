@@ -1,7 +1,7 @@
 """What differs between two trees. Reads only what differs; nothing recurses, trees may be thousands deep."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from replican.values.ids import TreeId
@@ -128,3 +128,25 @@ def _contents(reader: TreeReader, entry: Entry) -> Iterator[bytes]:
     if entry.kind == DIRECTORY:
         return (below.id for _, below in walk_tree(reader, entry.tree) if below.kind != DIRECTORY)
     return iter([entry.id])
+
+
+def unknown_below(
+    read: Callable[[TreeId], Sequence[Entry]], is_known: Callable[[TreeId], bool], top: TreeId
+) -> Iterator[tuple[TreeId, Sequence[Entry]]]:
+    """The trees at and below ``top`` that are not known yet, each after all those that it names, each once.
+
+    What is known is not read, and neither is what lies below it: whoever knows a tree knows those.
+    """
+    met: set[TreeId] = set()
+    stack: list[tuple[TreeId, Sequence[Entry] | None]] = [(top, None)]
+    while stack:
+        at, entries = stack.pop()
+        if entries is not None:
+            yield at, entries
+            continue
+        if at in met or is_known(at):
+            continue
+        met.add(at)
+        entries = read(at)
+        stack.append((at, entries))
+        stack += [(entry.tree, None) for entry in reversed(entries) if entry.kind == DIRECTORY and entry.id not in met]

@@ -29,10 +29,9 @@ _FLUSH_ONE_BY_ONE = 32
 class BuiltDirectory(NamedTuple):
     """A new directory on the stage, as ``place``: what was filled of it, directory by directory.
 
-    ``added`` are rows that came from other stores, by directory. ``whole`` tells that nothing is missing and nothing
-    is moved in
-    later: its trees are those of the head. ``closed`` are the directories, deepest first, whose permissions shut out
-    their owner: they get them last.
+    ``added`` are rows that came from other stores, by directory. ``whole`` tells that nothing is missing, came so, or
+    is moved in later: its trees are those of the head. ``closed`` are the directories, deepest first, whose permissions
+    shut out their owner: they get them last.
     """
 
     new: NewDirectory
@@ -45,8 +44,7 @@ class BuiltDirectory(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A plan with its content on the stage. ``slots`` has, for a path, what will lie there; ``lacking`` what was not
-    to be had."""
+    """A plan with its content on the stage: ``slots`` says what will lie at a path; ``lacking`` was not to be had."""
 
     plan: Plan
     slots: dict[bytes, Slot]
@@ -90,8 +88,7 @@ class Preparation:
         """Stage everything; raises ``NoSpaceError`` on a full disk, and ``OSError`` if the stage cannot be written."""
         try:
             slots = self._stage_files(plan)
-            alone = plan.base == EMPTY_TREE
-            built = [self._build(number, new, alone) for number, new in enumerate(plan.new)]
+            built = self._build(plan)
             self._stage.flush()
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -141,37 +138,38 @@ class Preparation:
                 self._progress.advance(1, entry.size)
         return left
 
-    def _build(self, number: int, new: NewDirectory, alone: bool) -> BuiltDirectory:
-        """Build one directory; ``alone`` tells that the folder is empty so far and has no content to offer."""
-        if new.path in new.apart:
-            return BuiltDirectory(new, b"", {}, {}, {}, False, [])
-        place = b"tree-%s-%d" % (new.entry.id.hex().encode(), number)
+    def _build(self, plan: Plan) -> list[BuiltDirectory]:
+        """Build all new directories in one go. An empty folder has no content to offer for them."""
+        coming = [new for new in plan.new if new.path not in new.apart]
+        if not coming:
+            return []
+        place = b"tree-" + plan.head.hex().encode()
         builder = TreeBuilder(self._stage, place, self._progress)
-        jobs, trees, closed = self._jobs(new)
+        planned = [self._jobs(new) for new in coming]
+        jobs = [job for each, _, _ in planned for job in each]
         leftovers: list[tuple[bytes, Entry]] = []
-        if not alone:
+        if plan.base != EMPTY_TREE:
             jobs, leftovers = self._leave_local(jobs)
         files, size = sum([job.files for job in jobs]), sum([job.size for job in jobs])
         self._progress.begin("copying", files + len(leftovers), size + sum([entry.size for _, entry in leftovers]))
         source = next(iter(self._remote if files else self._local), self._local[0])
-        filled = {each.path: each for each in builder.build(jobs, source, self._tick if files > 1000 else None)}
+        filled = {each.path: each for each in builder.build(jobs, source)}
         missing = leftovers + [(each.path, entry) for each in filled.values() for entry in each.missing]
         added: dict[bytes, list[Row]] = {}
         lost = self._fill_missing(builder, missing, added)
-        # Those below it have theirs already: each was given by the one above.
-        os.chmod(builder.location(new.path), new.entry.perm | 0o700)
         if files > _FLUSH_ONE_BY_ONE:
             self._stage.flush_everything()
         else:
             self._flush_few(builder, jobs)
-        whole = not lost and not new.apart and not added
-        return BuiltDirectory(new, place, filled, trees, added, whole, closed)
-
-    def _tick(self) -> None:
-        """Have the disk write while the processors copy: less is left for the flush at the end."""
-        from replican.effects.linux import flush_filesystem
-
-        flush_filesystem(self._stage.fd)
+        built: list[BuiltDirectory] = []
+        for new, (own, trees, closed) in zip(coming, planned, strict=True):
+            # Those below it have their permissions already: each was given them by the one above.
+            os.chmod(builder.location(new.path), new.entry.perm | 0o700)
+            whole = not new.apart and lost.isdisjoint(trees) and added.keys().isdisjoint(trees)
+            built.append(
+                BuiltDirectory(new, place, {job.path: filled[job.path] for job in own}, trees, added, whole, closed)
+            )
+        return built
 
     def _jobs(self, new: NewDirectory) -> tuple[list[Building], dict[bytes, TreeId], list[tuple[bytes, int]]]:
         """The directories to make, parents first; their trees; those that their owner cannot reach into."""
@@ -216,19 +214,19 @@ class Preparation:
 
     def _fill_missing(
         self, builder: TreeBuilder, missing: list[tuple[bytes, Entry]], added: dict[bytes, list[Row]]
-    ) -> bool:
-        """Ask every store for what the first source did not have; whether anything was not to be had at all."""
+    ) -> set[bytes]:
+        """Ask every store for what the first source did not have; the directories that still lack something then."""
+        lost: set[bytes] = set()
         if not missing:
-            return False
+            return lost
         wanted = [Wanted(e.blob, e.kind, e.size, join(path, e.name)) for path, e in missing]
         for store in self._remote:
             store.locate(wanted)
-        lost = False
         for (path, entry), item in zip(missing, wanted, strict=True):
             row = builder.fill_missing(path, entry, item, self._local + self._remote)
             if row is None:
                 self._lacking.append(Problem(item.hint, NO_SOURCE))
-                lost = True
+                lost.add(path)
             else:
                 added.setdefault(path, []).append(row)
                 self._progress.advance(1, entry.size)

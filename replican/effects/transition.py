@@ -65,13 +65,13 @@ class Transition:
         built = {directory.new.path: directory for directory in prepared.built}
         try:
             self._begin(
-                [(new.path, None, new.entry) for new in plan.new]
+                [(new.path, new.replaces, new.entry) for new in plan.new]
                 + [(move.old, move.was, None) for move in plan.moves]
                 + [(move.new, None, move.entry) for move in plan.moves]
             )
             moves = {move.new: move for move in plan.moves}
             for new in plan.new:
-                if new.replaces is None and new.path not in new.apart:
+                if new.replaces is None and new.path in built:
                     self._bring_directory(built[new.path])
             for move in moves.values():
                 self._move(move)

@@ -7,7 +7,7 @@ that its source does not have any more) is reported and asked elsewhere.
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from replican.effects.contents import ContentStore, Wanted
@@ -177,16 +177,16 @@ class TreeBuilder:
         """Where on disk the directory ``path`` is being built."""
         return join(self._top, path)
 
-    def build(
-        self, jobs: list[Building], source: ContentStore, tick: Callable[[], None] | None = None
-    ) -> Iterator[Filled]:
+    def build(self, jobs: list[Building], source: ContentStore) -> Iterator[Filled]:
         """Make all directories of ``jobs`` (parents first), then fill them from ``source``, in no order."""
-        os.makedirs(self.location(jobs[0].path), mode=0o700, exist_ok=True)
-        for job in jobs[1:]:
+        for job in jobs:
+            place = self.location(job.path)
             try:
-                os.mkdir(self.location(job.path), 0o700)
+                os.mkdir(place, 0o700)
             except FileExistsError:
                 pass
+            except FileNotFoundError:
+                os.makedirs(place, mode=0o700)
         if worker_count() < 2 or sum([job.files for job in jobs]) < _FORK_FROM:
             for job in jobs:
                 yield self._report(self._fill(job, source))
@@ -196,7 +196,7 @@ class TreeBuilder:
             os.umask(0)
             return [self._fill(job, source) for job in batch]
 
-        for _, done in run_forked(list(_batches(jobs)), work, tick):
+        for _, done in run_forked(list(_batches(jobs)), work):
             for filled in done:
                 yield self._report(filled)
 
@@ -220,6 +220,12 @@ class TreeBuilder:
         """Try the other stores for one entry of the directory ``path``; its row, if one had the content."""
         into = os.open(self.location(path), DIRECTORY_FLAGS)
         try:
+            try:
+                kept = _keep_whole(entry, into)  # of an interrupted run
+            except FileNotFoundError:
+                kept = None
+            if kept is not None:
+                return row_of(entry, kept)
             for store in stores:
                 if Stage.put_from(store, entry.name, into, entry, wanted):
                     return row_of(entry, os.lstat(entry.name, dir_fd=into))

@@ -4,11 +4,13 @@ Only checkpoints and trees that are not here travel; each is checked, hash and f
 all, before it is stored, and the ref that remembers the remote's head moves last.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from replican.decisions.frontier import check_received
 from replican.decisions.graph import Graph
-from replican.decisions.limits import Limits, measure_tree
+from replican.decisions.limits import Limits, Measure, measure_tree
+from replican.decisions.treediff import unknown_below
 from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.refs import remote_head
 from replican.operations.recording import record
@@ -24,9 +26,9 @@ from replican.values.errors import (
     RemoteError,
     ReplicanError,
 )
-from replican.values.ids import CheckpointId, TreeId
+from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.progress import Problem
-from replican.values.trees import DIRECTORY, Entry, TreeOverlay, encode_tree
+from replican.values.trees import Entry, TreeOverlay, encode_tree
 
 
 class Fetched(NamedTuple):
@@ -118,11 +120,7 @@ def take_over(repo: Repository, source: Repository, head: CheckpointId, *, trust
     if not order:
         return 0, 0
     overlay = TreeOverlay(repo)
-    for at in reversed(order):
-        _take_trees(repo, source, overlay, received.new[at].tree)
-    limits = Limits()
-    for tree in {received.new[at].tree for at in order}:
-        measure_tree(_OnlyNew(overlay), tree, limits)
+    _take_trees(repo, source, overlay, (received.new[at].tree for at in reversed(order)))
     graph = Graph(received)
     parents_first = graph.missing([head], _Stored(repo))
     check_received(graph, overlay, parents_first, repo.index, trusted=received.new if trust else ())
@@ -134,30 +132,29 @@ def take_over(repo: Repository, source: Repository, head: CheckpointId, *, trust
     return len(parents_first), trees
 
 
-def _take_trees(repo: Repository, source: Repository, overlay: TreeOverlay, top: TreeId) -> None:
-    found: dict[TreeId, bytes] = {}
-    stack = [top]
-    while stack:
-        at = stack.pop()
-        if at in overlay.new or at in found or repo.objects.has(at):
-            continue
-        entries = source.objects.tree(at)
-        found[at] = encode_tree(entries)
-        stack += [entry.tree for entry in entries if entry.kind == DIRECTORY]
-    # Those below first: what is stored never names what is not.
-    overlay.new.update(reversed(found.items()))
+class _AtHand:
+    """The one tree that is being looked at; of those that are here already nothing is counted again."""
+
+    def __init__(self) -> None:
+        self.id = EMPTY_TREE
+        self.entries: Sequence[Entry] = ()
+
+    def tree(self, tree: TreeId, /) -> Sequence[Entry]:
+        return self.entries if tree == self.id else ()
 
 
-class _OnlyNew:
-    """The new trees with nothing below them that is here already: that has been measured when it came."""
+def _take_trees(repo: Repository, source: Repository, overlay: TreeOverlay, tops: Iterable[TreeId]) -> None:
+    """Read what is new of these trees and measure it, those below first."""
+    limits, measured, at_hand = Limits(), dict[TreeId, Measure](), _AtHand()
 
-    def __init__(self, overlay: TreeOverlay) -> None:
-        self._overlay = overlay
+    def is_known(tree: TreeId) -> bool:
+        return tree in overlay.new or repo.objects.has(tree)
 
-    def tree(self, tree: TreeId, /) -> list[Entry]:
-        if tree not in self._overlay.new:
-            return []
-        return list(self._overlay.tree(tree))
+    for top in tops:
+        for tree, entries in unknown_below(source.objects.tree, is_known, top):
+            at_hand.id, at_hand.entries = tree, entries
+            measure_tree(at_hand, tree, limits, measured)
+            overlay.new[tree] = encode_tree(entries)
 
 
 class _Stored:

@@ -5,11 +5,12 @@ the head, an edit made on the old version joins the newer one instead of burying
 """
 
 import time
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from replican.decisions import gates
 from replican.decisions.reconcile import reconcile
-from replican.decisions.treediff import Tally, tally
+from replican.decisions.treediff import Tally, tally, unknown_below
 from replican.effects.index import Index
 from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.refs import HEAD
@@ -22,7 +23,7 @@ from replican.values.errors import DamagedError, RefusedError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.paths import show
 from replican.values.progress import Problem
-from replican.values.trees import DIRECTORY, TreeOverlay, encode_tree
+from replican.values.trees import TreeOverlay, encode_tree
 
 NOTHING = Tally(0, 0, 0, 0)
 
@@ -77,6 +78,7 @@ def record(
     value of the result. Raises ``DamagedError``, ``LockedError``, ``FolderError``.
     """
     with repo.writing("commit"):
+        fresh = not repo.index.has_observed()
         seen = observe(repo, full=full)
         index, head = repo.index, repo.head
         head_tree = repo.tree_of(head)
@@ -99,7 +101,9 @@ def record(
         done = tally(overlay, head_tree, tree) if head_tree != EMPTY_TREE else counted
         if message is None:
             message = describe(done)
-        made = append(repo, overlay, tree, head, message)
+        # What a lone scan found is all that is new; trees that were observed earlier have to be looked for.
+        payloads = seen.payloads if fresh and tree == observed else None
+        made = append(repo, overlay, tree, head, message, payloads=payloads)
         return Recorded(made, True, done, seen.problems, seen.skipped)
 
 
@@ -111,16 +115,19 @@ def append(
     message: str,
     *,
     observed: bool = True,
+    payloads: Mapping[TreeId, bytes] | None = None,
 ) -> CheckpointId:
     """Put a user checkpoint on the log, and make the observed rows base rows with the head's move; needs the lock.
 
     Objects are flushed before the ref moves; the rows name the checkpoint before it moves, and become base rows after.
-    A ``tree`` that is not what was ``observed`` leaves them all as they are: the disk is behind it.
+    A ``tree`` that is not what was ``observed`` leaves them all as they are: the disk is behind it. ``payloads`` are
+    all trees that the log lacks, those below first, where the caller knows them.
     """
     rules = 1 if head is None else repo.checkpoint(head).rules
     checkpoint = Checkpoint(tree, () if head is None else (head,), repo.author(time.time_ns()), message, max(1, rules))
     made = id_of(checkpoint)
-    objects = {each: (TREE, payload) for each, payload in new_trees(repo, overlay, tree).items()}
+    trees = new_trees(repo, overlay, tree) if payloads is None else payloads
+    objects: dict[bytes, tuple[bytes, bytes]] = {each: (TREE, payload) for each, payload in trees.items()}
     repo.objects.add({**objects, made: (CHECKPOINT, encode_checkpoint(checkpoint))})
     if observed:
         repo.index.promise(made)
@@ -133,21 +140,10 @@ def append(
 
 def new_trees(repo: Repository, overlay: TreeOverlay, tree: TreeId) -> dict[bytes, bytes]:
     """The trees at and below ``tree`` that the log does not have, with their payloads, those below first."""
-    found: dict[bytes, bytes] = {}
-    stack = [tree]
-    seen = {tree}
-    while stack:
-        at = stack.pop()
-        if repo.objects.has(at):
-            continue
-        payload = overlay.new.get(at)
-        entries = overlay.tree(at)
-        found[at] = encode_tree(entries) if payload is None else payload
-        for entry in entries:
-            if entry.kind == DIRECTORY and entry.id not in seen:
-                seen.add(entry.tree)
-                stack.append(entry.tree)
-    return dict(reversed(found.items()))
+    return {
+        at: overlay.new.get(at) or encode_tree(entries)
+        for at, entries in unknown_below(overlay.tree, repo.objects.has, tree)
+    }
 
 
 def _pass_gates(
