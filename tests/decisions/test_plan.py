@@ -1,0 +1,134 @@
+"""Plans: what has to happen to a folder so that it holds another tree. The language is that of tests/support/tiny_trees.py."""
+
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replican.decisions.plan import Plan, make_plan
+
+from tiny_trees import MemoryTrees, parse
+
+
+class Row(NamedTuple):
+    what: str
+    base: str
+    head: str
+    steps: str
+
+
+ROWS = [
+    Row("nothing", "a=1 d/b=2", "a=1 d/b=2", ""),
+    Row("a new file", "", "a=1", "+a"),
+    Row("a file that goes", "a=1", "", "-a"),
+    Row("an edit", "a=1", "a=2", "~a"),
+    Row("attributes", "a=1", "a=1@5:600", "~a"),
+    Row("a file that is renamed", "a=1", "b=1", "a>b"),
+    Row("a file that is renamed, with other attributes", "a=1@1", "b=1@2:600", "a>b"),
+    Row("a file that is moved into a directory", "a=1 d/x=2", "d/a=1 d/x=2", "a>d/a"),
+    Row("an empty file is never moved", "a=", "b=", "+b -a"),
+    Row("a link that is renamed", "l>x", "m>x", "l>m"),
+    Row("equal files: each is moved once", "a=1 b=1", "c=1 d=1 e=1", "a>d b>c +e"),
+    Row("a copy of what stays is no move", "a=1", "a=1 b=1", "+b"),
+    Row("two names change places", "a=1 b=2", "a=2 b=1", "~a ~b"),
+    Row("a new directory", "", "d/a=1 d/e/b=2", "+d/"),
+    Row("an empty directory", "", "d/", "+d/"),
+    Row("a directory that goes", "d/a=1 d/e/b=2", "", "-d/a -d/e/b -d/ -d/e/"),
+    Row("a directory that is renamed", "d/a=1 d/e/b=2", "f/a=1 f/e/b=2", "d/>f/"),
+    Row("a directory that is renamed, with other permissions", "d/a=1", "f/a=1 f/:700", "d/>f/"),
+    Row("an empty directory is never moved", "d/", "e/", "+e/ -d/"),
+    Row("a directory below a new one", "d/a=1", "n/d/a=1 n/x=2", "+n/(n/d) d/>n/d/"),
+    Row(
+        "a renamed directory with an edit: its files are moved",
+        "d/a=1 d/b=2",
+        "e/a=1 e/b=3",
+        "+e/(e/a) d/a>e/a -d/b -d/",
+    ),
+    Row("a renamed directory with an edit below", "d/e/a=1 d/b=2", "f/e/a=1 f/b=3", "+f/(f/e) d/e/>f/e/ -d/b -d/"),
+    Row("directories that change places", "d/a=1 e/b=2", "d/b=2 e/a=1", "d/a>e/a e/b>d/b"),
+    Row("permissions of a directory", "d/a=1", "d/a=1 d/:700", "d/!"),
+    Row("a file that becomes a directory", "d=1", "d/a=2", "-d +d/!d"),
+    Row("a directory that becomes a file", "d/a=1", "d=2", "+d -d/a -d/"),
+    Row("a file that becomes a link", "a=1", "a>x", "~a"),
+    Row("a conflict copy comes with its name", "a=1", "a=3@5 a~2@4", "~a +a~2"),
+    Row("a name with several changes is left whole", "a=1 b=9", "c=1 b=1@3 b~9", "+b~9 a>c ~b"),
+]
+
+
+def shown(trees: MemoryTrees, plan: Plan) -> str:
+    """A plan in a word for each step, sorted."""
+    steps = []
+    for new in plan.new:
+        apart = (
+            f"({','.join(sorted(path.decode() for path in new.apart))})"
+            if new.apart and new.path not in new.apart
+            else ""
+        )
+        if new.path not in new.apart:
+            steps.append(f"+{new.path.decode()}/{apart}{'!' + new.path.decode() if new.replaces else ''}")
+    for move in plan.moves:
+        slash = "/" if move.was.kind == b"d" else ""
+        steps.append(f"{move.old.decode()}{slash}>{move.new.decode()}{slash}")
+    for group in plan.groups:
+        for change in group.changes:
+            sign = "-" if change.new is None else "+" if change.old is None else "~"
+            name = change.path.decode()
+            if ".conflict-" in name:
+                assert change.new is not None
+                name = f"{group.key.decode()}~{trees.contents[change.new.blob]}"
+            steps.append(sign + name)
+    steps += [f"-{path.decode()}/" for path, _ in plan.gone]
+    steps += [f"{change.path.decode()}/!" for change in plan.perms]
+    return " ".join(sorted(steps))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.what for row in ROWS])
+def test_plan(row: Row) -> None:
+    trees = MemoryTrees()
+    plan = make_plan(trees, parse(trees, row.base), parse(trees, row.head))
+    assert shown(trees, plan) == " ".join(sorted(row.steps.split()))
+    assert plan.is_empty == (not row.steps)
+
+
+def test_directories_go_deepest_first() -> None:
+    trees = MemoryTrees()
+    plan = make_plan(trees, parse(trees, "d/e/f/a=1 d/b=2"), parse(trees, ""))
+    assert [path for path, _ in plan.gone] == [b"d/e/f", b"d/e", b"d"]
+
+
+NAMES = st.sampled_from(["a", "b", "d/a", "d/b", "d/e/a", "f/a", "f/e/a"])
+FOLDERS = st.dictionaries(NAMES, st.sampled_from(["1", "2", ""]), max_size=6)
+
+
+@given(FOLDERS, FOLDERS)
+def test_every_file_is_accounted_for(before: dict[str, str], after: dict[str, str]) -> None:
+    """What comes is made, moved or changed; what goes is deleted or moved; and nothing is done twice."""
+    trees = MemoryTrees()
+    plan = make_plan(
+        trees,
+        parse(trees, " ".join(f"{path}={content}" for path, content in before.items())),
+        parse(trees, " ".join(f"{path}={content}" for path, content in after.items())),
+    )
+    folder: dict[str, str] = dict(before)
+    for new in plan.new:
+        assert new.replaces is None
+    for move in plan.moves:
+        old, new_path = move.old.decode(), move.new.decode()
+        for path in [path for path in folder if path == old or path.startswith(old + "/")]:
+            target = new_path + path[len(old) :]
+            assert target not in folder or target in before
+            folder[target] = folder.pop(path)
+    for group in plan.groups:
+        for change in group.changes:
+            path = change.path.decode()
+            if change.new is None:
+                assert folder.pop(path) == before[path]
+            else:
+                folder[path] = trees.contents[change.new.blob]
+    for new in plan.new:
+        top = new.path.decode()
+        for path, content in after.items():
+            if path.startswith(top + "/") and path not in folder:
+                folder[path] = content
+    assert folder == after
