@@ -33,6 +33,7 @@ _HEX_PREFIX = re.compile(r"[0-9a-f]{1,64}")
 _PACK_INDEX = re.compile(r"(pack-[0-9a-f]{64})\.idx")
 _CACHED_ENTRIES = 150_000
 _CACHED_CHECKPOINTS = 4096
+_KEPT_BYTES = 32 << 20
 
 
 class StoreStats(NamedTuple):
@@ -64,7 +65,8 @@ class ObjectStore:
         self._gone: list[Pack] = []  # repacked away; whoever iterates over one may go on
         self._scanned = False
         self._damage: dict[str, DamagedError] = {}
-        self._trees: dict[TreeId, list[Entry]] = {}
+        self._trees: dict[TreeId, Sequence[Entry]] = {}
+        self._added: Mapping[bytes, tuple[bytes, bytes]] = {}  # what was added last: it is asked for soon
         self._cached_entries = 0
         self._checkpoints: dict[CheckpointId, Checkpoint] = {}
 
@@ -83,6 +85,7 @@ class ObjectStore:
         self._scanned = False
         self._trees.clear()
         self._cached_entries = 0
+        self._added = {}
         self._checkpoints.clear()
 
     # Reading
@@ -92,12 +95,20 @@ class ObjectStore:
         entries = self._trees.pop(tree, None)
         if entries is None:
             entries = parse_as_tree(tree, self.payload(TREE, tree))
-            self._cached_entries += len(entries) + 1
-            while self._cached_entries > _CACHED_ENTRIES and self._trees:
-                oldest = next(iter(self._trees))
-                self._cached_entries -= len(self._trees.pop(oldest)) + 1
-        self._trees[tree] = entries  # now the last one to be forgotten
+            self.keep_parsed(tree, entries)
+        else:
+            self._trees[tree] = entries  # now the last one to be forgotten
         return entries
+
+    def keep_parsed(self, tree: TreeId, entries: Sequence[Entry]) -> None:
+        """Have the entries of a tree at hand that is stored here, or is about to be; they have been verified."""
+        if tree in self._trees:
+            return
+        self._trees[tree] = entries
+        self._cached_entries += len(entries) + 1
+        while self._cached_entries > _CACHED_ENTRIES:
+            oldest = next(iter(self._trees))
+            self._cached_entries -= len(self._trees.pop(oldest)) + 1
 
     def checkpoint(self, checkpoint: CheckpointId, /) -> Checkpoint:
         """A checkpoint; raises ``NotFoundError`` or ``DamagedError``."""
@@ -118,6 +129,9 @@ class ObjectStore:
 
     def read(self, id: bytes) -> tuple[bytes, bytes]:
         """Kind and payload, which have the hash ``id``; raises ``NotFoundError`` or ``DamagedError``."""
+        added = self._added.get(id)
+        if added is not None:
+            return added
         damage: DamagedError | None = None
         try:
             found = self._loose.read(id)
@@ -256,6 +270,8 @@ class ObjectStore:
                 self._loose.add({id: objects[id] for id in new})
         except OSError as error:
             raise durable.explain(error, f"write objects to {self.path}") from error
+        small = sum([len(payload) for _, payload in objects.values()]) <= _KEPT_BYTES
+        self._added = dict(objects) if small else {}
 
     def repack(self, keep: Container[bytes], grace_seconds: float = GRACE_SECONDS) -> Repacked:
         """Put every object of ``keep`` into one pack; drop the others, unless they are younger than the grace.
@@ -263,6 +279,7 @@ class ObjectStore:
         Nothing is dropped before all that is kept is durable in its new place, so it may stop anywhere. An
         object of ``keep`` that is damaged raises ``DamagedError`` before anything was changed.
         """
+        self._added = {}  # what is kept has to be whole on the disk
         self._rescan()
         if self._damage:
             raise next(iter(self._damage.values()))

@@ -11,7 +11,7 @@ from replican.decisions.frontier import check_received
 from replican.decisions.graph import Graph
 from replican.decisions.limits import Limits, Measure, measure_tree
 from replican.decisions.treediff import unknown_below
-from replican.effects.objects import CHECKPOINT, TREE
+from replican.effects.objects import CHECKPOINT, TREE, parse_as_tree
 from replican.effects.refs import remote_head
 from replican.operations.recording import record
 from replican.operations.remotes import FolderRemote
@@ -28,7 +28,7 @@ from replican.values.errors import (
 )
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.progress import Problem
-from replican.values.trees import Entry, TreeOverlay, encode_tree
+from replican.values.trees import Entry, TreeOverlay
 
 
 class Fetched(NamedTuple):
@@ -146,15 +146,21 @@ class _AtHand:
 def _take_trees(repo: Repository, source: Repository, overlay: TreeOverlay, tops: Iterable[TreeId]) -> None:
     """Read what is new of these trees and measure it, those below first."""
     limits, measured, at_hand = Limits(), dict[TreeId, Measure](), _AtHand()
+    payloads: dict[TreeId, bytes] = {}
+
+    def read(tree: TreeId) -> Sequence[Entry]:
+        payloads[tree] = payload = source.objects.payload(TREE, tree)
+        return parse_as_tree(tree, payload)
 
     def is_known(tree: TreeId) -> bool:
         return tree in overlay.new or repo.objects.has(tree)
 
     for top in tops:
-        for tree, entries in unknown_below(source.objects.tree, is_known, top):
+        for tree, entries in unknown_below(read, is_known, top):
             at_hand.id, at_hand.entries = tree, entries
             measure_tree(at_hand, tree, limits, measured)
-            overlay.new[tree] = encode_tree(entries)
+            overlay.new[tree] = payloads.pop(tree)
+            repo.objects.keep_parsed(tree, entries)
 
 
 class _Stored:
