@@ -155,7 +155,11 @@ class Stage:
             return False
         whole = False
         if stat.S_ISREG(found.st_mode) and entry.kind != LINK and found.st_size == entry.size:
-            fd = os.open(name, FILE_FLAGS, dir_fd=self.fd)
+            try:
+                fd = os.open(name, FILE_FLAGS, dir_fd=self.fd)
+            except PermissionError:  # staged with permissions that keep its owner out: it is made anew
+                os.unlink(name, dir_fd=self.fd)
+                return False
             try:
                 hasher = blob_hasher(entry.size)
                 while data := os.read(fd, _CHUNK):
