@@ -1,0 +1,78 @@
+"""A sync that is cut off at each single change that it makes to a file, and then run again.
+
+All is as if nothing had happened: both folders equal, nothing lost, nothing back, no checkpoint that nobody made.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from folders import assert_equal, snapshot, write
+
+SCRIPT = Path(__file__).resolve().parents[1] / "support/crashing.py"
+TORTURE = int(os.environ.get("REPLICAN_TORTURE", "0"))
+STEP = 1 if TORTURE else 23
+
+
+@pytest.fixture
+def diverged(cli, tmp_path: Path) -> Path:
+    """Two folders in step (``a``, ``b``), in which much was done since; kept in the folder that is returned."""
+    a, b = tmp_path / "a", tmp_path / "b"
+    for number in range(6):
+        write(a / f"folder/{number}.txt", f"file {number}")
+    for name in ("gone/x", "edit", "both", "swap", "move/1", "move/2", "kept/z"):
+        write(a / name, f"old {name}")
+    cli("clone", "a", "b")
+    write(a / "folder/new", "new")
+    (a / "folder/1.txt").unlink()
+    (a / "folder/2.txt").rename(a / "two.txt")
+    write(a / "edit", "edited").chmod(0o600)
+    write(a / "both", "by a")
+    (a / "move").rename(a / "moved")
+    (a / "swap").unlink()
+    write(a / "swap/in/side", "in a directory")
+    shutil.rmtree(a / "gone")
+    write(a / "gone", "a file now")
+    write(a / "fresh/deep/f", "fresh f")
+    write(a / "fresh/g", "fresh g")
+    (a / "kept").chmod(0o700)
+    write(b / "both", "by b")
+    write(b / "folder/5.txt", "edited by b")
+    write(b / "also/new", "new, too")
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    for folder in (a, b):
+        folder.rename(kept / folder.name)
+    return kept
+
+
+def test_every_moment(cli, tmp_path: Path, diverged: Path, environment: dict[str, str]) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    expected: Counter[bytes] | None = None
+    # The first run is not cut off, and says what has to come out.
+    for number in (1 << 30, *range(0, 1 << 30, STEP)):
+        for folder in (a, b):
+            shutil.rmtree(folder, ignore_errors=True)
+            subprocess.run(["cp", "-a", diverged / folder.name, folder], check=True)
+        done = subprocess.run(
+            [sys.executable, SCRIPT, str(number), "-C", b, "sync"],
+            env=environment,
+            capture_output=True,
+            start_new_session=True,
+            check=False,
+        )
+        assert done.returncode in (0, 4, -9), done.stderr
+        cli("-C", b, "sync", code=None)
+        cli("-C", b, "sync")
+        assert_equal(a, b)
+        found = Counter(seen[3] for seen in snapshot(a).values() if seen[0] == "file")
+        expected = expected or found
+        assert found == expected, f"cut off at {number}: lost {expected - found}, back {found - expected}"
+        log = cli("-C", b, "log", "--json").json()
+        assert Counter(entry["kind"] for entry in log) == {"user": 3, "merge": 1}, f"cut off at {number}"
+        if number and number != 1 << 30 and done.returncode != -9:
+            return
