@@ -1,14 +1,13 @@
-"""Plans: what has to happen to a folder so that it holds another tree. The language is that of tests/support/tiny_trees.py."""
+"""Plans: what has to happen to a folder so that it holds another tree. In the language of tests/support/tiny_trees.py."""
 
 from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_trees import MemoryTrees, parse
 
 from replican.decisions.plan import Plan, make_plan
-
-from tiny_trees import MemoryTrees, parse
 
 
 class Row(NamedTuple):
