@@ -37,7 +37,9 @@ def what(words: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
         return LIST, ()
     if words[0] in _WORDS:
         action, rest = words[0], words[1:]
-    else:  # a setting's name has a dot in it, so it is none of the actions
+    elif "." not in words[0]:
+        raise UsageError(f"'{words[0]}' is neither a setting, like author.name, nor one of {', '.join(_WORDS)}")
+    else:
         action, rest = (GET if len(words) == 1 else SET), words
     if len(rest) != _WORDS[action]:
         needs = {0: "nothing more", 1: "KEY", 2: "KEY and VALUE"}[_WORDS[action]]

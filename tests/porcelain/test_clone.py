@@ -1,0 +1,75 @@
+"""``replican clone``."""
+
+from pathlib import Path
+
+import pytest
+from folders import assert_equal, contents, write
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    write(tmp_path / "a/file", "x")
+    write(tmp_path / "a/folder/other", "y")
+    return tmp_path / "a"
+
+
+def test_what_it_makes_is_said(cli, tmp_path: Path, source: Path) -> None:
+    done = cli("clone", "a", "b")
+    assert done.text.startswith(f"cloned {source} to {tmp_path}/b: 2 added, at ")
+    assert f"{source} is a replica now" in done.err
+    assert cli("-C", "b", "remote", "-v").text == f"origin\t{source}\n"
+    assert_equal(source, tmp_path / "b")
+    again = cli("clone", "a", "c", "--json").json()
+    assert (again["made_replica"], again["added"], again["pending"]) == (False, 2, [])
+    assert again["source"] == str(source)
+
+
+def test_the_folder_is_called_as_the_source(cli, tmp_path: Path, source: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    cli("clone", "file://" + str(source), cwd=tmp_path / "elsewhere")
+    assert_equal(source, tmp_path / "elsewhere/a")
+
+
+def test_no_init(cli, tmp_path: Path, source: Path) -> None:
+    refused = cli("clone", "--no-init", "a", "b", code=8)
+    assert "is no replica" in refused.err
+    assert not (tmp_path / "b").exists()
+    assert not (source / ".replican").exists()
+    cli("init", "a")
+    cli("clone", "--no-init", "a", "b")
+
+
+def test_where_it_cannot_go(cli, tmp_path: Path, source: Path) -> None:
+    write(tmp_path / "full/file", "z")
+    assert "has files" in cli("clone", "a", "full", code=3).err
+    assert not (source / ".replican").exists()
+    cli("clone", "a", "a/inside", code=2)
+    cli("clone", "a", ".", code=2)
+    cli("clone", "a", "a", code=2)
+    write(tmp_path / "file", "z")
+    cli("clone", "a", "file", code=4)
+    cli("clone", "a", "b")
+    assert "sync" in cli("clone", "a", "b", code=3).err
+    assert contents(tmp_path / "full") == {"file": b"z"}
+
+
+def test_what_cannot_be_cloned(cli, tmp_path: Path) -> None:
+    assert "no folder at" in cli("clone", "none", "b", code=8).err
+    assert "only folders on this machine" in cli("clone", "host:folder", "b", code=5).err
+    assert not (tmp_path / "b").exists()
+
+
+def test_an_empty_folder(cli, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    assert "nothing, at nothing" in cli("clone", "a", "b").text
+    write(tmp_path / "b/first", "x")
+    cli("-C", "b", "sync")
+    assert_equal(tmp_path / "a", tmp_path / "b")
+
+
+def test_join_tells_of_conflicts(cli, tmp_path: Path, source: Path) -> None:
+    write(tmp_path / "b/file", "another")
+    done = cli("clone", "--join", "a", "b", "--json")
+    assert [row["path"] for row in done.json()["conflicts"]] == ["file"]
+    assert "conflict: file" in done.err
+    assert sorted(contents(tmp_path / "b").values()) == [b"another", b"x", b"y"]

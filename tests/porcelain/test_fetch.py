@@ -1,0 +1,71 @@
+"""``replican fetch``."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from folders import contents, snapshot, write
+
+
+@pytest.fixture
+def here(cli, tmp_path: Path) -> Path:
+    write(tmp_path / "a/file", "x")
+    cli("clone", "a", "b")
+    return tmp_path / "b"
+
+
+def test_only_the_log_moves(cli, here: Path, tmp_path: Path) -> None:
+    assert cli("fetch", cwd=here).text == ""
+    before = snapshot(here)
+    write(tmp_path / "a/file", "changed")
+    write(tmp_path / "a/folder/new", "new")
+    done = cli("fetch", "origin", cwd=here)
+    assert done.text.endswith("  head -> origin/head\n")
+    assert f"from {tmp_path}/a" in done.err
+    assert "content is not here yet" in done.err
+    assert snapshot(here) == before
+    assert cli("status", "--json", cwd=here).json()["clean"]
+
+
+def test_as_json(cli, here: Path, tmp_path: Path) -> None:
+    write(tmp_path / "a/folder/new", "new")
+    done = cli("fetch", "--json", cwd=here).json()
+    assert done["old"] != done["new"]
+    assert (done["remote"], done["checkpoints"], done["trees"]) == ("origin", 1, 2)
+    again = cli("fetch", "--json", "--content", cwd=here).json()
+    assert again["old"] == again["new"] == done["new"]
+    assert (again["contents"], again["bytes"], again["missing"]) == (1, 3, [])
+
+
+def test_content_that_is_nowhere(cli, here: Path, tmp_path: Path) -> None:
+    write(tmp_path / "a/new", "new")
+    cli("-C", "a", "commit")
+    (tmp_path / "a/file").unlink()
+    (tmp_path / "a/new").unlink()
+    # The remote's folder is empty now, and its gate keeps it from recording that.
+    done = cli("fetch", "--content", cwd=here, code=4)
+    assert "pending: new: no source" in done.err
+    assert contents(here) == {"file": b"x"}
+
+
+def test_the_first_fetch(cli, here: Path, tmp_path: Path) -> None:
+    cli("init", "c")
+    cli("-C", "c", "remote", "add", "b", here)
+    assert "* [new log]" in cli("-C", "c", "fetch").text
+    cli("-C", "c", "merge")
+    assert contents(tmp_path / "c") == {"file": b"x"}
+
+
+def test_a_remote_that_was_made_anew(cli, here: Path, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "a/.replican")
+    assert "no replica" in cli("fetch", cwd=here, code=5).err
+    cli("init", "a")
+    (tmp_path / "a/file").unlink()
+    assert "empty log" in cli("fetch", cwd=here, code=5).err
+    write(tmp_path / "a/other", "y")
+    cli("fetch", cwd=here)
+    refused = cli("merge", cwd=here, code=3)
+    assert "nothing in common" in refused.err
+    assert "--allow-unrelated" in refused.err
+    cli("merge", "--allow-unrelated", cwd=here)
+    assert contents(here) == {"file": b"x", "other": b"y"}

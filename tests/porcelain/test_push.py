@@ -1,0 +1,56 @@
+"""``replican push``."""
+
+from pathlib import Path
+
+import pytest
+from folders import assert_equal, write
+
+
+@pytest.fixture
+def here(cli, tmp_path: Path) -> Path:
+    for number in range(30):
+        write(tmp_path / f"a/{number}", f"{number}")
+    cli("clone", "a", "b")
+    return tmp_path / "b"
+
+
+def test_a_fast_forward(cli, here: Path, tmp_path: Path) -> None:
+    assert cli("push", cwd=here).text == "origin is up to date\n"
+    write(here / "new", "x")
+    assert cli("push", cwd=here).text == "origin is up to date\n"  # only what is recorded
+    cli("commit", cwd=here)
+    done = cli("push", cwd=here)
+    assert done.text.endswith("  head -> head  (1 added)\n")
+    assert f"to {tmp_path}/a" in done.err
+    assert_equal(tmp_path / "a", here)
+
+
+def test_the_other_sides_edits_are_recorded_first(cli, here: Path, tmp_path: Path) -> None:
+    write(here / "new", "x")
+    cli("commit", cwd=here)
+    write(tmp_path / "a/theirs", "y")
+    refused = cli("push", "--json", cwd=here, code=5)
+    assert '"code": "diverged"' in refused.err
+    assert not (tmp_path / "a/new").exists()
+    assert len(cli("-C", "a", "log", "--json").json()) == 2
+
+
+def test_its_own_gates(cli, here: Path, tmp_path: Path) -> None:
+    for number in range(30):
+        (here / str(number)).unlink()
+    write(here / "left", "x")
+    cli("commit", "--allow-mass-delete", cwd=here)
+    assert "--allow-mass-delete" in cli("push", cwd=here, code=3).err
+    assert len(list((tmp_path / "a").iterdir())) == 31
+    cli("push", "--allow-mass-delete", cwd=here, code=2)
+    cli("-C", "a", "remote", "add", "b", here)
+    cli("-C", "a", "pull", "--allow-mass-delete")
+    assert_equal(tmp_path / "a", here)
+
+
+def test_as_json(cli, here: Path) -> None:
+    write(here / "new", "x")
+    cli("commit", cwd=here)
+    done = cli("push", "origin", "--json", cwd=here).json()
+    assert done["old"] != done["new"]
+    assert (done["remote"], done["added"], done["pending"]) == ("origin", 1, [])

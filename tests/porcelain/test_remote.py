@@ -1,0 +1,59 @@
+"""``replican remote``."""
+
+from pathlib import Path
+
+import pytest
+from folders import write
+
+
+@pytest.fixture
+def here(cli, tmp_path: Path) -> Path:
+    write(tmp_path / "a/below/file", "x")
+    cli("init", "a")
+    (tmp_path / "b").mkdir()
+    return tmp_path / "a"
+
+
+def test_add_list_change_remove(cli, here: Path, tmp_path: Path) -> None:
+    assert cli("remote", cwd=here).text == ""
+    assert cli("remote", "add", "disk", "../../b", cwd=here / "below").err == ""
+    assert "no folder at" in cli("remote", "add", "gone", "/nowhere/at/all", cwd=here).err
+    assert cli("remote", cwd=here).lines == ["disk", "gone"]
+    assert cli("remote", "-v", cwd=here).lines == [f"disk\t{tmp_path}/b", "gone\t/nowhere/at/all"]
+    assert cli("remote", "list", "--json", cwd=here).json() == [
+        {"name": "disk", "url": f"{tmp_path}/b"},
+        {"name": "gone", "url": "/nowhere/at/all"},
+    ]
+    cli("remote", "set-url", "gone", "file:///somewhere", cwd=here)
+    cli("remote", "remove", "disk", cwd=here)
+    assert cli("remote", "list", "-v", cwd=here).lines == ["gone\tfile:///somewhere"]
+
+
+def test_mistakes(cli, here: Path) -> None:
+    cli("remote", "add", "disk", "../b", cwd=here)
+    assert "set-url" in cli("remote", "add", "disk", "../c", cwd=here, code=2).err
+    cli("remote", "add", "not a name", "../c", cwd=here, code=2)
+    cli("remote", "add", "empty", "", cwd=here, code=2)
+    cli("remote", "remove", "none", cwd=here, code=8)
+    cli("remote", "set-url", "none", "../c", cwd=here, code=8)
+    cli("remote", "rename", "disk", "d", cwd=here, code=2)
+    cli("remote", cwd=here.parent / "b", code=8)
+
+
+def test_what_is_known_of_it_goes_with_it(cli, here: Path, tmp_path: Path) -> None:
+    cli("clone", "a", "c")
+    copy = tmp_path / "c"
+    assert cli("status", "--json", cwd=copy).json()["remotes"][0]["state"] == "up to date"
+    cli("remote", "remove", "origin", cwd=copy)
+    cli("remote", "add", "origin", here, cwd=copy)
+    assert cli("status", "--json", cwd=copy).json()["remotes"][0]["state"] == "unknown"
+    cli("sync", cwd=copy)
+
+
+def test_only_folders_so_far(cli, here: Path) -> None:
+    for url in ("ssh://host/folder", "host:folder"):
+        cli("remote", "add", "far", url, cwd=here, code=None)
+        assert "only folders on this machine" in cli("fetch", "far", cwd=here, code=5).err
+        cli("remote", "remove", "far", cwd=here)
+    cli("remote", "add", "self", here, cwd=here)
+    assert "this very folder" in cli("fetch", "self", cwd=here, code=5).err

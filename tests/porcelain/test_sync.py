@@ -1,0 +1,67 @@
+"""``replican sync``: how it is called, and what it tells. What it does is tested in ``tests/scripts``."""
+
+from pathlib import Path
+
+import pytest
+from folders import assert_equal, write
+
+
+@pytest.fixture
+def here(cli, tmp_path: Path) -> Path:
+    write(tmp_path / "a/letter", "old")
+    cli("clone", "a", "b")
+    return tmp_path / "b"
+
+
+def test_one_line(cli, here: Path, tmp_path: Path) -> None:
+    assert cli("sync", cwd=here).text.startswith("origin: nothing to do; in step at ")
+    write(tmp_path / "a/theirs", "x")
+    write(here / "mine", "y")
+    write(here / "more", "z")
+    done = cli("sync", cwd=here)
+    assert done.text.startswith("origin: came 1 added; went 2 added; in step at ")
+    assert done.err == ""
+
+
+def test_several_remotes(cli, here: Path, tmp_path: Path) -> None:
+    cli("clone", "b", "c")
+    cli("remote", "add", "copy", "../c", cwd=here)
+    write(tmp_path / "c/from c", "x")
+    write(tmp_path / "a/from a", "y")
+    done = cli("sync", "origin", "copy", cwd=here)
+    assert [line.split(":")[0] for line in done.lines] == ["origin", "copy"]
+    cli("sync", cwd=here)  # origin, of the two
+    for folder in ("a", "c"):
+        assert_equal(here, tmp_path / folder)
+    cli("remote", "remove", "origin", cwd=here)
+    cli("remote", "add", "other", "../a", cwd=here)
+    assert "name one: copy, other" in cli("sync", cwd=here, code=8).err
+    cli("sync", "nobody", "other", cwd=here, code=8)
+
+
+def test_as_json(cli, here: Path, tmp_path: Path) -> None:
+    write(tmp_path / "a/letter", "by a")
+    write(here / "letter", "by b")
+    done = cli("sync", "--json", "-m", "mine", cwd=here).json()
+    (remote,) = done["remotes"]
+    assert remote["equal"]
+    assert remote["recorded"]["changed"] == 1
+    assert [row["path"] for row in done["conflicts"]] == ["letter"]
+    assert done["pending"] == remote["pending"] == []
+    assert done["head"] == cli("-C", "a", "status", "--json").json()["head"]
+
+
+def test_a_remote_that_fails_among_others(cli, here: Path) -> None:
+    cli("remote", "add", "gone", "../gone", cwd=here)
+    done = cli("sync", "gone", "origin", "--json", cwd=here, code=5).json()
+    assert done["remotes"][0]["error"]["code"] == "remote"
+    assert done["remotes"][1]["equal"]
+
+
+def test_a_gate_here(cli, here: Path, tmp_path: Path) -> None:
+    (here / "letter").unlink()
+    done = cli("sync", cwd=here, code=3)
+    assert "not recorded" in done.err
+    assert (tmp_path / "a/letter").exists()
+    cli("sync", "--allow-mass-delete", cwd=here, code=3)  # the other side's gate
+    assert (tmp_path / "a/letter").exists()
