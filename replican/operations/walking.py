@@ -1,6 +1,8 @@
 """Sets of checkpoints, as ``A..B`` and ``^A B`` name them, in the order of the log; and the objects that they have."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 from replican.operations.revisions import checkpoint_named
@@ -49,9 +51,17 @@ def walk(repo: Repository, wanted: Range) -> Iterator[CheckpointId]:
     if len(heads) == 1 and not wanted.without:
         yield from graph.topological(heads[0])
         return
-    # Whoever descends from another has the greater generation.
     found = graph.reachable(heads, wanted.without) if heads else set()
-    yield from sorted(found, key=lambda id: (-graph.generation(id), -graph.time_ns(id), id))
+    children = Counter([parent for id in found for parent in graph.parents(id)])
+    ready = [(-graph.time_ns(id), id) for id in found if not children[id]]
+    heapify(ready)
+    while ready:
+        _, at = heappop(ready)
+        yield at
+        for parent in graph.parents(at):
+            children[parent] -= 1
+            if not children[parent] and parent in found:
+                heappush(ready, (-graph.time_ns(parent), parent))
 
 
 def trees_of(
