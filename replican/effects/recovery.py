@@ -1,10 +1,8 @@
 """After an unclean start: what a killed run was about to change is looked at, and known again.
 
 The journal names every path that was about to be changed, with its old and its new version. A path that holds either
-is known
-again. One that holds neither was changed by the user in between, on which of both nobody knows: its rows are dropped
-with
-those of its other versions, so nothing counts as removed, and every version is kept.
+is known again. One that holds neither was changed by the user in between, on which of both nobody knows: its rows are
+dropped with those of its other versions, so nothing counts as removed, and every version is kept.
 """
 
 import os
@@ -31,7 +29,7 @@ def recover(root: str, dotdir: str, index: Index, head: CheckpointId | None) -> 
         return []
     with Directories(root) as directories, Stage(f"{dotdir}/stage") as stage, Trash(f"{dotdir}/trash") as trash:
         recovery = _Recovery(index, directories, stage, trash)
-        recovery.clear_stage({entry.new.id: entry for entry in journal if entry.new is not None})
+        recovery.clear_stage(journal)
         for entry in journal:
             if not any(side is not None and side.kind == DIRECTORY for side in (entry.old, entry.new)):
                 recovery.look_at(entry)
@@ -47,24 +45,29 @@ class _Recovery:
         self._stage = stage
         self._trash = trash
 
-    def clear_stage(self, meant: dict[bytes, JournalEntry]) -> None:
+    def clear_stage(self, journal: list[JournalEntry]) -> None:
         """A swap may have been cut short: what came out of a user's name lies on the stage under the new content's id.
 
-        If it is the old version it belongs in the trash; anything else was written by the user meanwhile and goes back.
+        If it is an old version it belongs in the trash; anything else was written by the user meanwhile and goes back.
+        Several paths may have been about to get the same content: then the old version tells which of them it was.
         """
-        for name in os.listdir(self._stage.fd):
-            entry = _meant_by(os.fsencode(name), meant)
-            if entry is None or entry.new is None or entry.old is None:
-                continue
-            staged = os.fsencode(name)
-            holds = hash_name(staged, self._stage.fd)
-            if holds is None or holds == entry.new.id:
+        meant: dict[bytes, list[tuple[bytes, Entry]]] = {}
+        for path, old, new in journal:
+            if old is not None and new is not None and old.kind != DIRECTORY:
+                meant.setdefault(new.id, []).append((path, old))
+        for listed in os.listdir(self._stage.fd):
+            staged = os.fsencode(listed)
+            id_ = _id_in(staged)
+            entries = meant.get(id_, [])
+            holds = hash_name(staged, self._stage.fd) if entries else None
+            if holds is None or holds == id_:
                 continue
             found = os.lstat(staged, dir_fd=self._stage.fd)
-            if holds == entry.old.id:
-                self._trash.take(self._stage.fd, staged, entry.path, entry.old, found)
+            taken_out = next(((path, old) for path, old in entries if old.id == holds), None)
+            if taken_out is not None:
+                self._trash.take(self._stage.fd, staged, *taken_out, found)
             elif found.st_size:
-                bring_back(self._directories, self._stage.fd, staged, entry.path, holds, found.st_mtime_ns)
+                bring_back(self._directories, self._stage.fd, staged, entries[0][0], holds, found.st_mtime_ns)
 
     def look_at(self, entry: JournalEntry) -> None:
         path, old, new = entry
@@ -120,14 +123,13 @@ class _Recovery:
                 self.ledger.drop(join(directory, row.name))
 
 
-def _meant_by(name: bytes, meant: dict[bytes, JournalEntry]) -> JournalEntry | None:
+def _id_in(name: bytes) -> bytes:
+    """The id that a name on the stage begins with; nothing for another name."""
     digits = name.partition(b"-")[0]
-    if len(digits) != 64:
-        return None
     try:
-        return meant.get(bytes.fromhex(digits.decode("ascii")))
+        return bytes.fromhex(digits.decode("ascii")) if len(digits) == 64 else b""
     except ValueError:
-        return None
+        return b""
 
 
 def _nearest(versions: list[Entry], found: os.stat_result) -> Entry:
