@@ -126,7 +126,7 @@ def _batches(jobs: Sequence[Job], most: int) -> Iterator[list[_Part]]:
             batch.append((number, at, Job(path, some)))
             files += len(some)
             size += job_size * len(some) // len(names)
-            if files >= most or size >= FORK_BYTES:
+            if step == 1 or files >= most or size >= FORK_BYTES:
                 yield batch
                 batch, files, size = [], 0, 0
     if batch:

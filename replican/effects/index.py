@@ -84,7 +84,7 @@ class Index:
         """What is known of a directory, but for its rows; None if it is none, or not recorded."""
         with self._database.reading() as connection:
             found = records.find(connection, path, self._newest(observed))
-            return None if found is None or found[0].tree == ASIDE else found[0]
+            return None if found is None or found.tree == ASIDE else found
 
     def record(self, path: bytes, observed: bool = True) -> DirRecord | None:
         """The record of a directory; None if it is none, or not recorded."""

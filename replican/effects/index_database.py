@@ -44,6 +44,8 @@ class Database:
     def writing(self, durable: bool = False) -> Iterator[sqlite3.Connection]:
         """One transaction; within another, a part of that. ``durable``: it has survived a power cut once this
         returns."""
+        if not self.writable:
+            raise ValueError("the index was opened for reading")
         connection = self.connection
         if self._deep:
             yield connection
@@ -103,21 +105,18 @@ def _open_for_writing(path: str, rebuild: bool) -> tuple[sqlite3.Connection, boo
                 os.unlink(name)
             except FileNotFoundError:
                 pass
-    if os.path.exists(path) and not os.path.getsize(path):
-        raise IndexDamagedError("the index is damaged: it is empty")
+    created = not os.path.exists(path)
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     try:
-        # A damaged file has to be noticed before anything is written to it.
-        found = connection.execute("PRAGMA application_id").fetchone()[0]
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        created = not tables and not found
+        # Before anything is written to it. What a killed creation leaves is damage, too.
+        if not created:
+            _check_schema(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         if created:
             connection.executescript(
                 f"BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID};"
                 f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT"
             )
-        _check_schema(connection)
     except BaseException:
         connection.close()
         raise

@@ -6,14 +6,14 @@ directory is gone.
 
 import sqlite3
 from collections.abc import Collection, Iterable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
 from replican.effects.index_schema import IndexDamagedError
 from replican.effects.index_tables import SEAL_OFFSET, seal_of, signed, unsigned
 from replican.values.ids import BlobId, TreeId
-from replican.values.listing import Row, decode_listing, listing_ids, listing_totals
+from replican.values.listing import Row, check_listing, decode_listing, listing_ids, listing_sum, listing_totals
 from replican.values.paths import join
 from replican.values.trees import DIRECTORY
 
@@ -22,7 +22,7 @@ ASIDE: Final = TreeId(b"")
 or is a replica of its own. It is in no tree and has no rows."""
 
 _BELOW: Final = "(path = :path OR (path > :first AND path < :last))"
-_KNOWN: Final = "path, digest, tree, ino, mount, files, size, seal"
+_COLUMNS: Final = "path, gen, digest, tree, sum, ino, mount, files, size, seal, listing"
 
 
 class DirRecord(NamedTuple):
@@ -61,43 +61,71 @@ def below(path: bytes) -> dict[str, bytes]:
     return {"path": path, "first": path + b"/", "last": path + b"0"}
 
 
-def _seal(path: bytes, digest: bytes | None, tree: bytes, mount: int) -> int:
-    return seal_of(b"%s%s%s" % (path, digest or b"", tree), mount)
+_MASK: Final = (1 << 64) - 1
+_ODD: Final = 0x9E3779B97F4A7C15
+_ODDER: Final = 0xC2B2AE3D27D4EB4F
+_GONE: Final = b"gone"
+_DAMAGE: Final = "the index is damaged: a directory's record is not what was written"
 
 
-def _checked(
-    path: bytes, digest: bytes | None, tree: bytes, ino: int, mount: int, files: int, size: int, seal: int
-) -> Known:
-    if type(tree) is not bytes or seal != _seal(path, digest, tree, mount):
-        raise IndexDamagedError("the index is damaged: a directory's record is not what was written")
+def _seal(
+    path: bytes,
+    gen: int,
+    digest: bytes | None,
+    tree: bytes,
+    rows_sum: bytes,
+    ino: int,
+    mount: int,
+    files: int,
+    size: int,
+) -> int:
+    """A checksum of a record; its rows, which have their own, by that."""
+    seed = (ino + files * _ODD + size * _ODDER + (gen << 1) + mount) & _MASK
+    return seal_of(path + (digest or b"") + tree + rows_sum, seed)
+
+
+def _seal_gone(path: bytes, gen: int) -> int:
+    return _seal(path, gen, None, _GONE, b"", 0, 0, 0, 0)
+
+
+def _checked(path: bytes, gen: int, *values: Any) -> Known | None:
+    """What a row of ``dirs`` says; None if it says that the directory is gone."""
+    digest, tree, rows_sum, ino, mount, files, size, seal, listing = values
+    try:
+        if listing is None:
+            if seal != _seal_gone(path, gen):
+                raise IndexDamagedError(_DAMAGE)
+            return None
+        if seal != _seal(path, gen, digest, tree, rows_sum, ino, mount, files, size):
+            raise IndexDamagedError(_DAMAGE)
+    except TypeError as error:
+        raise IndexDamagedError(_DAMAGE) from error
     return Known(digest, TreeId(tree), unsigned(ino), bool(mount), files, size)
-
-
-def find(connection: sqlite3.Connection, path: bytes, newest: int) -> tuple[Known, int] | None:
-    """The newest record of a directory up to a generation, and the number of its listing."""
-    row = connection.execute(
-        f"SELECT {_KNOWN}, listing FROM dirs WHERE path = ? AND gen <= ? ORDER BY gen DESC LIMIT 1", (path, newest)
-    ).fetchone()
-    if row is None or row[8] is None:
-        return None
-    return _checked(*row[:8]), row[8]
 
 
 def load(connection: sqlite3.Connection, path: bytes, newest: int) -> DirRecord | None:
     """The newest record of a directory up to a generation, whole; None if it is gone or not recorded."""
     row = connection.execute(
-        f"SELECT {_KNOWN}, listing, rows FROM dirs LEFT JOIN listings ON id = listing"
+        f"SELECT {_COLUMNS}, rows FROM dirs LEFT JOIN listings ON id = listing"
         " WHERE path = ? AND gen <= ? ORDER BY gen DESC LIMIT 1",
         (path, newest),
     ).fetchone()
-    if row is None or row[8] is None:
+    known = None if row is None else _checked(*row[:11])
+    if known is None or known.tree == ASIDE:
         return None
-    digest, tree, ino, mount, files, size = _checked(*row[:8])
-    if tree == ASIDE:
-        return None
-    if type(row[9]) is not bytes or listing_totals(row[9]) != (files, size):
+    blob = row[11]
+    if type(blob) is not bytes or listing_sum(blob) != row[4]:
         raise IndexDamagedError("the index is damaged: a directory has another listing than was written")
-    return DirRecord(path, tree, digest, ino, mount, row[9])
+    check_listing(blob)
+    return DirRecord(path, known.tree, known.digest, known.ino, known.mount, blob)
+
+
+def find(connection: sqlite3.Connection, path: bytes, newest: int) -> Known | None:
+    """What the newest record of a directory up to a generation says but for the rows; None if it is gone."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM dirs WHERE path = ? AND gen <= ? ORDER BY gen DESC LIMIT 1", (path, newest)
+    ).fetchone()
+    return None if row is None else _checked(*row)
 
 
 def load_all(connection: sqlite3.Connection, base: int, newest: int) -> dict[bytes, Known]:
@@ -106,21 +134,23 @@ def load_all(connection: sqlite3.Connection, base: int, newest: int) -> dict[byt
     # The same as _checked(), without the calls: this stands at the start of every scan.
     make = Known._make
     try:
-        for path, digest, tree, ino, mount, files, size, seal in connection.execute(
-            f"SELECT {_KNOWN} FROM dirs WHERE gen <= ?", (base,)
+        for path, gen, digest, tree, rows_sum, ino, mount, files, size, seal, _ in connection.execute(
+            f"SELECT {_COLUMNS} FROM dirs WHERE gen <= ?", (base,)
         ):
-            if seal != xxh3_64_intdigest(path + (digest or b"") + tree, mount) - SEAL_OFFSET:
-                raise IndexDamagedError("the index is damaged: a directory's record is not what was written")
+            seed = (ino + files * _ODD + size * _ODDER + (gen << 1) + mount) & _MASK
+            if seal != xxh3_64_intdigest(path + (digest or b"") + tree + rows_sum, seed) - SEAL_OFFSET:
+                raise IndexDamagedError(_DAMAGE)
             found[path] = make((digest, tree, ino if ino >= 0 else unsigned(ino), mount == 1, files, size))
     except TypeError as error:
-        raise IndexDamagedError("the index is damaged: a directory's record is not what was written") from error
+        raise IndexDamagedError(_DAMAGE) from error
     if newest > base:
-        query = f"SELECT {_KNOWN}, listing FROM dirs WHERE gen > ? AND gen <= ? ORDER BY gen"
+        query = f"SELECT {_COLUMNS} FROM dirs WHERE gen > ? AND gen <= ? ORDER BY gen"
         for row in connection.execute(query, (base, newest)):
-            if row[8] is None:
+            known = _checked(*row)
+            if known is None:
                 found.pop(row[0], None)
             else:
-                found[row[0]] = _checked(*row[:8])
+                found[row[0]] = known
     return found
 
 
@@ -165,18 +195,21 @@ def put(connection: sqlite3.Connection, changed: Iterable[DirRecord], gen: int) 
         connection.execute("DELETE FROM dirs WHERE path = ? AND gen = ?", (path, gen))
         listing = connection.execute("INSERT INTO listings (rows) VALUES (?)", (blob,)).lastrowid
         files, size = listing_totals(blob)
-        seal = _seal(path, digest, tree, int(mount))
+        values = (path, gen, digest, tree, listing_sum(blob), signed(ino), int(mount), files, size)
         connection.execute(
-            "INSERT INTO dirs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (path, gen, listing, tree, digest, signed(ino), int(mount), files, size, seal),
+            f"INSERT INTO dirs ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*values, _seal(*values), listing),
         )
 
 
 def bury(connection: sqlite3.Connection, path: bytes, gen: int) -> None:
     """Say at a generation that a directory is gone with all below it."""
-    values = {"gen": gen, **below(path)}
-    connection.execute(f"DELETE FROM dirs WHERE gen = :gen AND {_BELOW}", values)
-    connection.execute(f"INSERT INTO dirs (path, gen) SELECT DISTINCT path, :gen FROM dirs WHERE {_BELOW}", values)
+    connection.execute(f"DELETE FROM dirs WHERE gen = :gen AND {_BELOW}", {"gen": gen, **below(path)})
+    gone = [row[0] for row in connection.execute(f"SELECT DISTINCT path FROM dirs WHERE {_BELOW}", below(path))]
+    connection.executemany(
+        "INSERT INTO dirs (path, gen, seal) VALUES (?, ?, ?)",
+        [(each, gen, _seal_gone(each, gen)) for each in gone],
+    )
 
 
 def remove(connection: sqlite3.Connection, path: bytes) -> None:
@@ -197,9 +230,9 @@ def remove_superseded(connection: sqlite3.Connection, base: int, target: int) ->
 def move(connection: sqlite3.Connection, old: bytes, new: bytes) -> None:
     """Give all records at and below ``old`` their paths at and below ``new``; what was there is deleted."""
     remove(connection, new)
-    moved = connection.execute(f"SELECT path, gen, digest, tree, mount FROM dirs WHERE {_BELOW}", below(old)).fetchall()
+    query = f"SELECT path, gen, digest, tree, sum, ino, mount, files, size FROM dirs WHERE {_BELOW}"
     changes = []
-    for path, gen, digest, tree, mount in moved:
+    for path, *rest in connection.execute(query, below(old)):
         to = new + path[len(old) :]
-        changes.append((to, _seal(to, digest, tree, mount), path, gen))
+        changes.append((to, _seal(to, *rest), path, rest[0]))
     connection.executemany("UPDATE dirs SET path = ?, seal = ? WHERE path = ? AND gen = ?", changes)

@@ -15,7 +15,7 @@ APPLICATION_ID: Final = 0x7265706C
 TABLES: Final = """
 CREATE TABLE dirs (
     path BLOB NOT NULL, gen INTEGER NOT NULL, listing INTEGER, tree BLOB, digest BLOB, ino INTEGER, mount INTEGER,
-    files INTEGER, size INTEGER, seal INTEGER, PRIMARY KEY (path, gen)
+    files INTEGER, size INTEGER, sum BLOB, seal INTEGER, PRIMARY KEY (path, gen)
 ) WITHOUT ROWID;
 CREATE INDEX dirs_tree ON dirs (tree);
 CREATE TABLE listings (id INTEGER PRIMARY KEY, rows BLOB NOT NULL);
@@ -29,7 +29,9 @@ CREATE INDEX problems_list ON problems (list);
 CREATE TABLE said (path BLOB NOT NULL, cause TEXT NOT NULL, PRIMARY KEY (path, cause)) WITHOUT ROWID;
 CREATE TABLE trash (
     file BLOB PRIMARY KEY, blob BLOB NOT NULL, path BLOB NOT NULL, kind BLOB NOT NULL, perm INTEGER NOT NULL,
-    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ino INTEGER NOT NULL, time_ns INTEGER NOT NULL, undo BLOB NOT NULL
+    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ino INTEGER NOT NULL, time_ns INTEGER NOT NULL, undo BLOB NOT
+    NULL,
+    seal INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX trash_blob ON trash (blob);
 CREATE TABLE frontiers (frontier BLOB PRIMARY KEY, tree BLOB NOT NULL, seal INTEGER NOT NULL) WITHOUT ROWID;

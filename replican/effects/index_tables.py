@@ -13,7 +13,7 @@ from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
 from replican.effects.index_schema import IndexDamagedError
 from replican.values.errors import MalformedError
-from replican.values.ids import ID_SIZE, CheckpointId, TreeId
+from replican.values.ids import CheckpointId, TreeId
 from replican.values.journal import JournalEntry
 from replican.values.progress import Problem
 from replican.values.trees import Entry, encode_tree, parse_tree
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PROBLEMS: Final = "problems"
 PENDING: Final = "pending"
+_JOURNAL: Final = "its journal"
 WINDOW_NS: Final = 600_000_000_000
 """How long a deletion is counted against the folder's former size: ten minutes."""
 SEAL_OFFSET: Final = 1 << 63
@@ -31,6 +32,16 @@ SEAL_OFFSET: Final = 1 << 63
 def seal_of(data: bytes, seed: int = 0) -> int:
     """A checksum that fits into SQLite's signed integers."""
     return xxh3_64_intdigest(data, seed) - SEAL_OFFSET
+
+
+def _seal(*values: object) -> int:
+    """The checksum of the values of one row, and of their types."""
+    return seal_of(repr(values).encode("utf-8", "surrogatepass"))
+
+
+def _check(seal: object, what: str, *values: object) -> None:
+    if seal != _seal(*values):
+        raise IndexDamagedError(f"the index is damaged: {what} is not what was written")
 
 
 # -- meta values ------------------------------------------------------------------------------------------------------
@@ -64,37 +75,28 @@ def _unpacked(payload: bytes | None) -> Entry | None:
     return None if payload is None else parse_tree(payload)[0]
 
 
-def _journal_seal(path: bytes, old: bytes | None, new: bytes | None) -> int:
-    return seal_of(b"%d %d %s%s%s" % (len(path), len(old or b""), path, old or b"", new or b""))
-
-
 def note_journal(connection: sqlite3.Connection, entries: Iterable[JournalEntry]) -> None:
     """Add to the journal. A path that is there already keeps its older old version: that is what it held."""
     for path, old_entry, new_entry in entries:
         old, new = _packed(old_entry), _packed(new_entry)
         known = connection.execute("SELECT old, new, seal FROM journal WHERE path = ?", (path,)).fetchone()
         if known is not None:
-            _check_journal(path, *known)
+            _check(known[2], _JOURNAL, path, *known[:2])
             old = known[0]
         connection.execute(
-            "INSERT OR REPLACE INTO journal VALUES (?, ?, ?, ?)", (path, old, new, _journal_seal(path, old, new))
+            "INSERT OR REPLACE INTO journal VALUES (?, ?, ?, ?)", (path, old, new, _seal(path, old, new))
         )
 
 
 def journal(connection: sqlite3.Connection) -> list[JournalEntry]:
     entries: list[JournalEntry] = []
     for path, old, new, seal in connection.execute("SELECT path, old, new, seal FROM journal ORDER BY path"):
-        _check_journal(path, old, new, seal)
+        _check(seal, _JOURNAL, path, old, new)
         try:
             entries.append(JournalEntry(path, _unpacked(old), _unpacked(new)))
         except (MalformedError, IndexError) as error:
             raise IndexDamagedError("the index is damaged: its journal is not what was written") from error
     return entries
-
-
-def _check_journal(path: bytes, old: bytes | None, new: bytes | None, seal: int) -> None:
-    if _journal_seal(path, old, new) != seal:
-        raise IndexDamagedError("the index is damaged: its journal is not what was written")
 
 
 # -- problems, pending paths, and what was said --------------------------------------------------------------
@@ -127,20 +129,23 @@ _TRASH_COLUMNS = "blob, file, path, kind, perm, size, mtime_ns, ino, time_ns"
 
 
 def add_trash(connection: sqlite3.Connection, items: Iterable["TrashItem"], undo: bytes) -> None:
-    connection.executemany(
-        f"INSERT OR REPLACE INTO trash ({_TRASH_COLUMNS}, undo) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [(*item[:7], signed(item.ino), item.time_ns, undo) for item in items],
-    )
+    for item in items:
+        values = (*item[:7], signed(item.ino), item.time_ns)
+        connection.execute(
+            f"INSERT OR REPLACE INTO trash ({_TRASH_COLUMNS}, undo, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*values, undo, _seal(*values, undo)),
+        )
 
 
 def trash(connection: sqlite3.Connection, where: str, values: tuple[bytes, ...]) -> list["TrashItem"]:
     from replican.effects.trash import TrashItem
 
-    found = connection.execute(f"SELECT {_TRASH_COLUMNS} FROM trash {where} ORDER BY time_ns, file", values)
-    return [
-        TrashItem(blob, file, path, kind, perm, size, mtime_ns, unsigned(ino), time_ns)
-        for blob, file, path, kind, perm, size, mtime_ns, ino, time_ns in found
-    ]
+    found = connection.execute(f"SELECT {_TRASH_COLUMNS}, undo, seal FROM trash {where} ORDER BY time_ns, file", values)
+    items = []
+    for blob, file, path, kind, perm, size, mtime_ns, ino, time_ns, undo, seal in found:
+        _check(seal, "its list of the trash", blob, file, path, kind, perm, size, mtime_ns, ino, time_ns, undo)
+        items.append(TrashItem(blob, file, path, kind, perm, size, mtime_ns, unsigned(ino), time_ns))
+    return items
 
 
 def drop_trash(connection: sqlite3.Connection, files: Iterable[bytes]) -> None:
@@ -168,14 +173,13 @@ def memo_get(connection: sqlite3.Connection, frontier: frozenset[CheckpointId]) 
     found = connection.execute("SELECT tree, seal FROM frontiers WHERE frontier = ?", (key,)).fetchone()
     if found is None:
         return None
-    if len(found[0]) != ID_SIZE or seal_of(key + found[0]) != found[1]:
-        raise IndexDamagedError("the index is damaged: a merged tree's id is not what was written")
+    _check(found[1], "a merged tree's id", key, found[0])
     return TreeId(found[0])
 
 
 def memo_put(connection: sqlite3.Connection, frontier: frozenset[CheckpointId], tree: TreeId) -> None:
     key = _frontier_key(frontier)
-    connection.execute("INSERT OR REPLACE INTO frontiers VALUES (?, ?, ?)", (key, tree, seal_of(key + tree)))
+    connection.execute("INSERT OR REPLACE INTO frontiers VALUES (?, ?, ?)", (key, tree, _seal(key, bytes(tree))))
 
 
 # -- how large the folder was --------------------------------------------------------------------------------

@@ -206,7 +206,7 @@ class Walk:
                 self._stand(place, MOUNTED)
                 return None
         old_path = None
-        if known is None and not self._full and not place.wanted:
+        if (known is None or known.ino != place.ino) and not self._full and not place.wanted:
             old_path = self.renames.old_path(place.ino)
         looked_ns = time.time_ns()
         if place.wanted:
@@ -259,7 +259,7 @@ class Walk:
 
     def _is_same(self, known: Known, place: _Place, items: list[Seen], mount: bool, rules: Rules) -> bool:
         """Whether the directory is as the index has it, by its digest alone."""
-        if known.digest is None or self._full or known.mount != mount or place.wanted:
+        if known.digest is None or self._full or place.wanted or (known.mount, known.ino) != (mount, place.ino):
             return False
         digest = stat_digest(items)  # type: ignore[arg-type]  # everything was looked at
         if known.digest != (digest if len(known.digest) == DIGEST_SIZE else digest + rules.fingerprint):
@@ -302,24 +302,17 @@ class Walk:
         """Compare a directory with its rows, or with those it had at another path; the subdirectories to look into."""
         path = place.path
         tracked = self._is_recorded(path)
-        record = None
-        if tracked:
-            record = self._index.record(path)
-        elif old_path is not None:
-            record = self._index.record(old_path)
-            # Other rules may hold here: with any, name is compared by name.
-            if (
-                record is not None
-                and not rules.fingerprint
-                and self.renames.take_over(path, place.ino, mount, record, items)
-            ):
-                return {item[0] for item in items if item[1] & KIND_MASK == DIRECTORY_MODE}
+        if path in self._known:
+            self.seen.add(path)
+        old = None if old_path is None else self._index.record(old_path)
+        # Other ignore rules may hold here than there: with any, name is compared by name.
+        if old is not None and not rules.fingerprint and self.renames.take_over(path, place.ino, mount, old, items):
+            return {item[0] for item in items if item[1] & KIND_MASK == DIRECTORY_MODE}
+        record = self._index.record(path) if tracked else old
         rows: dict[bytes, Row] = {} if record is None else {row.name: row for row in record.rows}
         examined = Examined(path, place.ino, mount, looked_ns, tracked)
         examined.keep = tracked or not path or (not items and not place.wanted)
         examined.compare(items, rows, rules, self._full, fd)
-        if path in self._known:
-            self.seen.add(path)
         self.problems += examined.problems
         self.skipped += examined.skipped
         self.standing += examined.standing

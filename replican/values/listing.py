@@ -21,7 +21,7 @@ from xxhash import xxh3_64_digest, xxh3_128_digest
 
 from replican.values.errors import MalformedError
 from replican.values.ids import ID_SIZE
-from replican.values.trees import DIRECTORY, FILE, LINK, TIME_LIMIT, Entry
+from replican.values.trees import DIRECTORY, FILE, LINK, SIZE_LIMIT, TIME_LIMIT, Entry
 
 DIGEST_SIZE: Final = 16
 """The size of a digest of stat data, in bytes."""
@@ -113,7 +113,7 @@ def encode_listing(rows: Sequence[Row]) -> bytes:
         # Ten columns at once: a row is ten fields, and nothing here may cost a call for each of them.
         name, kind, perm, sizes, mtime, id_, mode, disk_mtime, ctime, ino = zip(*rows, strict=True)
         names, ids, kinds = b"\0".join(name), b"".join(id_), b"".join(kind)
-        files, size = len(rows) - kinds.count(DIRECTORY), sum(sizes)
+        files, size = len(rows) - kinds.count(DIRECTORY), min(sum(sizes), SIZE_LIMIT - 1)
         flags = _SAME_TIMES if mtime == disk_mtime else 0
         columns = b"".join(
             (
@@ -140,6 +140,11 @@ def listing_totals(blob: bytes) -> tuple[int, int]:
     return files, size
 
 
+def listing_sum(blob: bytes) -> bytes:
+    """The checksum that a listing carries, unverified: it tells sound listings apart."""
+    return blob[1:_CHECKED_FROM]
+
+
 def listing_ids(blob: bytes) -> list[bytes]:
     """The ids of a listing, in its order. Not verified: to find candidates by."""
     if len(blob) < _HEAD.size:
@@ -149,12 +154,17 @@ def listing_ids(blob: bytes) -> list[bytes]:
     return [blob[at : at + ID_SIZE] for at in range(end - count * ID_SIZE, end, ID_SIZE)]
 
 
-def decode_listing(blob: bytes) -> list[Row]:
-    """The rows of a blob; raises ``MalformedError`` if it is damaged or not one."""
+def check_listing(blob: bytes) -> None:
+    """Raise ``MalformedError`` if a blob is damaged, or is none."""
     if len(blob) < _HEAD.size or blob[0] != _VERSION:
         raise MalformedError("a listing is cut off, or of another version")
     if xxh3_64_digest(memoryview(blob)[_CHECKED_FROM:]) != blob[1:_CHECKED_FROM]:
         raise MalformedError("a listing is damaged")
+
+
+def decode_listing(blob: bytes) -> list[Row]:
+    """The rows of a blob; raises ``MalformedError`` if it is damaged or not one."""
+    check_listing(blob)
     _, _, count, _, _, flags, names_size = _HEAD.unpack_from(blob)
     width = 1 + 2 + 2 + 8 + 8 + (0 if flags & _SAME_TIMES else 8) + 8 + 8 + ID_SIZE
     if len(blob) != _HEAD.size + width * count + names_size:
@@ -188,16 +198,14 @@ def decode_listing(blob: bytes) -> list[Row]:
     return list(map(Row._make, zip(*columns, strict=True)))
 
 
-def stat_digest(items: list[Stat]) -> bytes:
-    """The digest of one directory's stat data: 16 bytes, equal exactly if every name's are. Sorts ``items`` in place.
+def stat_digest(items: Sequence[Stat]) -> bytes:
+    """The digest of one directory's stat data, a list sorted by name: equal exactly if every name's are.
 
     Directories count with name, mode and inode only: what changes within them is seen there.
     """
-    items.sort()
     # marshal packs numbers and names six times faster than struct or repr would. Version 2 has no references, which
-    # depend
-    # on who else holds an object, so that equal items have equal bytes.
-    return xxh3_128_digest(marshal.dumps(items, 2))
+    # depend on who else holds an object, so that equal items have equal bytes.
+    return xxh3_128_digest(marshal.dumps(items, 2))  # type: ignore[arg-type]  # it takes a list
 
 
 def digest_of_rows(rows: Iterable[Row], others: Iterable[Stat] = ()) -> bytes | None:
@@ -212,4 +220,5 @@ def digest_of_rows(rows: Iterable[Row], others: Iterable[Stat] = ()) -> bytes | 
             return None
         else:
             items.append((text, (FILE_MODE if kind == FILE else LINK_MODE) | mode, ino, size, disk_mtime, ctime))
+    items.sort()
     return stat_digest(items)

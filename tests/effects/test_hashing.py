@@ -1,0 +1,179 @@
+"""Hashing files and links, here and in forked workers."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+import scanning
+
+from replican.effects import hashing
+from replican.effects.hashing import Answer, Job, hash_all, hash_name
+from replican.values.errors import ReplicanError
+from replican.values.progress import Silent
+
+
+def hash_one(path: Path) -> Answer:
+    fd = os.open(path.parent, os.O_RDONLY)
+    try:
+        return hash_name(os.fsencode(path.name), fd)
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, (1 << 17) - 1, 1 << 17, (1 << 17) + 1, 3_000_000])
+def test_a_file(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "file"
+    content = os.urandom(size)
+    path.write_bytes(content)
+    now = os.stat(path)
+    expected = (b"f", now.st_mode & 0o7777, size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino, scanning.blob(content))
+    assert hash_one(path) == expected
+
+
+def test_a_link(tmp_path: Path) -> None:
+    path = tmp_path / "link"
+    target = b"\xff/target\n"
+    os.symlink(target, os.fsencode(path))
+    now = os.lstat(path)
+    expected = (b"l", now.st_mode & 0o7777, 9, now.st_mtime_ns, now.st_ctime_ns, now.st_ino, scanning.blob(target))
+    assert hash_one(path) == expected
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    assert hash_one(tmp_path / "nothing") is None
+    assert list(hash_all(str(tmp_path), [Job(b"nowhere", [b"a", b"b"])], Silent())) == [(0, [None, None])]
+
+
+def test_what_is_neither(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "directory").mkdir()
+    assert hash_one(tmp_path / "fifo") == "special file"
+    assert hash_one(tmp_path / "directory") == "special file"
+
+
+def test_a_file_that_never_comes_to_rest(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(bytes(20_000_000))
+    stop = threading.Event()
+
+    def append() -> None:
+        with path.open("ab") as file:
+            while not stop.is_set():
+                file.write(b"line\n")
+                file.flush()
+
+    writer = threading.Thread(target=append)
+    writer.start()
+    try:
+        assert hash_one(path) == "changed while read"
+    finally:
+        stop.set()
+        writer.join()
+    assert isinstance(hash_one(path), tuple)
+
+
+def make(root: Path, directories: int, files: int) -> list[Job]:
+    jobs = []
+    for directory in range(directories):
+        place = root / f"d{directory}" / "sub"
+        place.mkdir(parents=True)
+        names = [b"file%d" % number for number in range(files)]
+        for name in names:
+            (place / name.decode()).write_bytes(b"%d %s" % (directory, name))
+        os.symlink("target", place / "link")
+        jobs.append(Job(b"d%d/sub" % directory, [*names, b"link", b"missing"]))
+    return jobs
+
+
+def expected(jobs: list[Job]) -> dict[int, list[bytes | None]]:
+    return {
+        number: [
+            None if name == b"missing" else scanning.blob(b"target" if name == b"link" else b"%d %s" % (number, name))
+            for name in job.names
+        ]
+        for number, job in enumerate(jobs)
+    }
+
+
+def ids(answers: list[Answer]) -> list[bytes | str | None]:
+    return [answer[6] if isinstance(answer, tuple) else answer for answer in answers]
+
+
+@pytest.mark.parametrize("workers", [1, None])
+@pytest.mark.parametrize(("directories", "files"), [(30, 20), (1, 1000), (300, 1)])
+def test_many(tmp_path: Path, workers: int | None, directories: int, files: int) -> None:
+    jobs = make(tmp_path, directories, files)
+    before = set(os.listdir("/proc/self/fd"))
+    found = dict(hash_all(str(tmp_path), jobs, Silent(), workers))
+    assert {number: ids(answers) for number, answers in found.items()} == expected(jobs)
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_sizes_that_are_known_hand_large_files_out_one_by_one(tmp_path: Path) -> None:
+    for number in range(4):
+        (tmp_path / f"large{number}").write_bytes(bytes([number]) * 3_000_000)
+    names = [b"large%d" % number for number in range(4)]
+    job = Job(b"", names, 12_000_000)
+    assert len(list(hashing._batches([job], 250))) == 4
+    ((_, answers),) = hash_all(str(tmp_path), [job], Silent())
+    assert ids(answers) == [scanning.blob(bytes([number]) * 3_000_000) for number in range(4)]
+
+
+def test_progress_is_reported(tmp_path: Path) -> None:
+    jobs = make(tmp_path, 3, 200)
+
+    class Counting(Silent):
+        files = size = 0
+        tasks: list[tuple[str, int | None]] = []  # noqa: RUF012
+        ended = 0
+
+        def begin(self, task: str, files: int | None = None, size: int | None = None) -> None:
+            self.tasks.append((task, files))
+
+        def advance(self, files: int = 0, size: int = 0) -> None:
+            self.files += files
+            self.size += size
+
+        def end(self) -> None:
+            self.ended += 1
+
+    counting = Counting()
+    list(hash_all(str(tmp_path), jobs, counting))
+    assert counting.tasks == [("reading", 606)]
+    assert (counting.files, counting.ended) == (606, 1)
+    assert counting.size > 3000
+
+
+def test_a_worker_that_dies_is_an_error_and_not_a_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = make(tmp_path, 3, 200)
+    parent = os.getpid()
+
+    def die(*_: object) -> list[Answer]:
+        assert os.getpid() != parent
+        os.kill(os.getpid(), signal.SIGKILL)
+        return []
+
+    monkeypatch.setattr(hashing, "hash_directory", die)
+    with pytest.raises(ReplicanError, match="worker"):
+        list(hash_all(str(tmp_path), jobs, Silent()))
+
+
+def test_work_that_is_given_up_leaves_no_process(tmp_path: Path) -> None:
+    jobs = make(tmp_path, 30, 20)
+    found = hash_all(str(tmp_path), jobs, Silent())
+    next(found)
+    found.close()  # type: ignore[attr-defined]
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_directory_that_became_a_link(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_bytes(b"secret")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "dir").symlink_to(outside)
+    assert list(hash_all(str(root), [Job(b"dir", [b"file"])], Silent())) == [(0, ["changed while read"])]
