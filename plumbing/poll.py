@@ -9,7 +9,8 @@ with "path".
 
 Exit codes: 0 done, whether anything differs or not; 6 the index is damaged; 8 no repository, or the folder is gone.
 
-    replican poll | replican update-index --stdin && replican append-checkpoint "$(replican write-tree)"
+    replican poll | replican update-index --stdin &&
+        replican append-checkpoint "$(replican write-tree)"
 """
 
 from typing import Annotated

@@ -17,21 +17,6 @@ LETTERS: Final = {"added": "A", "deleted": "D", "modified": "M", "type changed":
 KINDS: Final = {b"f": "file", b"d": "directory", b"l": "link"}
 
 
-def json_checkpoint(entry: "LogEntry") -> dict[str, Any]:
-    """A checkpoint as ``log --json`` has it. A merge has no author, no peer and no message."""
-    author = entry.checkpoint.author
-    return {
-        "id": entry.id.hex(),
-        "tree": entry.checkpoint.tree.hex(),
-        "parents": [parent.hex() for parent in entry.checkpoint.parents],
-        "time_ns": entry.time_ns,
-        "author": None if author is None else author.name,
-        "peer": None if author is None else author.peer,
-        "message": entry.checkpoint.message,
-        "kind": entry.kind,
-    }
-
-
 def subject(entry: "LogEntry") -> str:
     """A checkpoint in a few words."""
     if entry.checkpoint.is_merge:

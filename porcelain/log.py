@@ -20,6 +20,7 @@ Exit codes: 0 done, also where the log is empty; 1 no such checkpoint.
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
+from replican.plumbing import cat_log
 from replican.plumbing._front.context import Context
 from replican.plumbing._front.params import Argument, Option
 from replican.porcelain import _past as past
@@ -58,7 +59,7 @@ def command(
     head = checkpoint_named(repo, names[0]) if names else repo.head
     found = islice(log(repo, head, paths), number)
     if ctx.json:
-        ctx.emit_all(past.json_checkpoint(entry) for entry in found)
+        ctx.emit_all(cat_log.as_json(entry) for entry in found)
         return None
     refs = decorations(repo)
     if head is None:

@@ -19,6 +19,7 @@ Exit codes: 0 done; 1 no such object, or no store that can be reached has the co
 
 from typing import TYPE_CHECKING, Annotated
 
+from replican.plumbing import cat_log
 from replican.plumbing._front.context import Context
 from replican.plumbing._front.output import json_path, quoted
 from replican.plumbing._front.params import Argument
@@ -56,7 +57,7 @@ def show_checkpoint(ctx: Context, repo: "Repository", checkpoint: CheckpointId) 
     entry = entry_of(repo, checkpoint)
     changes = changed_by(repo, checkpoint)
     if ctx.json:
-        ctx.emit({**past.json_checkpoint(entry), "changes": [past.json_change(each) for each in changes]})
+        ctx.emit({**cat_log.as_json(entry), "changes": [past.json_change(each) for each in changes]})
         return
     ctx.out(past.header(entry, decorations(repo)))
     if changes:

@@ -16,6 +16,7 @@ Exit codes: 0 done; 1 nothing is known of that path.
 
 from typing import TYPE_CHECKING, Annotated
 
+from replican.plumbing import cat_log
 from replican.plumbing._front.context import Context
 from replican.plumbing._front.output import json_path, quoted
 from replican.plumbing._front.params import Argument
@@ -98,7 +99,7 @@ def json_explained(found: "Explained") -> dict[str, object]:
         **json_path(found.path),
         "recorded": None if found.recorded is None else past.json_entry(found.recorded),
         "disk": None if found.disk is None else past.json_entry(found.disk),
-        "last": None if found.last is None else past.json_checkpoint(found.last),
+        "last": None if found.last is None else cat_log.as_json(found.last),
         "what": found.what,
         "versions": [
             {

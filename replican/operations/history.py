@@ -1,15 +1,17 @@
 """The past: checkpoints in the order of the log, what each of them changed, and what happened to one path."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from replican.decisions.treediff import find_entry
 from replican.effects.refs import HEAD, ReflogEntry
-from replican.operations.comparing import Difference, differences
 from replican.repository import Repository
 from replican.values.checkpoints import Checkpoint
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.trees import DIRECTORY, Entry, TreeReader
+
+if TYPE_CHECKING:
+    from replican.operations.comparing import Difference
 
 
 class LogEntry(NamedTuple):
@@ -114,8 +116,10 @@ def decorations(repo: Repository) -> dict[CheckpointId, list[str]]:
     return found
 
 
-def changed_by(repo: Repository, checkpoint: CheckpointId) -> list[Difference]:
+def changed_by(repo: Repository, checkpoint: CheckpointId) -> "list[Difference]":
     """What a checkpoint changed: a user's against its parent; of a merge, what it has and none of its parents."""
+    from replican.operations.comparing import differences  # it scans, and brings SQLite along
+
     found = repo.checkpoint(checkpoint)
     befores = [repo.checkpoint(parent).tree for parent in found.parents] or [EMPTY_TREE]
     first, *more = [differences(repo, before, found.tree) for before in befores]

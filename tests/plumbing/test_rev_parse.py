@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -72,3 +74,23 @@ def test_a_small_answer_takes_little_time(cli, small: SmallRepository) -> None:
         cli("rev-parse", "HEAD", cwd=small.root)
         taken.append(time.perf_counter() - begin)
     assert min(taken) < 0.15
+
+
+@pytest.mark.parametrize(
+    "words", ["rev-parse HEAD", "show-ref", "cat-log -n1", "cat-object -p HEAD", "ls-tree HEAD", "diff-tree HEAD HEAD"]
+)
+def test_a_small_command_imports_little(small: SmallRepository, words: str, environment: dict[str, str]) -> None:
+    small.user(None, "a=1")
+    heavy = (
+        "{'typer', 'rich', 'dulwich', 'sqlite3', 'json', 'tomllib', 'tomlkit', 'inspect', 'dataclasses', 'datetime'}"
+    )
+    script = f"""
+import sys
+from replican.porcelain._main import run_guarded
+code = run_guarded({words.split()})
+print(code, {heavy} & set(sys.modules), file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=small.root, capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stderr == "0 set()\n"

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from tiny_trees import SECOND, MemoryTrees, parse
+
 from replican.decisions.frontier import Forgetful, merge_checkpoint
 from replican.decisions.graph import Graph
 from replican.effects.objects import CHECKPOINT, TREE
@@ -11,8 +13,6 @@ from replican.repository import Repository
 from replican.values.checkpoints import Author, Checkpoint, encode_checkpoint, id_of
 from replican.values.ids import CheckpointId, TreeId
 from replican.values.trees import TreeOverlay
-
-from tiny_trees import SECOND, MemoryTrees, parse
 
 PEER = "0123456789abcdef"
 
