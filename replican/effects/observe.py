@@ -34,8 +34,7 @@ def observe_paths(
         wanted, refused = _wanted(paths)
         survey.walk.problems += refused
         if wanted is not None:
-            survey.walk.go(wanted)
-            survey.hash_waiting(progress or Silent(), workers)
+            survey.go(wanted, progress or Silent(), workers)
         return survey.result()
 
 
@@ -84,7 +83,7 @@ class _Polled:
 
     def paths(self) -> list[bytes]:
         walk = self._survey.walk
-        walk.go({})
+        walk.go({}, Silent())
         self._changed += walk.renames.taken
         self._resolve_doubtful()
         changed = sorted(set(self._changed))

@@ -9,7 +9,7 @@ from replican.effects.assemble import Assembled, Assembler, topmost
 from replican.effects.examine import Examined
 from replican.effects.hashing import Answer, Job, hash_all
 from replican.effects.index import DirRecord, Index, Known
-from replican.effects.walk import Walk
+from replican.effects.walk import Walk, Wanted
 from replican.values.ids import TreeId
 from replican.values.listing import Row, listing_totals
 from replican.values.paths import is_below
@@ -73,7 +73,17 @@ class Survey:
             examined.path, examined.rows, examined.digest(), examined.ino, examined.mount, keep=examined.keep
         )
 
-    def hash_waiting(self, progress: Progress, workers: int | None) -> None:
+    def go(self, wanted: Wanted, progress: Progress, workers: int | None = None) -> None:
+        """Walk, over everything or over what is wanted, and then hash what has to be."""
+        expected = sum([known.files for known in self.known.values()])
+        progress.begin("looking", expected if expected and not wanted else None)
+        try:
+            self.walk.go(wanted, progress)
+        finally:
+            progress.end()
+        self._hash_waiting(progress, workers)
+
+    def _hash_waiting(self, progress: Progress, workers: int | None) -> None:
         """Hash what has to be, and let go of each directory as it is done."""
         jobs = [Job(each.path, [name for name, _ in each.todo], each.size) for each in self.waiting]
         waiting: list[Examined | None] = [*self.waiting]
@@ -143,8 +153,7 @@ def scan(
     """
     with uncollected():
         survey = Survey(root, index, full)
-        survey.walk.go({})
-        survey.hash_waiting(progress or Silent(), workers)
+        survey.go({}, progress or Silent(), workers)
         return survey.result()
 
 

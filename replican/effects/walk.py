@@ -26,10 +26,11 @@ from replican.values.errors import FolderError
 from replican.values.listing import DIGEST_SIZE, DIRECTORY_MODE, KIND_MASK, Row, stat_digest
 from replican.values.names import DOT_DIRECTORY
 from replican.values.paths import join
-from replican.values.progress import Problem
+from replican.values.progress import Problem, Progress, Silent
 from replican.values.trees import DIRECTORY
 
 _MOST_OPEN = 200
+_REPORT_EVERY = 2000
 _OURS = os.fsdecode(DOT_DIRECTORY)
 _TEMPORARY = os.fsdecode(TEMPORARY_PREFIX)
 
@@ -87,6 +88,8 @@ class Walk:
         examined: Callable[[Examined, dict[bytes, Row]], None],
         full: bool = False,
     ) -> None:
+        self._progress: Progress = Silent()
+        self._uncounted = 0
         self._root = root
         self._index = index
         self._known = known
@@ -104,11 +107,12 @@ class Walk:
         self.problems: list[Problem] = []
         self.skipped: list[Problem] = []
 
-    def go(self, wanted: Wanted) -> None:
-        """Walk over the folder, or over what is wanted of it.
+    def go(self, wanted: Wanted, progress: Progress) -> None:
+        """Walk over the folder, or over what is wanted of it. Every name that is looked at is progress.
 
         Raises ``NoRepositoryError`` where there is no folder, ``FolderError`` where it can't be read.
         """
+        self._progress = progress
         fd = open_root(self._root)
         found = os.fstat(fd)
         if not wanted:
@@ -215,6 +219,7 @@ class Walk:
             items, directories = list_new(fd)
         else:
             items, directories = list_known(fd)
+        self._count(len(items))
         at = bisect_left(items, (_OURS,))
         if at < len(items) and items[at][0].startswith(_OURS):
             nested, rules = self._look_at_ours(fd, place, items, at, rules)
@@ -229,6 +234,12 @@ class Walk:
             names = self._compare(fd, place, items, rules, mount, looked_ns, old_path)
             below = self._wanted_below(place, [each for each in directories if each[0] in names])
         return _Frame(fd, path, place.dev, rules, below) if below else None
+
+    def _count(self, names: int) -> None:
+        self._uncounted += names
+        if self._uncounted >= _REPORT_EVERY:
+            self._progress.advance(self._uncounted)
+            self._uncounted = 0
 
     def _look_at_ours(self, fd: int, place: _Place, items: list[Seen], at: int, rules: Rules) -> tuple[bool, Rules]:
         """Take what is replican's own from the names found; whether this is a replica of its own, and the rules

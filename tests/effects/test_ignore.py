@@ -93,7 +93,10 @@ def test_a_table_of_rules_means_what_it_means_to_git(tmp_path: Path, text: bytes
 
 
 @pytest.mark.skipif(GIT is None, reason="git is not installed")
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=(settings.default or settings()).max_examples // 2,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.integers(0, 1 << 32))
 @example(0)
 def test_files_of_rules_in_several_directories(tmp_path: Path, seed: int) -> None:

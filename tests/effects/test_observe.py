@@ -253,7 +253,10 @@ def edit(folder: Watched, chance: random.Random, turn: int) -> None:
                 os.chmod(folder.path(old), chance.choice([0o700, 0o755, 0o711]))
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=(settings.default or settings()).max_examples // 4,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(st.integers(0, 1 << 32))
 def test_poll_and_observe_come_to_what_a_scan_comes_to(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)

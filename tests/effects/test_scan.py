@@ -19,7 +19,7 @@ from replican.effects.scan import Scan, scan
 from replican.values.errors import NoRepositoryError
 from replican.values.ids import EMPTY_TREE
 from replican.values.listing import SMUDGED
-from replican.values.progress import Problem
+from replican.values.progress import Problem, Silent
 
 
 @pytest.fixture
@@ -384,6 +384,33 @@ def test_many_files_by_one_process_or_more(folder: Watched, workers: int | None)
     assert_found(folder, seen)
     assert seen.hashed_files == 600
     assert_quiet(folder)
+
+
+def test_progress_counts_what_is_looked_at_and_what_is_read(folder: Watched) -> None:
+    for number in range(30):
+        for file in range(100):
+            folder.write(f"d{number}/{file}", b"x")
+    told: list[tuple[str, int | None, int]] = []
+
+    class Telling(Silent):
+        def begin(self, task: str, files: int | None = None, size: int | None = None) -> None:
+            told.append((task, files, 0))
+
+        def advance(self, files: int = 0, size: int = 0) -> None:
+            task, total, done = told.pop()
+            told.append((task, total, done + files))
+
+    def look() -> list[tuple[str, int | None, int]]:
+        told.clear()
+        seen = scan(str(folder.root), folder.index, progress=Telling())
+        folder.index.observe(seen.changed.values(), seen.gone, seen.root)
+        return told
+
+    scanning.settle()
+    (first, reading) = look()
+    assert (first[:2], reading) == (("looking", None), ("reading", 3000, 3000))
+    assert first[2] >= 2000
+    assert [task[:2] for task in look()] == [("looking", 3000)]
 
 
 # -- racy times -------------------------------------------------------------------------------------------------------
