@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from replican.effects.worktree import FILE_FLAGS, open_root, opened_directory
+from replican.effects.worktree import FILE_FLAGS, Directories, open_root, opened_directory
 from replican.values.ids import blob_hasher, blob_id
 from replican.values.progress import Progress
 from replican.values.trees import FILE, LINK
@@ -63,15 +63,33 @@ def hash_all(
     files = sum([len(job.names) for job in jobs])
     if not files:
         return
+    if files <= FORK_FILES:
+        jobs = _with_sizes(root, jobs)
     size = sum([job.size for job in jobs])
     progress.begin("reading", files, size or None)
     try:
         if (files > FORK_FILES or size > FORK_BYTES) and files > 1 and workers != 1:
-            yield from _hash_forked(root, jobs, progress, files)
+            yield from _hash_forked(root, jobs, progress, files, size)
         else:
             yield from _hash_here(root, jobs, progress)
     finally:
         progress.end()
+
+
+def _with_sizes(root: str, jobs: Sequence[Job]) -> list[Job]:
+    """The jobs with their sizes: few files may be large, and nobody has looked at new ones yet."""
+    sized: list[Job] = []
+    with Directories(root) as directories:
+        for path, names, size in jobs:
+            found = 0
+            try:
+                fd = directories.open(path)
+                for name in names:
+                    found += os.lstat(name, dir_fd=fd).st_size
+            except OSError:
+                pass  # whoever reads it will see
+            sized.append(Job(path, names, max(size, found)))
+    return sized
 
 
 def _hash_here(root: str, jobs: Sequence[Job], progress: Progress) -> Iterator[tuple[int, list[Answer]]]:
@@ -83,10 +101,12 @@ def _hash_here(root: str, jobs: Sequence[Job], progress: Progress) -> Iterator[t
         os.close(root_fd)
 
 
-def _hash_forked(root: str, jobs: Sequence[Job], progress: Progress, files: int) -> Iterator[tuple[int, list[Answer]]]:
+def _hash_forked(
+    root: str, jobs: Sequence[Job], progress: Progress, files: int, size: int
+) -> Iterator[tuple[int, list[Answer]]]:
     from replican.effects.forkpool import run_forked
 
-    batches = list(_batches(jobs, max(_BATCH_FILES, files // _MOST_BATCHES)))
+    batches = list(_batches(jobs, max(_BATCH_FILES, files // _MOST_BATCHES), max(FORK_BYTES, size // _MOST_BATCHES)))
     missing = [len(job.names) for job in jobs]
     answers: dict[int, list[Answer]] = {}
     root_fd = open_root(root)
@@ -96,16 +116,16 @@ def _hash_forked(root: str, jobs: Sequence[Job], progress: Progress, files: int)
 
     try:
         for which, found in run_forked(batches, work):
-            count = size = 0
+            count = length = 0
             for (number, at, job), some in zip(batches[which], found, strict=True):
                 count += len(some)
-                size += sum([answer[2] for answer in some if type(answer) is tuple])
+                length += sum([answer[2] for answer in some if type(answer) is tuple])
                 held = answers.setdefault(number, [None] * len(jobs[number].names))
                 held[at : at + len(job.names)] = some
                 missing[number] -= len(some)
                 if not missing[number]:
                     yield number, answers.pop(number)
-            progress.advance(count, size)
+            progress.advance(count, length)
     finally:
         os.close(root_fd)
 
@@ -114,21 +134,21 @@ _Part = tuple[int, int, Job]
 """Some names of a job: the job's number, where in it they begin, and the names."""
 
 
-def _batches(jobs: Sequence[Job], most: int) -> Iterator[list[_Part]]:
-    """Jobs, cut and put together so that all batches are of much the same size."""
+def _batches(jobs: Sequence[Job], most: int, largest: int) -> Iterator[list[_Part]]:
+    """Jobs, cut and put together to batches of at most so many names and, where sizes are known, much so many bytes."""
     batch: list[_Part] = []
     files = size = 0
     for number, (path, names, job_size) in enumerate(jobs):
-        # Where large files are known, they are handed out one by one.
-        step = 1 if job_size > FORK_BYTES else most
+        step = max(1, min(most, largest * len(names) // max(1, job_size)))
         for at in range(0, len(names), step):
             some = names[at : at + step]
-            batch.append((number, at, Job(path, some)))
-            files += len(some)
-            size += job_size * len(some) // len(names)
-            if step == 1 or files >= most or size >= FORK_BYTES:
+            part_size = job_size * len(some) // len(names)
+            if batch and (files + len(some) > most or size + part_size > largest):
                 yield batch
                 batch, files, size = [], 0, 0
+            batch.append((number, at, Job(path, some)))
+            files += len(some)
+            size += part_size
     if batch:
         yield batch
 

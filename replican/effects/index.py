@@ -174,7 +174,9 @@ class Index:
     # -- what was seen ---------------------------------------------------------------------------------------
 
     def observe(self, changed: Iterable[DirRecord], gone: Iterable[bytes], root: TreeId) -> None:
-        """Write what a scan saw beside the base. ``gone``: directories that are gone with all below them;
+        """Write what a scan saw beside the base, or to it if the tree is the base's.
+
+        ``gone``: directories that are gone with all below them;
         ``root``: the tree now."""
         with self._database.writing() as connection:
             gen = self._next_gen()
@@ -183,6 +185,9 @@ class Index:
             records.put(connection, changed, gen)
             self._database.set_number("top_gen", gen)
             self._check_root(root)
+            if root == self.base_root() and self._promised() is None:
+                # Stat data alone: there is nothing to record, and no reason to read those files again.
+                self.promote()
 
     def _next_gen(self) -> int:
         """The generation to observe at: above the base, and above what was promised to become it."""

@@ -214,7 +214,7 @@ class Walk:
             old_path = self.renames.old_path(place.ino)
         looked_ns = time.time_ns()
         if place.wanted:
-            items, directories = list_named(fd, [DOT_DIRECTORY, os.fsencode(IGNORE_NAME), *place.wanted])
+            items, directories = list_named(fd, {DOT_DIRECTORY, os.fsencode(IGNORE_NAME), *place.wanted})
         elif known is None and old_path is None:
             items, directories = list_new(fd)
         else:
@@ -249,12 +249,10 @@ class Walk:
             name, mode = items[at][:2]
             if name == IGNORE_NAME:
                 text = read_rules(fd)
-                if place.wanted and os.fsencode(name) not in place.wanted:
-                    del items[at]
-                    continue
-            if name == _OURS and place.path and mode & KIND_MASK == DIRECTORY_MODE:
+            elif name == _OURS and place.path and mode & KIND_MASK == DIRECTORY_MODE:
                 return True, rules
-            if (name == _OURS and not place.path) or name.startswith(_TEMPORARY):
+            unwanted = place.wanted and os.fsencode(name) not in place.wanted
+            if unwanted or (name == _OURS and not place.path) or name.startswith(_TEMPORARY):
                 del items[at]
             else:
                 at += 1

@@ -111,14 +111,26 @@ def test_many(tmp_path: Path, workers: int | None, directories: int, files: int)
     assert set(os.listdir("/proc/self/fd")) == before
 
 
-def test_sizes_that_are_known_hand_large_files_out_one_by_one(tmp_path: Path) -> None:
+def test_few_large_files_are_handed_out_one_by_one(tmp_path: Path) -> None:
     for number in range(4):
-        (tmp_path / f"large{number}").write_bytes(bytes([number]) * 3_000_000)
-    names = [b"large%d" % number for number in range(4)]
-    job = Job(b"", names, 12_000_000)
-    assert len(list(hashing._batches([job], 250))) == 4
+        (tmp_path / f"large{number}").write_bytes(bytes([number]) * 5_000_000)
+    job = Job(b"", [b"large%d" % number for number in range(4)])
+    (sized,) = hashing._with_sizes(str(tmp_path), [job])
+    assert sized.size == 20_000_000
+    assert [len(batch) for batch in hashing._batches([sized], 250, hashing.FORK_BYTES)] == [1, 1, 1, 1]
     ((_, answers),) = hash_all(str(tmp_path), [job], Silent())
-    assert ids(answers) == [scanning.blob(bytes([number]) * 3_000_000) for number in range(4)]
+    assert ids(answers) == [scanning.blob(bytes([number]) * 5_000_000) for number in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "files", "size"), [(1, 20_000, 1 << 30), (20_000, 1, 1 << 40), (3, 1_000_000, 0), (100, 100, 1 << 50)]
+)
+def test_there_are_never_too_many_batches(jobs: int, files: int, size: int) -> None:
+    made = [Job(b"d", [b"x"] * files, size // jobs) for _ in range(jobs)]
+    most, largest = max(250, jobs * files // 8000), max(hashing.FORK_BYTES, size // 8000)
+    batches = list(hashing._batches(made, most, largest))
+    assert len(batches) <= 16_000
+    assert sum(len(job.names) for batch in batches for _, _, job in batch) == jobs * files
 
 
 def test_progress_is_reported(tmp_path: Path) -> None:

@@ -140,6 +140,23 @@ def test_observing_again_and_again(index: Index) -> None:
     index.check()
 
 
+def test_what_leaves_the_tree_as_it_is_goes_to_the_base(index: Index) -> None:
+    base = fill(index)
+    younger = file(b"y", b"y")._replace(ctime_ns=99)
+    put(index, {b"a/b": [younger]})
+    assert not index.has_observed()
+    assert index.row(b"a/b/y", observed=False) == younger
+    assert index.base_root() == base
+    put(index, {b"a/b": [file(b"y", b"edited")]})
+    index.promise(ONE)
+    put(index, {b"a/b": [younger]})
+    assert index.has_observed(), "not past a promise"
+    assert index.settle(ONE)
+    assert index.row(b"a/b/y", observed=False) == file(b"y", b"edited")
+    assert index.row(b"a/b/y") == younger
+    index.check()
+
+
 def test_the_root_that_is_named_is_the_root_that_is_there(index: Index) -> None:
     base = fill(index)
     made = chain(index, {b"a/b": [file(b"new")]}, observed=True)

@@ -131,6 +131,17 @@ def test_rules_hold_for_paths_too(folder: Watched) -> None:
     assert not {b"x.o", b"a/b/x.o", b"out", b"a/out", b"c/y.x"} & set(folder.entries(seen))
 
 
+def test_the_rules_themselves_by_path(folder: Watched) -> None:
+    folder.write("a/.replicanignore", b"*.o\n")
+    folder.write("a/x.o")
+    folder.write("a/.replican", b"a file of that name")
+    seen = folder.observe([b"a/.replicanignore", b"a/x.o"])
+    assert [row.name for row in folder.index.rows(b"a")].count(b".replicanignore") == 1
+    assert b"a/x.o" not in folder.entries(seen)
+    assert (seen.skipped, seen.hashed_files) == ([], 1)
+    folder.index.check()
+
+
 def test_paths_that_no_tree_can_hold_are_problems(folder: Watched) -> None:
     paths = [b"../x", b"/etc", b"a//b", b".replican/config", b"a/./b", b"a/.Replican", b"x\0y"]
     seen = folder.observe(paths)
