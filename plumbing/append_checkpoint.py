@@ -4,8 +4,8 @@ TREE is what write-tree printed. The checkpoint comes after the head that write-
 another one by now, nothing is done. Where TREE is what the head has already, nothing is appended. What update-index
 has seen counts as recorded from then on.
 
-Any other tree needs --allow-pending: the folder is behind the log then, and the next command that writes brings it
-there, as after a merge.
+Any other tree needs --allow-pending: the folder is behind the log then, and the next merge, pull or sync brings it
+there.
 
 Output: the id of the head, new or old; nothing for an empty log. With --json, an object with "head" and "new".
 

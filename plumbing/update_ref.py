@@ -4,8 +4,8 @@ REF is head, or NAME/head for what is known of a remote's head; ID is a checkpoi
 only moved if it is there; an OLD of zeros, or an empty one, means that there must be no such ref yet. With -d, the
 ref is deleted.
 
-The head only goes forward: to a checkpoint that comes from it. The folder is brought there by the next command that
-writes, so the same gates stand before it as before a merge. A damaged ref can be set to anything.
+The head only goes forward: to a checkpoint that comes from it. The folder is brought there by the next merge, pull or
+sync, so the same gates stand before it as before a merge. A damaged ref can be set to anything.
 
 Output: none. With --json, an object with "ref" and "id" (null when deleted).
 

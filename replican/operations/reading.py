@@ -121,8 +121,8 @@ class BlobReader:
         """The content of ``blob``; ``hint`` is a path where it once lay. Raises ``NotFoundError``."""
         found = next((found for found in self._candidates(blob, hint) if found is not None), None)
         if found is None:
-            hint_text = "\n".join([f"not asked: {line}" for line in self.unreachable]) or None
-            raise NotFoundError(f"no store has the content of {blob.hex()}", hint_text)
+            asked = [f"not asked: {line}" for line in self.unreachable] or ["the log holds none: a remote may have it"]
+            raise NotFoundError(f"no store has the content of {blob.hex()}", "\n".join(asked))
         return found
 
     def _candidates(self, blob: BlobId, hint: bytes) -> Iterator[Content | None]:

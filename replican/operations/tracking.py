@@ -14,7 +14,9 @@ from replican.decisions.treediff import tally
 from replican.effects.objects import TREE
 from replican.effects.observe import observe_paths
 from replican.effects.scan import Scan
+from replican.effects.trash import Trash
 from replican.operations.recording import append, deletion_gates, describe, new_trees
+from replican.operations.trashing import rescue_changed
 from replican.repository import Repository
 from replican.values.errors import DamagedError, MovedError, RefusedError
 from replican.values.ids import ID_SIZE, CheckpointId, TreeId
@@ -38,6 +40,8 @@ def update_index(repo: Repository, paths: Collection[bytes]) -> Scan:
     What could not be read is in the result, stands as it was, and stays a problem of the index.
     """
     with repo.writing("update-index"):
+        with Trash(f"{repo.dotdir}/trash") as trash:
+            repo.notes += rescue_changed(repo.root, repo.index, trash)
         try:
             seen = observe_paths(repo.root, repo.index, paths, progress=repo.progress)
         except DamagedError as error:
