@@ -94,3 +94,11 @@ def cli(tmp_path: Path, environment: dict[str, str]) -> CommandLine:
         return result
 
     return run
+
+
+@pytest.fixture
+def replicas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Folders, and the command line within this process: see ``tests/support/replicas.py``."""
+    from replicas import Replicas
+
+    return Replicas(tmp_path, monkeypatch)

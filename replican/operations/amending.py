@@ -4,7 +4,7 @@ As with a merge, everything is staged before anything is recorded, and recorded 
 transition looks again before each step, and what cannot be done stays pending.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from replican.decisions import gates
@@ -40,11 +40,12 @@ def amend(
     stores: Sequence[ContentStore],
     *,
     allowed: frozenset[str] = frozenset(),
+    must_have: Container[bytes] = (),
 ) -> Amended:
     """Record ``tree`` on top of the head, and bring the folder to it; needs the lock, and that nothing is unrecorded.
 
     ``stores`` may have content that is not here; ``allowed`` are flags of open gates. Raises ``RefusedError`` at a
-    closed gate.
+    closed gate, or where the content of a path in ``must_have`` is nowhere any more.
     """
     old = repo.head
     plan, counted = _gated(repo, overlay, repo.index.base_root(), tree, allowed)
@@ -54,7 +55,7 @@ def amend(
     def put_on_the_log() -> None:
         append(repo, overlay, tree, old, message)
 
-    outcome = carry_out(repo, overlay, plan, stores, put_on_the_log)
+    outcome = carry_out(repo, overlay, plan, stores, put_on_the_log, must_have)
     return Amended(old, repo.head, counted, outcome, plan)
 
 

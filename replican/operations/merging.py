@@ -7,7 +7,7 @@ written only leaves the disk behind the head, where the next command goes on.
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import NamedTuple
 
 from replican.decisions import gates
@@ -27,7 +27,7 @@ from replican.operations.trashing import rescue_changed
 from replican.repository import Repository
 from replican.values import paths
 from replican.values.checkpoints import Checkpoint, encode_checkpoint
-from replican.values.errors import RemoteError
+from replican.values.errors import RefusedError, RemoteError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.progress import Problem
 from replican.values.trees import DIRECTORY, Entry, TreeOverlay, TreeReader
@@ -89,9 +89,7 @@ def merge(
         conflicts = new_conflicts(overlay, repo.tree_of(ours), tree)
         if dry_run:
             return Merged(joined.kind, ours, head, counted, NO_OUTCOME, conflicts, [], plan)
-        outcome = carry_out(
-            repo, overlay, plan, stores, lambda: _record(repo, overlay, ours, head, checkpoint, reason)
-        )
+        outcome = carry_out(repo, overlay, plan, stores, lambda: _record(repo, overlay, ours, head, checkpoint, reason))
         return Merged(joined.kind, ours, head, counted, outcome, conflicts, outcome.pending, plan)
 
 
@@ -182,8 +180,12 @@ def carry_out(
     plan: Plan,
     stores: Sequence[ContentStore],
     record: Callable[[], None] | None,
+    must_have: Container[bytes] = (),
 ) -> Outcome:
-    """Stage, record, transition; the pending paths are noted for ``status``."""
+    """Stage, record, transition; the pending paths are noted for ``status``.
+
+    Where the content of a path in ``must_have`` is not to be had, nothing is recorded: ``RefusedError``.
+    """
     if plan.is_empty:
         if record is not None:
             record()
@@ -197,7 +199,7 @@ def carry_out(
         finally:
             here.close()
         if record is not None:
-            _check_sources(prepared, stores)
+            _check_sources(prepared, stores, must_have)
             record()
         outcome = Transition(repo.root, repo.index, stage, trash, repo.progress).run(prepared)
         repo.notes += rescue_changed(repo.root, repo.index, trash)
@@ -207,10 +209,22 @@ def carry_out(
     return outcome
 
 
-def _check_sources(prepared: Prepared, stores: Sequence[ContentStore]) -> None:
+def _check_sources(prepared: Prepared, stores: Sequence[ContentStore], must_have: Container[bytes]) -> None:
+    check_found([problem.path for problem in prepared.lacking if problem.path in must_have])
     if prepared.lacking and not stores:
         first = prepared.lacking[0].path.decode("utf-8", "surrogateescape")
         raise RemoteError(
             f"content is missing ({first} and so on) and no source can be reached",
             "nothing was recorded; connect the remote and try again",
+        )
+
+
+def check_found(lost: Sequence[bytes]) -> None:
+    """Raise ``RefusedError`` if any path is in ``lost``: those whose content is nowhere any more."""
+    if lost:
+        shown = ", ".join(paths.show(path) for path in lost[:3])
+        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+        raise RefusedError(
+            f"the content of {len(lost)} {'file' if len(lost) == 1 else 'files'} is nowhere any more: {shown}{more}",
+            "nothing was changed; connect a remote that has it, or bring back single files with `replican restore`",
         )

@@ -12,15 +12,15 @@ from replican.decisions.edits import edit_tree
 from replican.decisions.reconcile import OpenConflict, conflicts_in
 from replican.decisions.resolution import Changes, forget, settle
 from replican.decisions.treediff import find_entry, walk_tree
-from replican.effects.contents import Wanted
 from replican.effects.preparing import NO_SOURCE
 from replican.operations.amending import Amended, amend
 from replican.operations.comparing import on_disk
+from replican.operations.reading import BlobReader
 from replican.operations.recording import record
-from replican.operations.sources import Sources, find, sources
+from replican.operations.sources import sources
 from replican.repository import Repository
 from replican.values.errors import NotFoundError, RefusedError
-from replican.values.ids import BlobId, CheckpointId, TreeId
+from replican.values.ids import CheckpointId, TreeId
 from replican.values.paths import is_below, name_of, parent_of, show
 from replican.values.progress import Problem
 from replican.values.trees import DIRECTORY, Entry, TreeOverlay, TreeReader
@@ -119,9 +119,7 @@ def forget_missing(repo: Repository, paths: Sequence[bytes] = (), *, allowed: fr
     """
     with repo.writing("resolve"):
         record(repo, past_gates=True)
-        with sources(repo) as found:
-            lost = _lost(repo, paths, found)
-            unreached = set(repo.config.remotes) - {store.name for store in found.remote}
+        lost, unreached = _lost(repo, paths)
         if not lost:
             raise NotFoundError(
                 "nothing is missing" + (f" at {show(paths[0])}" if paths else ""),
@@ -129,7 +127,7 @@ def forget_missing(repo: Repository, paths: Sequence[bytes] = (), *, allowed: fr
             )
         if unreached:
             raise RefusedError(
-                f"{show(lost[0])} may still be at a remote that cannot be reached: {', '.join(sorted(unreached))}",
+                f"{show(lost[0])} may still be at a remote that cannot be reached: {'; '.join(unreached)}",
                 "connect it and sync; or if it is gone for good, `replican remote remove` it first",
             )
         head_tree, base = repo.head_tree, repo.index.base_root()
@@ -142,8 +140,8 @@ def forget_missing(repo: Repository, paths: Sequence[bytes] = (), *, allowed: fr
         return Resolved(lost, amended.old, amended.head, amended.outcome.pending)
 
 
-def _lost(repo: Repository, paths: Sequence[bytes], found: Sources) -> list[bytes]:
-    """The pending paths whose content no store has that can be asked."""
+def _lost(repo: Repository, paths: Sequence[bytes]) -> tuple[list[bytes], list[str]]:
+    """The pending paths whose content no store really has; the remotes that could not be asked, and why."""
     head_tree = repo.head_tree
     wanted: dict[bytes, Entry] = {}
     for problem in repo.index.pending():
@@ -154,6 +152,11 @@ def _lost(repo: Repository, paths: Sequence[bytes], found: Sources) -> list[byte
             wanted.update(each for each in walk_tree(repo, entry.tree, problem.path) if each[1].kind != DIRECTORY)
         elif entry is not None:
             wanted[problem.path] = entry
-    items = [Wanted(BlobId(entry.id), entry.kind, entry.size, path) for path, entry in wanted.items()]
-    there = find(found.all, items)
-    return sorted(item.hint for item in items if item.blob not in there)
+    lost: list[bytes] = []
+    with BlobReader(repo) as reader:
+        for path, entry in sorted(wanted.items()):
+            try:
+                reader.read(entry.blob, path).close()
+            except NotFoundError:
+                lost.append(path)
+        return lost, reader.unreachable

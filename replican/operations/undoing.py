@@ -12,13 +12,12 @@ from replican.effects.preparing import needs_content
 from replican.effects.refs import HEAD, ReflogEntry
 from replican.operations.amending import Amended, amend, would_amend
 from replican.operations.comparing import Difference, differences, on_disk
-from replican.operations.merging import new_conflicts
+from replican.operations.merging import check_found, new_conflicts
 from replican.operations.recording import Recorded, record
 from replican.operations.sources import NO_CONTENT, Sources, find, sources
 from replican.repository import Repository
 from replican.values.errors import RefusedError
 from replican.values.ids import TreeId
-from replican.values.paths import show
 from replican.values.trees import DIRECTORY, TreeOverlay
 
 _MERGES: Final = ("merge", "push")
@@ -74,7 +73,9 @@ def undo(repo: Repository, *, allowed: frozenset[str] = frozenset(), dry_run: bo
         tree, changes = _taken_back(repo, overlay, merge, now)
         with sources(repo) as found:
             _check_content(changes, found)
-            amended = amend(repo, overlay, tree, f"undo: {merge.reason}", found.for_writing, allowed=allowed)
+            message = f"undo: {merge.reason}"
+            came = frozenset(change.path for change in changes)
+            amended = amend(repo, overlay, tree, message, found.for_writing, allowed=allowed, must_have=came)
         return Undone(merge, recorded, changes, amended, _conflicts(overlay, now, tree))
 
 
@@ -98,14 +99,4 @@ def _check_content(changes: list[Difference], found: Sources) -> None:
         if new is not None and new.kind != DIRECTORY and needs_content(old, new) and new.id != NO_CONTENT
     ]
     there = find(found.all, wanted)
-    lost = [item.hint for item in wanted if item.blob not in there]
-    if lost:
-        raise RefusedError(
-            f"the content of {_count(len(lost))} is nowhere any more: {', '.join(map(show, lost[:3]))}"
-            + (f" and {len(lost) - 3} more" if len(lost) > 3 else ""),
-            "nothing was changed; connect a remote that has it, or bring back single files with `replican restore`",
-        )
-
-
-def _count(number: int) -> str:
-    return "1 file" if number == 1 else f"{number} files"
+    check_found([item.hint for item in wanted if item.blob not in there])

@@ -1,10 +1,10 @@
 """Edits of trees: paths get other entries, and the directories above follow."""
 
+from tiny_trees import MemoryTrees, parse, show
+
 from replican.decisions.edits import edit_tree
 from replican.decisions.treediff import find_entry, walk_tree
 from replican.values.trees import Entry, parse_tree
-
-from tiny_trees import MemoryTrees, parse, show
 
 
 def edited(text: str, came: str = "", gone: str = "", directories: str = "") -> str:
