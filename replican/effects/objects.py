@@ -14,15 +14,25 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from replican.effects import durable
+from replican.effects.forms import CHECKPOINT, TREE, check_object, parse_as_checkpoint, parse_as_tree, show_kind
 from replican.effects.loose import PAYLOAD_LIMIT, LooseObjects, damaged_object
 from replican.effects.packs import Pack, write_pack
-from replican.values.checkpoints import Checkpoint, parse_checkpoint
-from replican.values.errors import DamagedError, MalformedError, NotFoundError, RefusedError
+from replican.values.checkpoints import Checkpoint
+from replican.values.errors import DamagedError, NotFoundError, RefusedError
 from replican.values.ids import CheckpointId, TreeId, object_hash
-from replican.values.trees import Entry, parse_tree
+from replican.values.trees import Entry
 
-TREE = b"tree"
-CHECKPOINT = b"commit"
+__all__ = [
+    "CHECKPOINT",
+    "TREE",
+    "ObjectStore",
+    "Repacked",
+    "StoreStats",
+    "check_object",
+    "parse_as_tree",
+    "show_kind",
+]
+
 LOOSE_LIMIT = 32
 """More objects than this at once become a pack."""
 GRACE_SECONDS = 14 * 86400
@@ -392,31 +402,3 @@ class ObjectStore:
             id, time_s = bytes.fromhex(name), os.lstat(f"{self._loose.path}/{name}").st_mtime
             ages[id] = max(time_s, ages.get(id, time_s))
         return ages
-
-
-def parse_as_tree(id: bytes, payload: bytes) -> list[Entry]:
-    """The entries that ``payload`` encodes; raises ``DamagedError`` that names ``id``."""
-    try:
-        return parse_tree(payload)
-    except MalformedError as error:
-        raise damaged_object(id, error.message) from error
-
-
-def parse_as_checkpoint(id: bytes, payload: bytes) -> Checkpoint:
-    """The checkpoint that ``payload`` encodes; raises ``DamagedError`` that names ``id``."""
-    try:
-        return parse_checkpoint(payload)
-    except MalformedError as error:
-        raise damaged_object(id, error.message) from error
-
-
-def check_object(kind: bytes, id: bytes, payload: bytes) -> list[Entry] | Checkpoint:
-    """Verify hash and form of what came from elsewhere, and return it parsed; raises ``DamagedError``."""
-    if kind not in (TREE, CHECKPOINT) or object_hash(kind, payload) != id:
-        raise damaged_object(id, "it does not have the hash that its id says")
-    return parse_as_tree(id, payload) if kind == TREE else parse_as_checkpoint(id, payload)
-
-
-def show_kind(kind: bytes) -> str:
-    """The word for a kind of object in messages."""
-    return {TREE: "tree", CHECKPOINT: "checkpoint"}.get(kind, kind.decode("ascii", "replace"))

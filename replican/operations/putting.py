@@ -61,6 +61,8 @@ class Putter:
             self._done.append(path)
         else:
             self._problems.append(Problem(path, cause))
+            if slot is not None:
+                self._stage.drop(slot)
 
     def _open(self, directory: bytes) -> int:
         """A descriptor of a directory; what is missing of it is made."""

@@ -45,8 +45,6 @@ class Recorded(NamedTuple):
 
 def observe(repo: Repository, *, full: bool = False) -> Scan:
     """Bring the index's observed rows up to the disk; needs the lock. A damaged index is rebuilt, and said."""
-    with Trash(f"{repo.dotdir}/trash") as trash:
-        repo.notes += rescue_changed(repo.root, repo.index, trash)
     try:
         return _observe(repo, full)
     except DamagedError as error:
@@ -57,6 +55,8 @@ def observe(repo: Repository, *, full: bool = False) -> Scan:
 
 
 def _observe(repo: Repository, full: bool) -> Scan:
+    with Trash(f"{repo.dotdir}/trash") as trash:
+        repo.notes += rescue_changed(repo.root, repo.index, trash)
     seen = scan(repo.root, repo.index, progress=repo.progress, full=full)
     if seen.changed or seen.gone:
         repo.index.observe(seen.changed.values(), seen.gone, seen.root)

@@ -55,7 +55,10 @@ def sources(repo: Repository, only: str | None = None) -> Iterator[Sources]:
 
 
 def find(stores: Sequence[ContentStore], wanted: Iterable[Wanted]) -> Mapping[BlobId, str]:
-    """For each content that is to be had, as far as the stores know, the name of the first store that has it."""
+    """For each content that is to be had, as far as the stores know, the name of the first store that has it.
+
+    That there is a file of that size is seen; what is in it is not read.
+    """
     left = {item.blob: item for item in wanted}
     found: dict[BlobId, str] = {}
     for store in stores:
@@ -63,16 +66,14 @@ def find(stores: Sequence[ContentStore], wanted: Iterable[Wanted]) -> Mapping[Bl
         store.locate(items)
         located = store.located()
         for item in items:
-            if item.blob in located or _has(store, item):
+            # A folder is asked by its index alone: whatever lies at the path of the hint may be of the same size.
+            if (item.blob in located or not isinstance(store, FolderStore)) and _has(store, item._replace(hint=b"")):
                 found[item.blob] = store.name
                 del left[item.blob]
     return found
 
 
 def _has(store: ContentStore, item: Wanted) -> bool:
-    """Whether a store without an index has something under this id; a folder's own hint is not believed."""
-    if isinstance(store, FolderStore):
-        return False
     if item.kind == LINK:
         return store.read_link(item) is not None
     fd = store.open_file(item)

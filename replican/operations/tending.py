@@ -115,19 +115,23 @@ def needed_content(repo: Repository) -> set[bytes]:
 def _expire(repo: Repository, trash: Trash, limit_ns: int, dry_run: bool) -> tuple[int, int, int]:
     """Drop what was taken before ``limit_ns``; how many files and bytes, and how many stay for the head's sake.
 
-    What no row of the index tells of (after a kill, or the loss of the index) goes by the time of its rename.
+    What no row of the index tells of (after a kill, or the loss of the index) goes by the time of its rename. Equal
+    contents go together, with the last that was taken: they are found by the name of the first.
     """
     needed = needed_content(repo)
     known = {item.file: item for item in repo.index.trash()}
+    files = {os.fsencode(name): os.lstat(name, dir_fd=trash.fd) for name in os.listdir(trash.fd)}
+    taken_ns: dict[bytes, int] = {}
+    for file, found in files.items():
+        time_ns = known[file].time_ns if file in known else found.st_ctime_ns
+        taken_ns[_blob_of(file)] = max(time_ns, taken_ns.get(_blob_of(file), time_ns))
+    gone = [file for file in known if file not in files]
     count = size = spared = 0
-    gone = [file for file in known if not _is_there(trash, file)]
-    for name in sorted(os.listdir(trash.fd)):
-        file = os.fsencode(name)
-        found = os.lstat(file, dir_fd=trash.fd)
-        item = known.get(file)
-        if (found.st_ctime_ns if item is None else item.time_ns) >= limit_ns:
+    for file, found in sorted(files.items()):
+        blob = _blob_of(file)
+        if taken_ns[blob] >= limit_ns:
             continue
-        if (_blob_of(file) if item is None else item.blob) in needed:
+        if blob in needed:
             spared += 1
             continue
         count += 1
@@ -138,14 +142,6 @@ def _expire(repo: Repository, trash: Trash, limit_ns: int, dry_run: bool) -> tup
     if gone and not dry_run:
         repo.index.drop_trash(gone)
     return count, size, spared
-
-
-def _is_there(trash: Trash, file: bytes) -> bool:
-    try:
-        os.lstat(file, dir_fd=trash.fd)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def _blob_of(file: bytes) -> bytes:

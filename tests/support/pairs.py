@@ -16,6 +16,18 @@ from replican.repository import Repository
 OLD = 1_600_000_000_000_000_000
 """The time of files at the beginning (ns), long enough ago for no row to be racy by it."""
 
+FULL = {
+    "a.txt": "a",
+    "b.txt": "b",
+    "empty": "",
+    "d/one": "1",
+    "d/two": "2",
+    "d/deep/three": "3",
+    "e/four": "4",
+    "nothing/": "",
+}
+"""What most tests begin with; a name that ends in a slash is an empty directory."""
+
 Build = Callable[[Path], None] | Mapping[str, str | None]
 
 
