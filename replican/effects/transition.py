@@ -75,6 +75,10 @@ class Transition:
                     self._bring_directory(built[new.path])
             for move in moves.values():
                 self._move(move)
+            # Before any row is noted: what the disk does not have yet would be taken for the user's edit after a kill.
+            for directory in prepared.built:
+                if directory.new.replaces is None:
+                    self._finish_permissions(directory)
             late: list[Group] = []
             for at in range(0, len(plan.groups), _BATCH):
                 batch = plan.groups[at : at + _BATCH]
@@ -92,8 +96,7 @@ class Transition:
             for new in plan.new:
                 if new.replaces is not None:
                     self._bring_directory(built[new.path])
-            for directory in prepared.built:
-                self._finish_permissions(directory)
+                    self._finish_permissions(built[new.path])
             for change in plan.perms:
                 self._change_permissions(change)
             self._end()

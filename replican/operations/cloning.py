@@ -57,7 +57,8 @@ def clone(
         if not resumed:
             copy.config.set_remote(ORIGIN, RemoteSettings(source))
         remote = FolderRemote(ORIGIN, source, origin)
-        joined = record(copy) if join else None
+        # What an interrupted run has put in place is known again by looking.
+        joined = record(copy) if join or resumed else None
         refreshed = refresh(remote)
         copy.notes += refreshed.notes
         fetched = fetch_from(copy, remote, trust=True)
@@ -85,9 +86,18 @@ def _check_target(source: str, target: str, join: bool) -> bool:
     if is_replica(target):
         with Repository(target) as there:
             known = there.config.remotes.get(ORIGIN)
-            if known is not None and known.url == source and there.head_tree != there.index.base_root():
+            if known is not None and known.url == source and _is_unfinished(there, join):
                 return True
-        raise RefusedError(f"{target} is a replica already", f"keep it in step with: replican -C {target} sync")
+            new = known is None and not there.config.remotes and there.head is None
+        if not new:  # else it was interrupted, or stands ready for this
+            raise RefusedError(f"{target} is a replica already", f"keep it in step with: replican -C {target} sync")
     if not join and [name for name in os.listdir(target) if name != DOT]:
         raise RefusedError(f"{target} has files", "to start from the union of both, say --join")
     return False
+
+
+def _is_unfinished(copy: Repository, join: bool) -> bool:
+    """Whether an earlier clone into this folder did not come to its end."""
+    if copy.head is None or copy.head_tree != copy.index.base_root():
+        return True
+    return join and not any(line.reason == f"merge {ORIGIN}" for line in copy.refs.reflog("head"))

@@ -24,6 +24,7 @@ def diverged(cli, tmp_path: Path) -> Path:
     a, b = tmp_path / "a", tmp_path / "b"
     for number in range(6):
         write(a / f"folder/{number}.txt", f"file {number}")
+    write(a / "fixed/file", "x").chmod(0o400)
     for name in ("gone/x", "edit", "both", "swap", "move/1", "move/2", "kept/z"):
         write(a / name, f"old {name}")
     cli("clone", "a", "b")
@@ -40,6 +41,9 @@ def diverged(cli, tmp_path: Path) -> Path:
     write(a / "fresh/deep/f", "fresh f")
     write(a / "fresh/g", "fresh g")
     (a / "kept").chmod(0o700)
+    write(a / "closed/shut/file", "y")
+    (a / "closed/shut").chmod(0o500)
+    (a / "fixed").chmod(0o500)
     write(b / "both", "by b")
     write(b / "folder/5.txt", "edited by b")
     write(b / "also/new", "new, too")
@@ -50,7 +54,7 @@ def diverged(cli, tmp_path: Path) -> Path:
     return kept
 
 
-def test_every_moment(cli, tmp_path: Path, diverged: Path, environment: dict[str, str]) -> None:
+def test_every_moment_of_a_sync(cli, tmp_path: Path, diverged: Path, environment: dict[str, str]) -> None:
     a, b = tmp_path / "a", tmp_path / "b"
     expected: Counter[bytes] | None = None
     # The first run is not cut off, and says what has to come out.
@@ -75,4 +79,36 @@ def test_every_moment(cli, tmp_path: Path, diverged: Path, environment: dict[str
         log = cli("-C", b, "log", "--json").json()
         assert Counter(entry["kind"] for entry in log) == {"user": 3, "merge": 1}, f"cut off at {number}"
         if number and number != 1 << 30 and done.returncode != -9:
+            return
+
+
+@pytest.mark.parametrize("words", [[], ["--join"]], ids=["empty", "join"])
+def test_every_moment_of_a_clone(cli, tmp_path: Path, environment: dict[str, str], words: list[str]) -> None:
+    a, b, source = tmp_path / "a", tmp_path / "b", tmp_path / "source"
+    for name in ("folder/1", "folder/2", "x/y/z", "top"):
+        write(source / name, f"this is {name}")
+    (source / "link").symlink_to("top")
+    (source / "x/y").chmod(0o500)
+    (source / "top").chmod(0o400)
+    for number in range(0, 1 << 30, STEP):
+        for folder in (a, b):
+            shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run(["cp", "-a", source, a], check=True)
+        if words:
+            write(b / "folder/1", "by b")
+            write(b / "own", "b's own")
+        done = subprocess.run(
+            [sys.executable, SCRIPT, str(number), "clone", *words, a, b],
+            env=environment,
+            capture_output=True,
+            start_new_session=True,
+            check=False,
+        )
+        again = cli("clone", *words, a, b, code=None)
+        assert again.code == 0 or "is a replica already" in again.err, f"cut off at {number}: {again.err}"
+        cli("-C", b, "sync")
+        assert_equal(a, b)
+        assert len(snapshot(a)) == (10 if words else 8), f"cut off at {number}"
+        assert len(cli("-C", b, "log", "--json").json()) == (3 if words else 1), f"cut off at {number}"
+        if done.returncode != -9:
             return

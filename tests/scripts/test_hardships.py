@@ -253,10 +253,10 @@ def test_a_damaged_ref_and_config(cli, two) -> None:
 # -- kills -----------------------------------------------------------------------------------------------------------
 
 
-def change(folder: Path, random_: random.Random, turn: int) -> set[bytes]:
+def change(folder: Path, random_: random.Random, turn: str, count: int = 12) -> set[bytes]:
     """Do something to a folder; every content that was written."""
     written = set()
-    for number in range(12):
+    for number in range(count):
         name = f"{folder.name} {turn} {number}"
         content = name.encode() * random_.choice([1, 1, 1, 5000])
         where = random_.choice(["new", "edit", "rename", "delete", "folder", "swap"])
@@ -292,10 +292,9 @@ def test_kills_at_random_moments(cli, two, environment: dict[str, str], seed: in
     cli("-C", b, "sync")
     usual = time.monotonic() - began
     for turn in range(6):
-        change(a, random_, turn)
-        mine = change(b, random_, turn)
-        kept = {path.read_bytes() for path in b.rglob("*") if path.is_file() and ".replican" not in path.parts}
-        for _ in range(3):
+        change(a, random_, f"{turn}")
+        mine = change(b, random_, f"{turn}")
+        for again in range(3):
             running = subprocess.Popen(
                 [PROGRAM, "-C", b, "sync", "--allow-mass-delete"],
                 env=environment,
@@ -306,6 +305,9 @@ def test_kills_at_random_moments(cli, two, environment: dict[str, str], seed: in
             time.sleep(random_.uniform(0.3, 1.3) * usual)
             os.killpg(running.pid, signal.SIGKILL)
             running.wait()
+            if random_.random() < 0.5:
+                mine |= change(b, random_, f"{turn} {again}", 2)
+        kept = set(contents_whole(b))
         for folder in (a, b, a, b):
             cli("-C", folder, "commit", "--allow-mass-delete", code=None)
         cli("-C", b, "sync", "--allow-mass-delete", code=None)
