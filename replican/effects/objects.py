@@ -22,16 +22,7 @@ from replican.values.errors import DamagedError, NotFoundError, RefusedError
 from replican.values.ids import CheckpointId, TreeId, object_hash
 from replican.values.trees import Entry
 
-__all__ = [
-    "CHECKPOINT",
-    "TREE",
-    "ObjectStore",
-    "Repacked",
-    "StoreStats",
-    "check_object",
-    "parse_as_tree",
-    "show_kind",
-]
+__all__ = ["CHECKPOINT", "TREE", "ObjectStore", "Repacked", "StoreStats", "check_object", "show_kind"]
 
 LOOSE_LIMIT = 32
 """More objects than this at once become a pack."""

@@ -11,7 +11,7 @@ from replican.decisions.frontier import check_received
 from replican.decisions.graph import Graph
 from replican.decisions.limits import Limits, Measure, measure_tree
 from replican.decisions.treediff import unknown_below
-from replican.effects.objects import CHECKPOINT, TREE, parse_as_tree
+from replican.effects.forms import CHECKPOINT, TREE, parse_as_tree
 from replican.effects.refs import remote_head
 from replican.operations.recording import record
 from replican.operations.remotes import FolderRemote

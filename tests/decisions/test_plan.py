@@ -1,4 +1,4 @@
-"""Plans: what has to happen to a folder so that it holds another tree, in the language of tests/support/tiny_trees.py."""
+"""Plans: what has to happen to a folder so that it holds another tree. Written as tests/support/tiny_trees.py reads it."""
 
 from typing import NamedTuple
 
