@@ -5,6 +5,9 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+SECOND = 1_000_000_000
 
 Seen = tuple[str, int, int, bytes]
 """Kind, permissions, mtime in ns (0 for a directory: it is not kept in step), content or target."""
@@ -64,3 +67,21 @@ def write(path: Path, content: bytes | str, mtime_ns: int | None = None) -> Path
     if mtime_ns is not None:
         os.utime(path, ns=(mtime_ns, mtime_ns))
     return path
+
+
+def head(cli: Any, folder: Path) -> str:
+    """The id of a folder's head."""
+    return str(cli("-C", folder, "status", "--json").json()["head"])
+
+
+def in_step(cli: Any, a: Path, b: Path, *words: str, code: int = 0) -> str:
+    """Sync from ``b``; both have to be equal, at the same head, with nothing left to do. What was told."""
+    done = cli("-C", b, "sync", *words, code=code)
+    assert_equal(a, b)
+    states = [cli("-C", folder, "status", "--json").json() for folder in (a, b)]
+    assert states[0]["head"] == states[1]["head"]
+    assert all(state["clean"] for state in states), states
+    again = cli("-C", b, "sync", "--json").json()
+    assert again["head"] == states[0]["head"]
+    assert again["remotes"][0]["equal"]
+    return str(done.text + done.err)

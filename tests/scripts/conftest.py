@@ -1,0 +1,25 @@
+"""Two folders in step, for all black-box tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+from folders import SECOND, write
+
+
+@pytest.fixture
+def two(cli, tmp_path: Path) -> tuple[Path, Path]:
+    """A folder with some of everything, and its clone."""
+    a = tmp_path / "a"
+    write(a / "letter.txt", "dear all\n", 1_600_000_000 * SECOND + 123_456_789)
+    write(a / "old.txt", "before the epoch", -86_400 * SECOND + 1)
+    write(a / "empty", b"")
+    write(a / "run.sh", "#!/bin/sh\n").chmod(0o751)
+    for number in range(40):
+        write(a / f"photos/2020/{number:02}.jpg", f"photo {number}")
+    (a / "hollow/inside").mkdir(parents=True)
+    (a / "link").symlink_to("letter.txt")
+    (a / "dangling").symlink_to("nowhere/at all")
+    os.utime(a / "link", ns=(5, 7), follow_symlinks=False)
+    cli("clone", "a", "b")
+    return a, tmp_path / "b"
