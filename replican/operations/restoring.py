@@ -169,13 +169,17 @@ def _restore(
         Trash(f"{repo.dotdir}/trash") as trash,
         sources(repo, only) as found,
     ):
-        slots = _stage(repo, stage, found, _wanted(wishes), places, missing)
+        slots, taken_from = _stage(repo, stage, found, _wanted(wishes), missing)
         lost = {problem.path for problem in missing}
         with Putter(root, stage, trash, repo.index if inside else None) as putter:
             for wish in wishes:
                 if wish.path not in lost:
                     putter.put(wish.path, wish.entry, slots.pop(wish.path, None))
             restored, problems = putter.finish()
+        for path in restored:
+            place = taken_from.get(path)
+            if place is not None:
+                places[place] = places.get(place, 0) + 1
         for slot in slots.values():
             stage.drop(slot)
         repo.index.add_trash(trash.taken)
@@ -188,11 +192,11 @@ def _stage(
     stage: Stage,
     found: Sources,
     wanted: list[tuple[Entry, Wanted]],
-    places: dict[str, int],
     missing: list[Problem],
-) -> dict[bytes, Slot]:
-    """Stage what can be had, each from the first store that really has it; ``places`` counts them."""
+) -> tuple[dict[bytes, Slot], dict[bytes, str]]:
+    """Stage what can be had, each from the first store that really has it; the slots, and the stores, by path."""
     slots: dict[bytes, Slot] = {}
+    taken_from: dict[bytes, str] = {}
     for store in found.all:
         store.locate([item for _, item in wanted])
     repo.progress.begin("restoring", len(wanted), sum(entry.size for entry, _ in wanted))
@@ -203,7 +207,7 @@ def _stage(
                 if slot is not None:
                     slots[item.hint] = slot
                     if entry.id != NO_CONTENT:
-                        places[store.name] = places.get(store.name, 0) + 1
+                        taken_from[item.hint] = store.name
                     break
             else:
                 missing.append(Problem(item.hint, NO_SOURCE))
@@ -211,4 +215,4 @@ def _stage(
         stage.flush()
     finally:
         repo.progress.end()
-    return slots
+    return slots, taken_from

@@ -1,4 +1,4 @@
-"""What is done to the trash between transitions: changed inodes come back, old ones expire."""
+"""What is done to the trash between transitions: inodes that somebody went on writing to come back."""
 
 import os
 import time
@@ -37,17 +37,3 @@ def _rescue(directories: Directories, trash: Trash, item: TrashItem) -> bytes | 
         return None
     found = os.lstat(item.file, dir_fd=trash.fd)
     return bring_back(directories, trash.fd, item.file, item.path, blob, found.st_mtime_ns)
-
-
-def expire(root: str, index: Index, trash: Trash, older_than_ns: int, needed: set[bytes]) -> tuple[int, int]:
-    """Drop what was taken before ``older_than_ns``, but for blobs in ``needed``; how many, and how many bytes."""
-    rescue_changed(root, index, trash, everything=True)
-    dropped: list[bytes] = []
-    size = 0
-    for item in index.trash():
-        if item.time_ns < older_than_ns and item.blob not in needed:
-            trash.remove(item)
-            dropped.append(item.file)
-            size += item.size
-    index.drop_trash(dropped)
-    return len(dropped), size

@@ -1,4 +1,4 @@
-"""Plans: what has to happen to a folder so that it holds another tree. Written as tests/support/tiny_trees.py reads it."""
+"""Plans: what has to happen to a folder so that it holds another tree. Rows are in the language of tiny_trees."""
 
 from typing import NamedTuple
 
