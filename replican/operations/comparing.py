@@ -3,14 +3,14 @@
 from typing import NamedTuple
 
 from replican.decisions.reconcile import reconcile
-from replican.decisions.treediff import diff_trees, find_entry
+from replican.decisions.treediff import Change, diff_trees
 from replican.effects.scan import scan
-from replican.operations.looking import Changed, expand
+from replican.operations.looking import ADDED, DELETED, Changed, expand
 from replican.repository import Repository
 from replican.values.ids import TreeId
 from replican.values.paths import is_below
 from replican.values.progress import Problem
-from replican.values.trees import DIRECTORY, Entry, TreeOverlay, TreeReader
+from replican.values.trees import Entry, TreeOverlay, TreeReader
 
 
 class Difference(NamedTuple):
@@ -52,17 +52,19 @@ def differences(trees: TreeReader, old: TreeId, new: TreeId, paths: tuple[bytes,
         for change in diff_trees(trees, old, new)
         if not paths or any(is_below(change.path, path) or is_below(path, change.path) for path in paths)
     ]
-    found = expand(trees, changes)
+    both = {change.path: change for change in changes if change.old is not None and change.new is not None}
     return [
-        _difference(trees, old, new, each)
-        for each in found
+        _difference(each, both.get(each.path))
+        for each in expand(trees, changes)
         if not paths or any(is_below(each.path, path) for path in paths)
     ]
 
 
-def _difference(trees: TreeReader, old: TreeId, new: TreeId, changed: Changed) -> Difference:
-    was, now = find_entry(trees, old, changed.path), find_entry(trees, new, changed.path)
-    if was is not None and now is not None and (was.kind == DIRECTORY) != (now.kind == DIRECTORY):
-        # A file and what is below a directory are two changes: each has its own side only.
-        was, now = (was, None) if changed.status == "deleted" else (None, now)
-    return Difference(changed.path, changed.status, was, now)
+def _difference(changed: Changed, change: Change | None) -> Difference:
+    """With both sides, where both have it. A file, and what a directory of its name holds, are changes of their own."""
+    path, status, entry, *_ = changed
+    if status == DELETED:
+        return Difference(path, status, entry, None)
+    if status == ADDED or change is None:
+        return Difference(path, status, None, entry)
+    return Difference(path, status, change.old, change.new)
