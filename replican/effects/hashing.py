@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+from replican.effects.mirror import Copy, Mirror, write_copy, write_long_copy
 from replican.effects.worktree import FILE_FLAGS, Directories, open_root, opened_directory
 from replican.values.ids import blob_hasher, blob_id
 from replican.values.progress import Progress
@@ -54,11 +55,12 @@ def cause_of(error: OSError) -> str:
 
 
 def hash_all(
-    root: str, jobs: Sequence[Job], progress: Progress, workers: int | None = None
+    root: str, jobs: Sequence[Job], progress: Progress, workers: int | None = None, mirror: Mirror | None = None
 ) -> Iterator[tuple[int, list[Answer]]]:
     """The number of each job with the answers for its names, in no order.
 
-    Forks where there are more than a few hundred files or some MiB. Raises ``ReplicanError`` if a worker dies.
+    Forks where there are more than a few hundred files or some MiB. With a ``mirror``, what is read is copied there.
+    Raises ``ReplicanError`` if a worker dies.
     """
     files = sum([len(job.names) for job in jobs])
     if not files:
@@ -69,9 +71,9 @@ def hash_all(
     progress.begin("reading", files, size or None)
     try:
         if (files > FORK_FILES or size > FORK_BYTES) and files > 1 and workers != 1:
-            yield from _hash_forked(root, jobs, progress, files, size)
+            yield from _hash_forked(root, jobs, progress, files, size, mirror)
         else:
-            yield from _hash_here(root, jobs, progress)
+            yield from _hash_here(root, jobs, progress, mirror)
     finally:
         progress.end()
 
@@ -92,17 +94,21 @@ def _with_sizes(root: str, jobs: Sequence[Job]) -> list[Job]:
     return sized
 
 
-def _hash_here(root: str, jobs: Sequence[Job], progress: Progress) -> Iterator[tuple[int, list[Answer]]]:
+def _hash_here(
+    root: str, jobs: Sequence[Job], progress: Progress, mirror: Mirror | None
+) -> Iterator[tuple[int, list[Answer]]]:
     root_fd = open_root(root)
     try:
         for number, job in enumerate(jobs):
-            yield number, hash_directory(root_fd, job, progress)
+            answers, copies = hash_directory(root_fd, job, progress, mirror)
+            _note_copies(mirror, job, answers, copies)
+            yield number, answers
     finally:
         os.close(root_fd)
 
 
 def _hash_forked(
-    root: str, jobs: Sequence[Job], progress: Progress, files: int, size: int
+    root: str, jobs: Sequence[Job], progress: Progress, files: int, size: int, mirror: Mirror | None
 ) -> Iterator[tuple[int, list[Answer]]]:
     from replican.effects.forkpool import run_forked
 
@@ -111,13 +117,15 @@ def _hash_forked(
     answers: dict[int, list[Answer]] = {}
     root_fd = open_root(root)
 
-    def work(batch: list[_Part]) -> list[list[Answer]]:
-        return [hash_directory(root_fd, job) for _, _, job in batch]
+    def work(batch: list[_Part]) -> list[tuple[list[Answer], list[Copy | None]]]:
+        os.umask(0)  # a copy has the permissions of its original; the process ends here
+        return [hash_directory(root_fd, job, None, mirror) for _, _, job in batch]
 
     try:
         for which, found in run_forked(batches, work):
             count = length = 0
-            for (number, at, job), some in zip(batches[which], found, strict=True):
+            for (number, at, job), (some, copies) in zip(batches[which], found, strict=True):
+                _note_copies(mirror, job, some, copies)
                 count += len(some)
                 length += sum([answer[2] for answer in some if type(answer) is tuple])
                 held = answers.setdefault(number, [None] * len(jobs[number].names))
@@ -153,20 +161,43 @@ def _batches(jobs: Sequence[Job], most: int, largest: int) -> Iterator[list[_Par
         yield batch
 
 
-def hash_directory(root_fd: int, job: Job, progress: Progress | None = None) -> list[Answer]:
-    """The answers for the names of one directory."""
+def _note_copies(mirror: Mirror | None, job: Job, answers: list[Answer], copies: list[Copy | None]) -> None:
+    if mirror is not None and copies:
+        found = [(answer[6], answer[3]) if type(answer) is tuple else None for answer in answers]
+        mirror.note(job.path, job.names, found, copies)
+        mirror.count(sum([answer[2] for answer in answers if type(answer) is tuple]))
+
+
+def hash_directory(
+    root_fd: int, job: Job, progress: Progress | None = None, mirror: Mirror | None = None
+) -> tuple[list[Answer], list[Copy | None]]:
+    """The answers for the names of one directory; with a mirror, the copies made of them, else nothing."""
+    copies: list[Copy | None] = []
     try:
         with opened_directory(root_fd, job.path) as fd:
-            return [hash_name(name, fd, progress) for name in job.names]
+            if mirror is None:
+                return [hash_name(name, fd, progress) for name in job.names], copies
+            with mirror.directory(job.path) as into:
+                return [hash_name(name, fd, progress, into, copies) for name in job.names], copies
     except FileNotFoundError:
-        return [None] * len(job.names)
+        return [None] * len(job.names), []
     except OSError as error:
         cause = CHANGED_WHILE_READ if error.errno in (errno.ENOTDIR, errno.ELOOP) else cause_of(error)
-        return [cause] * len(job.names)
+        return [cause] * len(job.names), []
 
 
-def hash_name(name: bytes, dir_fd: int, progress: Progress | None = None) -> Answer:
-    """What ``name`` holds: a file is read, of a link the target is taken."""
+def hash_name(
+    name: bytes,
+    dir_fd: int,
+    progress: Progress | None = None,
+    into: int | None = None,
+    copies: list[Copy | None] | None = None,
+) -> Answer:
+    """What ``name`` holds: a file is read, of a link the target is taken.
+
+    With a directory ``into``, a file is copied there, and what was made is added to ``copies``.
+    """
+    copy: Copy | None = None
     for attempt in range(_TRIES):
         if attempt:
             time.sleep(_PAUSE_SECONDS)
@@ -179,15 +210,17 @@ def hash_name(name: bytes, dir_fd: int, progress: Progress | None = None) -> Ans
                 answer = _hash_link(name, dir_fd)
             else:
                 try:
-                    answer = _hash_file(fd, progress)
+                    answer, copy = _hash_file(fd, progress, name, into)
                 finally:
                     os.close(fd)
         except FileNotFoundError:
-            return None
+            answer = None
         except OSError as error:
-            return cause_of(error)
+            answer = cause_of(error)
         if answer != CHANGED_WHILE_READ:
             break
+    if copies is not None:
+        copies.append(copy)
     if progress is not None:
         progress.advance(1)
     return answer
@@ -205,26 +238,38 @@ def _hash_link(name: bytes, dir_fd: int) -> Answer:
     return LINK, mode, len(target), found.st_mtime_ns, found.st_ctime_ns, found.st_ino, blob_id(target)
 
 
-def _hash_file(fd: int, progress: Progress | None) -> Answer:
+def _hash_file(fd: int, progress: Progress | None, name: bytes, into: int | None) -> tuple[Answer, Copy | None]:
     found = os.fstat(fd)
     if found.st_mode & 0o170000 != 0o100000:
-        return SPECIAL
-    size = found.st_size
+        return SPECIAL, None
+    size, mtime_ns = found.st_size, found.st_mtime_ns
+    copy: Copy | None = None
+    long_copy = None
     if size < _WHOLE:
         content = os.read(fd, size + 1)
         length, made = len(content), bytes(blob_id(content))
+        if into is not None and length == size:
+            copy = write_copy(name, into, found.st_mode, mtime_ns, content)
         if progress is not None:
             progress.advance(0, length)
     else:
-        length, made = _hash_long(fd, size, progress)
+        if into is not None:
+            long_copy = write_long_copy(fd, name, into, found.st_mode, mtime_ns, size)
+        if long_copy is not None:
+            length, (made, copy) = size, long_copy
+        else:
+            os.lseek(fd, 0, os.SEEK_SET)
+            length, made = _hash_long(fd, size, progress)
     after = os.fstat(fd)
     if length != size or (after.st_size, after.st_mtime_ns, after.st_ctime_ns) != (
         size,
         found.st_mtime_ns,
         found.st_ctime_ns,
     ):
-        return CHANGED_WHILE_READ
-    return FILE, found.st_mode & 0o7777, size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, made
+        if copy is not None and into is not None:
+            os.unlink(name, dir_fd=into)
+        return CHANGED_WHILE_READ, None
+    return (FILE, found.st_mode & 0o7777, size, mtime_ns, found.st_ctime_ns, found.st_ino, made), copy
 
 
 def _hash_long(fd: int, size: int, progress: Progress | None) -> tuple[int, bytes]:

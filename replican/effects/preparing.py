@@ -8,22 +8,27 @@ left is read from a remote.
 import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import NamedTuple
 
 from replican.decisions.plan import Group, NewDirectory, Plan
 from replican.effects.contents import ContentStore, Wanted
+from replican.effects.forkpool import beside
+from replican.effects.linux import flush_filesystem
+from replican.effects.mirror import PLACE, Mirror
 from replican.effects.staging import Slot, Stage
 from replican.effects.treebuild import Building, Filled, TreeBuilder
 from replican.effects.worktree import open_regular
 from replican.values.errors import NoSpaceError
 from replican.values.ids import EMPTY_TREE, TreeId
 from replican.values.listing import Row
-from replican.values.paths import join
+from replican.values.paths import join, parent_of
 from replican.values.progress import Problem, Progress
 from replican.values.trees import DIRECTORY, Entry, TreeReader, encode_tree, parse_tree
 
 NO_SOURCE = "no source"
 _FLUSH_ONE_BY_ONE = 32
+_FLUSH_BESIDE = 64 << 20
 
 
 class BuiltDirectory(NamedTuple):
@@ -76,12 +81,14 @@ class Preparation:
         local: Sequence[ContentStore],
         remote: Sequence[ContentStore],
         progress: Progress,
+        mirror: Mirror | None = None,
     ) -> None:
         self._trees = trees
         self._stage = stage
         self._local = list(local)
         self._remote = list(remote)
         self._progress = progress
+        self._mirror = mirror
         self._lacking: list[Problem] = []
 
     def prepare(self, plan: Plan) -> Prepared:
@@ -130,7 +137,7 @@ class Preparation:
     ) -> list[tuple[Entry, Wanted]]:
         left: list[tuple[Entry, Wanted]] = []
         for entry, item in wanted:
-            slot = self._stage.put(entry, item, stores)
+            slot = self._mirrored(entry, item) or self._stage.put(entry, item, stores)
             if slot is None:
                 left.append((entry, item))
             else:
@@ -138,13 +145,18 @@ class Preparation:
                 self._progress.advance(1, entry.size)
         return left
 
+    def _mirrored(self, entry: Entry, item: Wanted) -> Slot | None:
+        if self._mirror is None or self._mirror.copy_of(parent_of(item.hint), entry) is None:
+            return None
+        return self._stage.adopt(join(PLACE, item.hint), entry)
+
     def _build(self, plan: Plan) -> list[BuiltDirectory]:
         """Build all new directories in one go. An empty folder has no content to offer for them."""
         coming = [new for new in plan.new if new.path not in new.apart]
         if not coming:
             return []
-        place = b"tree-" + plan.head.hex().encode()
-        builder = TreeBuilder(self._stage, place, self._progress)
+        place = b"tree-" + plan.head.hex().encode() if self._mirror is None else PLACE
+        builder = TreeBuilder(self._stage, place, self._progress, self._mirror)
         planned = [self._jobs(new) for new in coming]
         jobs = [job for each, _, _ in planned for job in each]
         leftovers: list[tuple[bytes, Entry]] = []
@@ -153,7 +165,7 @@ class Preparation:
         files, size = sum([job.files for job in jobs]), sum([job.size for job in jobs])
         self._progress.begin("copying", files + len(leftovers), size + sum([entry.size for _, entry in leftovers]))
         source = next(iter(self._remote if files else self._local), self._local[0])
-        filled = {each.path: each for each in builder.build(jobs, source)}
+        filled = self._fill(builder, jobs, source, size)
         missing = leftovers + [(each.path, entry) for each in filled.values() for entry in each.missing]
         added: dict[bytes, list[Row]] = {}
         lost = self._fill_missing(builder, missing, added)
@@ -170,6 +182,18 @@ class Preparation:
                 BuiltDirectory(new, place, {job.path: filled[job.path] for job in own}, trees, added, whole, closed)
             )
         return built
+
+    def _fill(self, builder: TreeBuilder, jobs: list[Building], source: ContentStore, size: int) -> dict[bytes, Filled]:
+        """Fill all directories. Where they are large, the disk is told to write when half is done, not at the end."""
+        filled: dict[bytes, Filled] = {}
+        done, half = 0, size // 2 if size > _FLUSH_BESIDE else size + 1
+        with ExitStack() as held:
+            for each in builder.build(jobs, source):
+                filled[each.path] = each
+                if done <= half < done + each.size:
+                    held.enter_context(beside(lambda: flush_filesystem(self._stage.fd)))
+                done += each.size
+        return filled
 
     def _jobs(self, new: NewDirectory) -> tuple[list[Building], dict[bytes, TreeId], list[tuple[bytes, int]]]:
         """The directories to make, parents first; their trees; those that their owner cannot reach into."""

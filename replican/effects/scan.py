@@ -9,6 +9,7 @@ from replican.effects.assemble import Assembled, Assembler, topmost
 from replican.effects.examine import Examined
 from replican.effects.hashing import Answer, Job, hash_all
 from replican.effects.index import DirRecord, Index, Known
+from replican.effects.mirror import Mirror
 from replican.effects.walk import Walk, Wanted
 from replican.values.ids import TreeId
 from replican.values.listing import Row, listing_totals
@@ -73,7 +74,7 @@ class Survey:
             examined.path, examined.rows, examined.digest(), examined.ino, examined.mount, keep=examined.keep
         )
 
-    def go(self, wanted: Wanted, progress: Progress, workers: int | None = None) -> None:
+    def go(self, wanted: Wanted, progress: Progress, workers: int | None = None, mirror: Mirror | None = None) -> None:
         """Walk, over everything or over what is wanted, and then hash what has to be."""
         expected = sum([known.files for known in self.known.values()])
         progress.begin("looking", expected if expected and not wanted else None)
@@ -81,14 +82,14 @@ class Survey:
             self.walk.go(wanted, progress)
         finally:
             progress.end()
-        self._hash_waiting(progress, workers)
+        self._hash_waiting(progress, workers, mirror)
 
-    def _hash_waiting(self, progress: Progress, workers: int | None) -> None:
+    def _hash_waiting(self, progress: Progress, workers: int | None, mirror: Mirror | None) -> None:
         """Hash what has to be, and let go of each directory as it is done."""
         jobs = [Job(each.path, [name for name, _ in each.todo], each.size) for each in self.waiting]
         waiting: list[Examined | None] = [*self.waiting]
         self.waiting.clear()
-        for number, answers in hash_all(self._root, jobs, progress, workers):
+        for number, answers in hash_all(self._root, jobs, progress, workers, mirror):
             examined = waiting[number]
             assert examined is not None
             waiting[number] = None
@@ -142,18 +143,23 @@ class Survey:
 
 
 def scan(
-    root: str, index: Index, *, progress: Progress | None = None, workers: int | None = None, full: bool = False
+    root: str,
+    index: Index,
+    *,
+    progress: Progress | None = None,
+    workers: int | None = None,
+    full: bool = False,
+    mirror: Mirror | None = None,
 ) -> Scan:
     """Look at the whole folder, in one pass, against the observed rows of ``index``.
 
     Files whose stat data are as the index has them are not read, unless ``full``. ``workers`` is the number of
-    processes that
-    hash where there is much to hash; 1 keeps it in this one. Raises ``NoRepositoryError`` without a
-    folder, ``FolderError`` if it can't be read, ``IndexDamagedError``.
+    processes that hash where there is much to hash; 1 keeps it in this one. What is read is copied to ``mirror``.
+    Raises ``NoRepositoryError`` without a folder, ``FolderError`` if it can't be read, ``IndexDamagedError``.
     """
     with uncollected():
         survey = Survey(root, index, full)
-        survey.go({}, progress or Silent(), workers)
+        survey.go({}, progress or Silent(), workers, mirror)
         return survey.result()
 
 

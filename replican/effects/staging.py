@@ -40,6 +40,12 @@ def copy_verified(source: int, target: int, size: int, blob: BlobId) -> bool:
             return False
         write_all(target, data)
         return True
+    return copy_hashed(source, target, size) == blob
+
+
+def copy_hashed(source: int, target: int, size: int) -> BlobId | None:
+    """Copy ``size`` bytes from one descriptor to another; the id of what was copied, None if the source has more or
+    fewer. Holes stay holes."""
     hasher = blob_hasher(size)
     sparse = os.fstat(source).st_blocks * 512 < size
     # Hashing releases the interpreter for large pieces, so it runs beside the reading and writing; the buffers are
@@ -57,7 +63,7 @@ def copy_verified(source: int, target: int, size: int, blob: BlobId) -> bool:
             piece = memoryview(buffers[turn])[: min(_CHUNK, left)]
             count = os.readv(source, [piece])
             if not count:
-                return False
+                return None
             piece = piece[:count]
             waiting.append(beside.submit(hasher.update, piece))
             if sparse:
@@ -68,7 +74,7 @@ def copy_verified(source: int, target: int, size: int, blob: BlobId) -> bool:
             turn = (turn + 1) % len(buffers)
     if sparse:
         os.ftruncate(target, size)
-    return not os.read(source, 1) and hasher.digest() == blob
+    return None if os.read(source, 1) else BlobId(hasher.digest())
 
 
 def read_exactly(source: int, size: int) -> bytes | None:
@@ -228,6 +234,23 @@ class Stage:
             os.unlink(slot.name, dir_fd=self.fd)
         except FileNotFoundError:
             pass
+
+    def remove(self, name: bytes) -> None:
+        """Remove one thing from the stage, if it is there."""
+        path = os.path.join(self.path, os.fsdecode(name))
+        if os.path.isdir(path) and not os.path.islink(path):
+            _remove_tree(path)
+        elif os.path.lexists(path):
+            os.unlink(path)
+
+    def adopt(self, place: bytes, entry: Entry) -> Slot:
+        """Take as staged what lies at ``place`` below the stage: the content of ``entry``, with its attributes."""
+        name = self._new_name(entry)
+        self.remove(name)
+        os.rename(place, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+        self._unflushed.append(name)
+        self._flush_all |= not entry.perm & 0o400
+        return Slot(name)
 
     def clear(self) -> None:
         """Drop all that nobody took."""

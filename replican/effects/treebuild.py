@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from replican.effects.contents import ContentStore, Wanted
 from replican.effects.forkpool import run_forked, worker_count
+from replican.effects.mirror import Mirror
 from replican.effects.staging import SMALL, Stage, copy_verified, read_exactly, write_all
 from replican.effects.worktree import DIRECTORY_FLAGS, open_regular
 from replican.values.ids import BlobId, blob_id
@@ -59,7 +60,7 @@ def row_of(entry: Entry, found: os.stat_result) -> Row:
     return Row(*entry, found.st_mode & 0o7777, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
-def fill_directory(job: Building, into: int, source: int | None) -> Filled:
+def fill_directory(job: Building, into: int, source: int | None, mirror: Mirror | None = None) -> Filled:
     """Create the files and links of ``job`` in the directory ``into``, from the directory ``source``.
 
     Its subdirectories are made, and get their permissions, but always those that their owner needs to reach into them.
@@ -75,6 +76,12 @@ def fill_directory(job: Building, into: int, source: int | None) -> Filled:
                 pass
             os.chmod(entry.name, entry.perm | 0o700, dir_fd=into)
             rows.append(Row(*entry, entry.perm, 0, 0, os.lstat(entry.name, dir_fd=into).st_ino))
+            continue
+        copy = None if mirror is None else mirror.copy_of(job.path, entry)
+        if copy is not None:
+            rows.append(Row(*entry, entry.perm, entry.mtime_ns, copy[1], copy[0]))
+            newest = max(newest, copy[1])
+            size += entry.size
             continue
         made = _make(entry, into, source)
         if made is None:
@@ -170,11 +177,13 @@ def _keep_whole(entry: Entry, into: int) -> os.stat_result | None:
 class TreeBuilder:
     """Builds directories below one folder of the stage.
 
-    ``place`` is the name on the stage; a directory ``path`` of the folder is built at ``place/path``.
+    ``place`` is the name on the stage; a directory ``path`` of the folder is built at ``place/path``. What a ``mirror``
+    made there already only gets its rows.
     """
 
-    def __init__(self, stage: Stage, place: bytes, progress: Progress) -> None:
+    def __init__(self, stage: Stage, place: bytes, progress: Progress, mirror: Mirror | None = None) -> None:
         self._progress = progress
+        self._mirror = mirror
         self._top = os.fsencode(stage.path) + b"/" + place
 
     def location(self, path: bytes) -> bytes:
@@ -210,7 +219,7 @@ class TreeBuilder:
         try:
             into = self._open(job.path)
             try:
-                return fill_directory(job, into, from_fd)
+                return fill_directory(job, into, from_fd, self._mirror)
             finally:
                 os.close(into)
         finally:

@@ -1,9 +1,12 @@
 """Clone: a second folder in step with a first, which becomes a replica if it was none."""
 
 import os
+from contextlib import ExitStack
 from typing import NamedTuple
 
 from replican.effects.config import RemoteSettings
+from replican.effects.mirror import Mirror
+from replican.effects.staging import Stage
 from replican.operations.fetching import fetch_from, refresh
 from replican.operations.merging import Merged
 from replican.operations.recording import Recorded, record
@@ -53,19 +56,29 @@ def clone(
     with (
         Repository.init(source, wait=wait, progress=progress) as origin,
         Repository.init(target, wait=wait, progress=progress) as copy,
+        copy.writing("clone"),
     ):
         if not resumed:
             copy.config.set_remote(ORIGIN, RemoteSettings(source))
         remote = FolderRemote(ORIGIN, source, origin)
         # What an interrupted run has put in place is known again by looking.
         joined = record(copy) if join or resumed else None
-        refreshed = refresh(remote)
-        copy.notes += refreshed.notes
-        fetched = fetch_from(copy, remote, trust=True)
-        if fetched.new is not None:
-            copy.config.set_remote(ORIGIN, RemoteSettings(source, fetched.new))
-        merged = merge_remote(copy, remote)
+        with ExitStack() as held:
+            # Into an empty folder, what is read for the origin's first checkpoint is copied in the same go.
+            mirror = None if joined else _mirror(held, copy)
+            refreshed = refresh(remote, mirror=mirror)
+            copy.notes += refreshed.notes
+            fetched = fetch_from(copy, remote, trust=True)
+            if fetched.new is not None:
+                copy.config.set_remote(ORIGIN, RemoteSettings(source, fetched.new))
+            merged = merge_remote(copy, remote, mirror=mirror)
         return Cloned(target, source, made_replica, joined, merged, copy.notes, refreshed.unread)
+
+
+def _mirror(held: ExitStack, copy: Repository) -> Mirror:
+    mirror = Mirror(held.enter_context(Stage(f"{copy.dotdir}/stage")))
+    held.callback(mirror.close)
+    return mirror
 
 
 def _check_places(source: str, target: str) -> None:

@@ -12,6 +12,7 @@ from replican.decisions.graph import Graph
 from replican.decisions.limits import Limits, Measure, measure_tree
 from replican.decisions.treediff import unknown_below
 from replican.effects.forms import CHECKPOINT, TREE, parse_as_tree
+from replican.effects.mirror import Mirror
 from replican.effects.refs import remote_head
 from replican.operations.recording import record
 from replican.operations.remotes import FolderRemote
@@ -60,13 +61,16 @@ class Refreshed(NamedTuple):
     unread: list[Problem]
 
 
-def refresh(remote: FolderRemote) -> Refreshed:
-    """Have the remote's folder record what its user did. Where it cannot, what it recorded before is what it offers."""
+def refresh(remote: FolderRemote, *, mirror: Mirror | None = None) -> Refreshed:
+    """Have the remote's folder record what its user did. Where it cannot, what it recorded before is what it offers.
+
+    What is read for it is copied to ``mirror``.
+    """
     there = remote.repository
     notes: list[str] = []
     unread: list[Problem] = []
     try:
-        made = record(there, past_gates=True)
+        made = record(there, past_gates=True, mirror=mirror)
         unread = made.problems
         if made.gated is not None:
             notes.append(f"{remote.name} has edits that it does not record: {made.gated.message}")

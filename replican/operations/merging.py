@@ -16,6 +16,7 @@ from replican.decisions.plan import Plan, make_plan
 from replican.decisions.reconcile import OpenConflict, conflicts_in, conflicts_of
 from replican.decisions.treediff import Tally, diff_trees, find_entry, tally
 from replican.effects.contents import ContentStore, FolderStore
+from replican.effects.mirror import Mirror
 from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.preparing import Preparation, Prepared, wanted_of
 from replican.effects.refs import HEAD
@@ -62,6 +63,7 @@ def merge(
     merged_before: bool = False,
     dry_run: bool = False,
     reason: str = "merge",
+    mirror: Mirror | None = None,
 ) -> Merged:
     """Join ``theirs`` to the head. ``stores`` may have content that is not here; ``allowed`` are flags of open gates.
 
@@ -89,7 +91,14 @@ def merge(
         conflicts = new_conflicts(overlay, repo.tree_of(ours), tree)
         if dry_run:
             return Merged(joined.kind, ours, head, counted, NO_OUTCOME, conflicts, [], plan)
-        outcome = carry_out(repo, overlay, plan, stores, lambda: _record(repo, overlay, ours, head, checkpoint, reason))
+        outcome = carry_out(
+            repo,
+            overlay,
+            plan,
+            stores,
+            lambda: _record(repo, overlay, ours, head, checkpoint, reason),
+            mirror=mirror,
+        )
         return Merged(joined.kind, ours, head, counted, outcome, conflicts, outcome.pending, plan)
 
 
@@ -181,6 +190,8 @@ def carry_out(
     stores: Sequence[ContentStore],
     record: Callable[[], None] | None,
     must_have: Container[bytes] = (),
+    *,
+    mirror: Mirror | None = None,
 ) -> Outcome:
     """Stage, record, transition; the pending paths are noted for ``status``.
 
@@ -194,7 +205,7 @@ def carry_out(
     with Stage(f"{repo.dotdir}/stage") as stage, Trash(f"{repo.dotdir}/trash") as trash:
         here = FolderStore("this folder", repo.root, repo.index, by_hint=False)
         try:
-            preparation = Preparation(overlay, stage, [here, trash.shelf, stage.shelf], stores, repo.progress)
+            preparation = Preparation(overlay, stage, [here, trash.shelf, stage.shelf], stores, repo.progress, mirror)
             prepared = preparation.prepare(plan)
         finally:
             here.close()

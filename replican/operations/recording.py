@@ -12,6 +12,7 @@ from replican.decisions import gates
 from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import Tally, tally, unknown_below
 from replican.effects.index import Index
+from replican.effects.mirror import Mirror
 from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.refs import HEAD
 from replican.effects.scan import Scan, scan
@@ -43,21 +44,21 @@ class Recorded(NamedTuple):
     gated: RefusedError | None = None
 
 
-def observe(repo: Repository, *, full: bool = False) -> Scan:
+def observe(repo: Repository, *, full: bool = False, mirror: Mirror | None = None) -> Scan:
     """Bring the index's observed rows up to the disk; needs the lock. A damaged index is rebuilt, and said."""
     try:
-        return _observe(repo, full)
+        return _observe(repo, full, mirror)
     except DamagedError as error:
         if error.code != "index-damaged":
             raise
         repo.rebuild_index(error.message)
-        return _observe(repo, full)
+        return _observe(repo, full, mirror)
 
 
-def _observe(repo: Repository, full: bool) -> Scan:
+def _observe(repo: Repository, full: bool, mirror: Mirror | None) -> Scan:
     with Trash(f"{repo.dotdir}/trash") as trash:
         repo.notes += rescue_changed(repo.root, repo.index, trash)
-    seen = scan(repo.root, repo.index, progress=repo.progress, full=full)
+    seen = scan(repo.root, repo.index, progress=repo.progress, full=full, mirror=mirror)
     if seen.changed or seen.gone:
         repo.index.observe(seen.changed.values(), seen.gone, seen.root)
     repo.index.set_problems(seen.problems)
@@ -71,6 +72,7 @@ def record(
     allowed: frozenset[str] = frozenset(),
     past_gates: bool = False,
     full: bool = False,
+    mirror: Mirror | None = None,
 ) -> Recorded:
     """Record the folder's state. ``allowed`` are the flags of gates that may stand open.
 
@@ -79,7 +81,7 @@ def record(
     """
     with repo.writing("commit"):
         fresh = not repo.index.has_observed()
-        seen = observe(repo, full=full)
+        seen = observe(repo, full=full, mirror=mirror)
         index, head = repo.index, repo.head
         head_tree = repo.tree_of(head)
         base, observed = index.base_root(), index.observed_root()

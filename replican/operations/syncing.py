@@ -10,6 +10,7 @@ from typing import NamedTuple
 from replican.decisions.frontier import JoinKind, join
 from replican.effects.contents import ContentStore, FolderStore
 from replican.effects.forkpool import beside
+from replican.effects.mirror import Mirror
 from replican.effects.refs import remote_head
 from replican.operations.fetching import Fetched, Refreshed, fetch_from, refresh, take_over
 from replican.operations.merging import NO_OUTCOME, Merged, merge, settle_pending
@@ -56,7 +57,12 @@ class Synced(NamedTuple):
 
 
 def merge_remote(
-    repo: Repository, remote: FolderRemote, *, allowed: frozenset[str] = frozenset(), dry_run: bool = False
+    repo: Repository,
+    remote: FolderRemote,
+    *,
+    allowed: frozenset[str] = frozenset(),
+    dry_run: bool = False,
+    mirror: Mirror | None = None,
 ) -> Merged:
     """Merge what is known of a remote's head, with its folder as the source of content."""
     ref = remote_head(remote.name)
@@ -64,7 +70,14 @@ def merge_remote(
     before = theirs != repo.head and merged_before(repo, remote.name)
     with remote.contents() as stores:
         return merge(
-            repo, theirs, stores, allowed=allowed, merged_before=before, dry_run=dry_run, reason=f"merge {remote.name}"
+            repo,
+            theirs,
+            stores,
+            allowed=allowed,
+            merged_before=before,
+            dry_run=dry_run,
+            reason=f"merge {remote.name}",
+            mirror=mirror,
         )
 
 

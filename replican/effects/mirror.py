@@ -1,0 +1,149 @@
+"""A mirror: copies of what a first scan reads, made from the very bytes that it hashes.
+
+A clone of a folder that has no log yet would read every file twice, once for its id and once for the copy. With a
+mirror, whoever hashes a file also writes it to the stage of the copy, where a transition finds it under the path, time
+and permissions that it is to have. What it made is believed in this process only: the stage is private to
+us, and what an earlier run left in the mirror's place is removed.
+"""
+
+import os
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from replican.effects.forkpool import Beside, beside
+from replican.effects.linux import flush_filesystem
+from replican.effects.staging import Stage, copy_hashed, write_all
+from replican.effects.worktree import DIRECTORY_FLAGS
+from replican.values.ids import BlobId
+from replican.values.paths import join
+from replican.values.trees import Entry
+
+PLACE = b"mirror"
+_FLUSH_EACH = 192 << 20
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+Copy = tuple[int, int]
+"""The inode and ctime (ns) of a copy that was made."""
+
+
+class Copies(NamedTuple):
+    """The copies of one directory: ids side by side, and for each name its number, time, inode and ctime."""
+
+    numbers: dict[bytes, int]
+    ids: list[bytes]
+    times: "array[int]"
+
+
+class Mirror:
+    """Copies on one stage. Close it before the stage: it may still be flushing."""
+
+    def __init__(self, stage: Stage) -> None:
+        stage.remove(PLACE)
+        self._top = os.fsencode(stage.path) + b"/" + PLACE
+        self._stage_fd = stage.fd
+        self._copies: dict[bytes, Copies] = {}
+        self._unflushed = 0
+        self._flushing: list[Beside[None]] = []
+
+    def close(self) -> None:
+        for each in self._flushing:
+            each.__exit__()
+        self._flushing.clear()
+
+    # -- for those who read, in whatever process ----------------------------------------------------------------
+
+    @contextmanager
+    def directory(self, path: bytes) -> Iterator[int | None]:
+        """A descriptor of the copy of a directory, which is made; None where it cannot be, and nothing is copied."""
+        place = join(self._top, path)
+        try:
+            os.makedirs(place, mode=0o700, exist_ok=True)
+            fd = os.open(place, DIRECTORY_FLAGS)
+        except OSError:
+            yield None
+            return
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    # -- for the one who collects -------------------------------------------------------------------------------
+
+    def note(
+        self,
+        path: bytes,
+        names: Sequence[bytes],
+        found: Sequence[tuple[bytes, int] | None],
+        made: Sequence[Copy | None],
+    ) -> None:
+        """Copies of ``names`` in the directory ``path``: of each its id and time (ns), and what was made, if anything."""
+        copies = self._copies.setdefault(path, Copies({}, [], array("q")))
+        for name, content, copy in zip(names, found, made, strict=True):
+            if content is not None and copy is not None:
+                copies.numbers[name] = len(copies.ids)
+                copies.ids.append(content[0])
+                copies.times.extend((content[1], copy[1], copy[0]))
+
+    def count(self, size: int) -> None:
+        """So many bytes were written: from time to time the disk is told to write, beside the copying."""
+        self._unflushed += size
+        if self._unflushed > _FLUSH_EACH:
+            self._unflushed = 0
+            self._flushing.append(beside(lambda: flush_filesystem(self._stage_fd)))
+
+    def copy_of(self, directory: bytes, entry: Entry) -> Copy | None:
+        """Inode and ctime of the copy of ``entry``, if one was made of this content with this time."""
+        copies = self._copies.get(directory)
+        number = None if copies is None else copies.numbers.get(entry.name)
+        if copies is None or number is None or copies.ids[number] != entry.id:
+            return None
+        mtime_ns, ctime_ns, ino = copies.times[3 * number : 3 * number + 3]
+        return (ino, ctime_ns) if mtime_ns == entry.mtime_ns else None
+
+
+def write_copy(name: bytes, into: int, mode: int, mtime_ns: int, content: bytes) -> Copy | None:
+    """Make a small file; None if that failed, and then nothing is left of it."""
+    try:
+        fd = os.open(name, _NEW, mode & 0o777, dir_fd=into)
+    except OSError:
+        return None
+    try:
+        write_all(fd, content)
+        return finish_copy(fd, mode, mtime_ns)
+    except OSError:
+        os.unlink(name, dir_fd=into)
+        return None
+    finally:
+        os.close(fd)
+
+
+def write_long_copy(
+    source: int, name: bytes, into: int, mode: int, mtime_ns: int, size: int
+) -> tuple[BlobId, Copy] | None:
+    """Copy a large file while hashing it; None if it could not be written, or has not ``size`` bytes."""
+    try:
+        fd = os.open(name, _NEW, 0o600, dir_fd=into)
+    except OSError:
+        return None
+    try:
+        blob = copy_hashed(source, fd, size)
+        if blob is not None:
+            return blob, finish_copy(fd, mode, mtime_ns)
+    except OSError:
+        pass
+    finally:
+        os.close(fd)
+    os.unlink(name, dir_fd=into)
+    return None
+
+
+def finish_copy(fd: int, mode: int, mtime_ns: int) -> Copy:
+    """Give a copy the time and the permissions of its original, never its set-id bits."""
+    os.utime(fd, ns=(mtime_ns, mtime_ns))
+    made = os.fstat(fd)
+    if made.st_mode & 0o7777 != mode & 0o777:
+        os.fchmod(fd, mode & 0o777)
+        made = os.fstat(fd)
+    return made.st_ino, made.st_ctime_ns
