@@ -33,6 +33,16 @@ class Group(NamedTuple):
     key: bytes
     changes: tuple[Change, ...]
 
+    def in_order(self) -> list[Change]:
+        """Conflict copies first, then what goes, then what comes."""
+
+        def rank(change: Change) -> tuple[int, bytes]:
+            if change.new is None:
+                return 1, change.path
+            return (0 if change.old is None and name_of(change.path) != self.key else 2), change.path
+
+        return sorted(self.changes, key=rank)
+
 
 class NewDirectory(NamedTuple):
     """A directory that comes with all that is below it, but for the paths in ``apart``, which are moved there."""
@@ -101,7 +111,13 @@ def make_plan(trees: TreeReader, base: TreeId, head: TreeId) -> Plan:
         gone = [(path, entry) for path, entry in gone if not _is_in(path, moved)]
     gone.sort(reverse=True)
     return Plan(
-        base, head, tuple(sorted(arriving)), tuple(matcher.moves), tuple(_groups(files)), tuple(gone), tuple(sorted(perms))
+        base,
+        head,
+        tuple(sorted(arriving)),
+        tuple(matcher.moves),
+        tuple(_groups(files)),
+        tuple(gone),
+        tuple(sorted(perms)),
     )
 
 

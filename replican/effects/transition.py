@@ -11,7 +11,8 @@ cannot be done stays as it is, and pending: it is a value in the outcome and nev
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from replican.decisions.plan import Group, Move
@@ -33,6 +34,9 @@ from replican.values.trees import DIRECTORY, Entry
 
 _BATCH = 2000
 _FLUSH_ONE_BY_ONE = 64
+
+_Meant = tuple[bytes, Entry | None, Entry | None]
+"""A path with what it holds and what it shall hold."""
 
 
 class Outcome(NamedTuple):
@@ -62,56 +66,70 @@ class Transition:
         """Bring the folder to the plan's head, as far as it can be."""
         plan = prepared.plan
         waiting = {path for path, _ in plan.gone}
-        built = {directory.new.path: directory for directory in prepared.built}
+        late = [group for group in plan.groups if any(change.path in waiting for change in group.changes)]
+        in_the_way = set(map(id, late))
+        groups = [group for group in plan.groups if id(group) not in in_the_way] if late else plan.groups
         try:
-            self._begin(
-                [(new.path, new.replaces, new.entry) for new in plan.new]
-                + [(move.old, move.was, None) for move in plan.moves]
-                + [(move.new, None, move.entry) for move in plan.moves]
-            )
-            moves = {move.new: move for move in plan.moves}
-            for new in plan.new:
-                if new.replaces is None and new.path in built:
-                    self._bring_directory(built[new.path])
-            for move in moves.values():
-                self._move(move)
-            # Before any row is noted: what the disk does not have yet would be taken for the user's edit after a kill.
-            for directory in prepared.built:
-                if directory.new.replaces is None:
-                    self._finish_permissions(directory)
-            late: list[Group] = []
-            for at in range(0, len(plan.groups), _BATCH):
-                batch = plan.groups[at : at + _BATCH]
-                self._begin((c.path, c.old, c.new) for group in batch for c in group.changes)
-                for group in batch:
-                    if any(change.path in waiting for change in group.changes):
-                        late.append(group)
-                    else:
+            self._bring_and_move(prepared)
+            for at in range(0, len(groups), _BATCH):
+                batch = groups[at : at + _BATCH]
+                with self._batch((c.path, c.old, c.new) for group in batch for c in group.changes):
+                    for group in batch:
                         self._do_group(group, prepared.slots)
-                self._end()
-            for path, entry in plan.gone:
-                self._remove_directory(path, entry)
-            for group in late:
-                self._do_group(group, prepared.slots)
-            for new in plan.new:
-                if new.replaces is not None:
-                    self._bring_directory(built[new.path])
-                    self._finish_permissions(built[new.path])
-            for change in plan.perms:
-                self._change_permissions(change)
-            self._end()
+            self._clear_and_replace(prepared, late)
         finally:
             self._directories.close()
             self._progress.end()
         self._pending += prepared.lacking
         return Outcome(self._counts["written"], self._counts["removed"], self._counts["moved"], self._pending)
 
+    def _bring_and_move(self, prepared: Prepared) -> None:
+        """New directories where nothing is in their way, then what only changes its place: it may go into those."""
+        plan = prepared.plan
+        coming = [built for built in prepared.built if built.new.replaces is None]
+        paths: list[_Meant] = [(new.path, None, new.entry) for new in plan.new if new.replaces is None]
+        paths += [(move.old, move.was, None) for move in plan.moves]
+        paths += [(move.new, None, move.entry) for move in plan.moves]
+        with self._batch(paths):
+            for built in coming:
+                self._bring_directory(built)
+            for move in plan.moves:
+                self._move(move)
+            # Before any row is noted: what the disk lacks would be taken for the user's edit after a kill.
+            for built in coming:
+                self._finish_permissions(built)
+
+    def _clear_and_replace(self, prepared: Prepared, late: list[Group]) -> None:
+        """Directories that are empty now go, then come the files and directories that had to wait for their names."""
+        plan = prepared.plan
+        replacing = [built for built in prepared.built if built.new.replaces is not None]
+        paths: list[_Meant] = [(path, entry, None) for path, entry in plan.gone]
+        paths += [(change.path, change.old, change.new) for group in late for change in group.changes]
+        paths += [(built.new.path, None, built.new.entry) for built in replacing]
+        paths += [(change.path, change.old, change.new) for change in plan.perms]
+        with self._batch(paths):
+            for path, entry in plan.gone:
+                self._remove_directory(path, entry)
+            for group in late:
+                self._do_group(group, prepared.slots)
+            for built in replacing:
+                self._bring_directory(built)
+                self._finish_permissions(built)
+            for change in plan.perms:
+                self._change_permissions(change)
+
     # -- a batch ------------------------------------------------------------------------------------------------
 
-    def _begin(self, changes: Iterable[tuple[bytes, Entry | None, Entry | None]]) -> None:
-        entries = [JournalEntry(*change) for change in changes]
+    @contextmanager
+    def _batch(self, paths: Iterable[_Meant]) -> Iterator[None]:
+        """Note the paths that are about to be changed; what is done within is on the disk and in the index after it."""
+        entries = [JournalEntry(*meant) for meant in paths]
         if entries:
             self._index.note_journal(entries)
+            yield
+            self._end()
+        else:
+            yield
 
     def _end(self) -> None:
         """Flush what was touched, then note rows and clear the journal: never the other way round."""
@@ -312,8 +330,7 @@ class Transition:
             if not looked.at(change, fd, self._ledger.row(change.path)):
                 self._pending += [Problem(path, CHANGED_HERE) for path in paths]
                 return
-        ordered = sorted(group.changes, key=lambda change: _rank(change, group.key))
-        for change in ordered:
+        for change in group.in_order():
             try:
                 self._do_change(change, fd, looked, slots.get(change.path))
             except OSError as error:
@@ -380,10 +397,3 @@ class Transition:
             return True
         exchange(self._stage.fd, slot.name, fd, name)
         return False
-
-
-def _rank(change: Change, key: bytes) -> tuple[int, bytes]:
-    """Conflict copies first, then what goes, then what comes."""
-    if change.new is None:
-        return (1, change.path)
-    return (0 if name_of(change.path) != key and change.old is None else 2, change.path)
