@@ -1,7 +1,7 @@
 """The benchmarks that the README quotes: whole processes, side by side with rsync, unison and git.
 
-Run by `make bench`; `python bench/run.py --help` tells how to choose among them. What it prints are medians and ratios: the
-bars are ratios, since machines differ.
+Run by `make bench`; `python bench/run.py --help` tells how to choose among them. What it prints are medians and ratios:
+the bars are ratios, since machines differ.
 """
 
 import argparse
@@ -66,49 +66,57 @@ class Bench:
     def commit(self) -> None:
         """The first commit of the folder."""
 
-        def before(_: int) -> None:
-            remove(f"{self.source}/.replican", f"{self.source}/.git")
-            run([self.replican, "init", self.source])
-            self.git("init", "-q", cwd=self.source)
-            with open(f"{self.source}/.git/info/exclude", "w") as file:
-                file.write(".replican\n")
-            with open(f"{self.source}/.replicanignore", "w") as file:
-                file.write(".git/\n")
+        folders = {"ours": "", "git": ""}
+
+        def before(number: int) -> None:
+            for name in folders:
+                folders[name] = self.at(f"commit-{name}{number}")
+                corpus.make_corpus(folders[name], self.files)
+            run([self.replican, "init", folders["ours"]])
+            self.git("init", "-q", cwd=folders["git"])
+
+        def git() -> float:
+            return self.git("add", "-A", cwd=folders["git"]) + self.git("commit", "-qm", "x", cwd=folders["git"])
 
         self.compare(
             "first commit",
-            lambda: run([self.replican, "-C", self.source, "commit", "-q"]),
-            {"git": lambda: self.git("add", "-A", cwd=self.source) + self.git("commit", "-qm", "x", cwd=self.source)},
+            lambda: run([self.replican, "-C", folders["ours"], "commit", "-q"]),
+            {"git": git},
             before,
             max(1, self.rounds // 2),
         )
-        size = measure.size_of(f"{self.source}/.replican") / 1e6
+        size = measure.size_of(f"{folders['ours']}/.replican") / 1e6
         print(f"{'.replican after the first commit':42} {size:6.1f} MB", flush=True)
-        remove(f"{self.source}/.git", f"{self.source}/.replican")
-        os.unlink(f"{self.source}/.replicanignore")
 
     def clone(self) -> None:
         """A first clone into an empty folder."""
 
-        def before(_: int) -> None:
-            remove(f"{self.source}/.replican", self.at("copy"), self.at("rsynced"), self.at("unisoned"))
-            remove(self.at("unison-state"))
+        source, number = self.source, 0
+
+        def before(round_: int) -> None:
+            nonlocal number
+            number = round_
+            remove(f"{source}/.replican", self.at("unison-state"))
+
+        def ours() -> float:
+            took = run([self.replican, "clone", source, self.at(f"cloned{number}"), "-q"])
+            remove(f"{source}/.replican")
+            return took
 
         self.compare(
             "clone to an empty folder",
-            lambda: run([self.replican, "clone", self.source, self.at("copy"), "-q"]),
+            ours,
             {
-                "rsync": lambda: run(["rsync", "-a", f"{self.source}/", self.at("rsynced/")]),
-                "unison": lambda: self.unison(self.source, self.at("unisoned")),
+                "rsync": lambda: run(["rsync", "-a", f"{source}/", self.at(f"rsynced{number}/")]),
+                "unison": lambda: self.unison(source, self.at(f"unisoned{number}")),
             },
             before,
         )
 
     def prepare_pairs(self) -> None:
         """A synced pair of folders for each tool."""
-        remove(self.at("copy"), f"{self.source}/.replican", self.at("unison-state"))
+        remove(f"{self.source}/.replican", self.at("unison-state"))
         for name in ("rsync", "unison", "git"):
-            remove(self.at(f"{name}-a"), self.at(f"{name}-b"))
             if self.has(name) and self.has("rsync"):
                 run(["rsync", "-a", f"{self.source}/", self.at(f"{name}-a/")])
         run([self.replican, "clone", self.source, self.at("copy"), "-q"])
@@ -162,8 +170,7 @@ class Bench:
         folder = self.at("big")
         os.makedirs(folder, exist_ok=True)
         with open(f"{folder}/big.bin", "wb") as file:
-            for _ in range(512):
-                file.write(os.urandom(1 << 20))
+            file.writelines(os.urandom(1 << 20) for _ in range(512))
 
         def before(_: int) -> None:
             remove(f"{folder}/.replican", self.at("big-copy"), self.at("big-rsynced"))
@@ -191,10 +198,10 @@ class Bench:
 
     def memory(self) -> None:
         """The peak of all processes together, for each of the works above."""
-        remove(f"{self.source}/.replican", self.at("copy"))
+        remove(f"{self.source}/.replican")
         works = {
-            "clone": [self.replican, "clone", self.source, self.at("copy"), "-q"],
-            "sync, nothing to do": [self.replican, "-C", self.at("copy"), "sync", "-q"],
+            "clone": [self.replican, "clone", self.source, self.at("measured"), "-q"],
+            "sync, nothing to do": [self.replican, "-C", self.at("measured"), "sync", "-q"],
         }
         for work, command in works.items():
             print(f"{'memory: ' + work:42} {measure.peak_memory(command) / 1e6:6.0f} MB", flush=True)

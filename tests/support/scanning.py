@@ -158,3 +158,21 @@ def as_nobody(work: Callable[[], Any]) -> Any:
         payload = pipe.read()
     assert os.waitpid(pid, 0)[1] == 0
     return pickle.loads(payload)
+
+
+def assert_found(folder: Watched, seen: Scan) -> None:
+    """What a scan found is what the disk holds."""
+    assert plain(folder.entries(seen)) == on_disk(folder.root)
+
+
+def assert_quiet(folder: Watched) -> None:
+    """A second look finds nothing, and reads nothing."""
+    seen = folder.scan()
+    assert (seen.changed, seen.gone, seen.payloads, seen.hashed_files) == ({}, [], {}, 0)
+    assert seen.root == folder.index.observed_root()
+
+
+def fill(folder: Watched) -> None:
+    for directory in ("", "a/", "a/b/", "c/"):
+        for number in range(3):
+            folder.write(f"{directory}file{number}", f"{directory}{number}".encode())

@@ -1,0 +1,92 @@
+"""The small tables of the index: journal, problems, trash, frontiers, values."""
+
+from indexes import ONE, TWO, ZEROS
+
+from replican.effects.index import Index, JournalEntry
+from replican.effects.trash import TrashItem
+from replican.values.ids import EMPTY_TREE, BlobId, TreeId
+from replican.values.progress import Problem
+from replican.values.trees import FILE, LINK, Entry
+
+
+def test_the_journal(index: Index, path: str) -> None:
+    old, new = Entry(b"x", FILE, 0o644, 1, -5, ZEROS), Entry(b"x", LINK, 0o777, 1, 5, bytes(range(32)))
+    entries = [JournalEntry(b"b", None, None), JournalEntry(b"a/x", old, new), JournalEntry(b"\xff", None, new)]
+    index.note_journal(entries)
+    index.note_journal([JournalEntry(b"a/x", new, None)])
+    index.close()
+    with Index.open(path, writable=True) as again:
+        expected = [JournalEntry(b"a/x", old, None), entries[0], entries[2]]
+        assert again.journal() == expected, "the first old version is what the disk held"
+        again.clear_journal()
+        assert again.journal() == []
+
+
+def test_problems_and_pending_paths(index: Index) -> None:
+    problems = [Problem(b"b", "permission denied"), Problem(b"a\xff", "special file", True)]
+    index.set_problems(problems)
+    index.set_pending([Problem(b"p", "no source")])
+    assert index.problems() == sorted(problems)
+    index.set_problems([])
+    assert (index.problems(), index.pending()) == ([], [Problem(b"p", "no source")])
+
+
+def test_what_is_said_once(index: Index, path: str) -> None:
+    fifo, socket = Problem(b"fifo", "special file"), Problem(b"socket", "special file")
+    assert index.say_once([fifo]) == [fifo]
+    assert index.say_once([fifo, socket]) == [socket]
+    index.close()
+    with Index.open(path) as reader:
+        assert reader.say_once([fifo]) == [fifo]
+
+
+def test_the_trash_table(index: Index) -> None:
+    def item(name: bytes, time_ns: int) -> TrashItem:
+        return TrashItem(BlobId(name * 32), name, b"path/" + name, FILE, 0o644, 5, -7, (1 << 64) - 1, time_ns)
+
+    one, two, three = item(b"1", 30), item(b"2", 20), item(b"3", 10)
+    index.add_trash([one, two], ONE)
+    index.add_trash([three])
+    assert index.trash() == [three, two, one]
+    assert index.trash(blob=BlobId(b"2" * 32)) == [two]
+    assert index.trash(undo=ONE) == [two, one]
+    index.drop_trash([b"2", b"no"])
+    assert index.trash() == [three, one]
+
+
+def test_the_memo_of_frontiers(index: Index, path: str) -> None:
+    frontier, tree = frozenset([ONE, TWO]), TreeId(b"t" * 32)
+    assert index.get(frontier) is None
+    index.put(frontier, tree)
+    index.put(frontier, tree)
+    assert index.get(frozenset([TWO, ONE])) == tree
+    assert index.get(frozenset([ONE])) is None
+    index.close()
+    with Index.open(path) as reader:
+        reader.put(frozenset([ONE]), tree)
+        assert reader.get(frozenset([ONE])) is None
+        assert reader.get(frontier) == tree
+
+
+def test_how_large_the_folder_was(index: Index) -> None:
+    minute = 60 * 10**9
+    assert index.largest_lately(0) == 0
+    for at, files in ((0, 1000), (1, 100), (5, 90), (7, 80)):
+        index.note_size(files, at * minute)
+    assert index.largest_lately(9 * minute) == 1000
+    assert index.largest_lately(10 * minute + 2) == 1000, "that is what the ten minutes began with"
+    assert index.largest_lately(12 * minute) == 100
+    assert index.largest_lately(100 * minute) == 80
+    index.note_size(70, 30 * minute)
+    assert index.largest_lately(31 * minute) == 80
+    assert index.largest_lately(50 * minute) == 70
+
+
+def test_values(index: Index) -> None:
+    assert index.meta_get("write-tree") is None
+    index.meta_set("write-tree", b"\0value")
+    index.meta_set("base_gen", b"of no concern to the index's own")
+    assert index.meta_get("write-tree") == b"\0value"
+    assert index.base_root() == EMPTY_TREE
+    index.meta_set("write-tree", None)
+    assert index.meta_get("write-tree") is None
