@@ -11,6 +11,8 @@ import pickle
 import selectors
 import signal
 import struct
+import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
@@ -33,14 +35,27 @@ def worker_count() -> int:
         return max(1, min(4, os.cpu_count() or 1))
 
 
+def _fork() -> int:
+    """``os.fork``, without its warning that other threads run.
+
+    Since Python 3.12 it warns, since a child may wait for ever for a lock that another thread held. Ours take none that
+    the threads here (the display of progress, one that hashes) could hold: they read files, hash, write to their
+    own pipe and leave by ``os._exit``.
+    """
+    if sys.version_info >= (3, 12):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r".*multi-threaded, use of fork\(\)", DeprecationWarning)
+            return os.fork()
+    return os.fork()
+
+
 def run_forked(
     jobs: Sequence[Job], work: Callable[[Job], Result], tick: Callable[[], None] | None = None
 ) -> Iterator[tuple[int, Result]]:
     """Each job's number with its result, as they are done, in no order.
 
     ``work`` runs in another process: what it changes is not seen here. ``tick`` is called about four times a second
-    while
-    results are awaited. Raises what ``work`` raised, or ``ReplicanError`` when a worker died.
+    while results are awaited. Raises what ``work`` raised, or ``ReplicanError`` when a worker died.
     """
     if len(jobs) > MOST_JOBS:
         raise ValueError("too many jobs: make larger ones")
@@ -51,7 +66,7 @@ def run_forked(
     try:
         for _ in range(min(worker_count(), len(jobs))):
             out, into = os.pipe()
-            pid = os.fork()
+            pid = _fork()
             if pid == 0:
                 # Nothing below may return into the parent's code.
                 try:
@@ -171,7 +186,7 @@ class Beside(Generic[Result]):
 def beside(work: Callable[[], Result]) -> Beside[Result]:
     """Begin ``work`` in a forked process. It must not use what this process has open but to read it anew."""
     out, into = os.pipe()
-    pid = os.fork()
+    pid = _fork()
     if pid == 0:
         try:
             os.close(out)
