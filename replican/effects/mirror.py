@@ -78,7 +78,7 @@ class Mirror:
         found: Sequence[tuple[bytes, int] | None],
         made: Sequence[Copy | None],
     ) -> None:
-        """Copies of ``names`` in the directory ``path``: of each its id and time (ns), and what was made, if anything."""
+        """Copies of ``names`` in the directory ``path``: each with id, time (ns), and what was made, if anything."""
         copies = self._copies.setdefault(path, Copies({}, [], array("q")))
         for name, content, copy in zip(names, found, made, strict=True):
             if content is not None and copy is not None:
