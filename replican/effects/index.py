@@ -347,14 +347,18 @@ class Index:
         with self._database.writing(durable=True) as connection:
             tables.add_trash(connection, items, undo)
 
-    def trash(self, blob: BlobId | None = None, undo: bytes | None = None) -> list["TrashItem"]:
+    def trash(
+        self, blob: BlobId | None = None, undo: bytes | None = None, since_ns: int | None = None
+    ) -> list["TrashItem"]:
         """What the trash holds, oldest first: all of it, or only content with the id ``blob``, or what one merge
-        took."""
+        took, or what was taken at ``since_ns`` (ns since 1970) or later."""
         with self._database.reading() as connection:
             if blob is not None:
                 return tables.trash(connection, "WHERE blob = ?", (blob,))
             if undo is not None:
                 return tables.trash(connection, "WHERE undo = ?", (undo,))
+            if since_ns is not None:
+                return tables.trash(connection, "WHERE time_ns >= ?", (since_ns,))
             return tables.trash(connection, "", ())
 
     def drop_trash(self, files: Iterable[bytes]) -> None:

@@ -137,7 +137,7 @@ def add_trash(connection: sqlite3.Connection, items: Iterable["TrashItem"], undo
         )
 
 
-def trash(connection: sqlite3.Connection, where: str, values: tuple[bytes, ...]) -> list["TrashItem"]:
+def trash(connection: sqlite3.Connection, where: str, values: tuple[bytes | int, ...]) -> list["TrashItem"]:
     from replican.effects.trash import TrashItem
 
     found = connection.execute(f"SELECT {_TRASH_COLUMNS}, undo, seal FROM trash {where} ORDER BY time_ns, file", values)

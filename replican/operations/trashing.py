@@ -9,15 +9,19 @@ from replican.effects.trash import Trash, TrashItem, hash_name
 from replican.effects.worktree import Directories
 from replican.values.paths import show
 
-# A program that held a file open while it was deleted is done with it after this; expiry looks once more.
-_LOOK_AGAIN_NS = 3600 * 1_000_000_000
+# What was taken is looked at by the next scan, and for so long after it by those that follow; expiry looks once more.
+_LOOK_AGAIN_NS = 60 * 1_000_000_000
+_LOOKED = "trash.looked"
 
 
 def rescue_changed(root: str, index: Index, trash: Trash, *, everything: bool = False) -> list[str]:
     """Bring back what was written to after it was taken to the trash, as a version of its name; what to tell the
     user."""
-    since = 0 if everything else time.time_ns() - _LOOK_AGAIN_NS
-    recent = [item for item in index.trash() if item.time_ns >= since]
+    looked = index.meta_get(_LOOKED)
+    since = 0 if everything or looked is None else int.from_bytes(looked, "big") - _LOOK_AGAIN_NS
+    recent = index.trash(since_ns=since)
+    if recent:
+        index.meta_set(_LOOKED, time.time_ns().to_bytes(8, "big"))
     changed = trash.changed(recent) if recent else []
     if not changed:
         return []
