@@ -134,7 +134,7 @@ def push_to(repo: Repository, remote: FolderRemote) -> Pushed:
     with ExitStack() as held:
         held.enter_context(other.writing("receive a push"))
         old = other.head
-        if head is None or head == old:
+        if head == old:
             outcome = (
                 settle_pending(other, [_content(held, repo)])
                 if other.index.base_root() != other.head_tree
@@ -144,7 +144,7 @@ def push_to(repo: Repository, remote: FolderRemote) -> Pushed:
             merged = None
             new = old
         else:
-            if old is not None and not repo.objects.has(old):
+            if head is None or (old is not None and not repo.objects.has(old)):
                 raise _diverged(remote.name)
             if join(repo.graph, old, head).kind is not JoinKind.FAST_FORWARD:
                 raise _diverged(remote.name)

@@ -35,6 +35,17 @@ def test_the_other_sides_edits_are_recorded_first(cli, here: Path, tmp_path: Pat
     assert len(cli("-C", "a", "log", "--json").json()) == 2
 
 
+def test_nothing_recorded_here_and_something_there(cli, here: Path, tmp_path: Path) -> None:
+    """A remote's head that was never fetched is not noted as known: merges would look for it in vain."""
+    cli("init", "c")
+    cli("-C", "c", "remote", "add", "b", here)
+    assert '"code": "diverged"' in cli("-C", "c", "push", "--json", code=5).err
+    cli("-C", "c", "merge", code=None)
+    assert not cli("-C", "c", "fsck", "--json").json()["damage"]
+    cli("-C", "c", "pull")
+    assert_equal(tmp_path / "c", here)
+
+
 def test_its_own_gates(cli, here: Path, tmp_path: Path) -> None:
     for number in range(30):
         (here / str(number)).unlink()
