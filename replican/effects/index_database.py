@@ -100,11 +100,7 @@ def open_database(path: str, writable: bool, rebuild: bool) -> tuple[Database, b
 def _open_for_writing(path: str, rebuild: bool) -> tuple[sqlite3.Connection, bool]:
     """A connection that may write, and whether the database is a new one. ``rebuild`` throws an old one away."""
     if rebuild:
-        for name in (path, path + "-wal", path + "-shm"):
-            try:
-                os.unlink(name)
-            except FileNotFoundError:
-                pass
+        _remove(path)
     created = not os.path.exists(path)
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     try:
@@ -119,8 +115,18 @@ def _open_for_writing(path: str, rebuild: bool) -> tuple[sqlite3.Connection, boo
             )
     except BaseException:
         connection.close()
+        if created:  # on a full disk, say: half an index would be taken for damage
+            _remove(path)
         raise
     return connection, created
+
+
+def _remove(path: str) -> None:
+    for name in (path, path + "-wal", path + "-shm"):
+        try:
+            os.unlink(name)
+        except FileNotFoundError:
+            pass
 
 
 def _open_for_reading(path: str) -> tuple[sqlite3.Connection, bool]:

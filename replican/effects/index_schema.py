@@ -1,5 +1,6 @@
 """The tables of the index's database, and what SQLite's errors become."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ class IndexDamagedError(DamagedError):
 
 _FULL = frozenset([sqlite3.SQLITE_FULL])
 _BUSY = frozenset([sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED])
+_FEW_BYTES: Final = 128 << 10
 _DISK = frozenset([sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM])
 
 
@@ -58,10 +60,20 @@ def translated(path: str) -> Iterator[None]:
     except sqlite3.Error as error:
         # The extended codes have the plain one in their low byte.
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-        if code in _FULL:
+        if code in _FULL or (code in _DISK and _is_full(path)):
             raise NoSpaceError(f"no space left on the disk that holds {path}", "make room, and try again") from error
         if code in _BUSY:
             raise LockedError(f"another process is writing to {path}", "try again") from error
         if code in _DISK:
             raise FolderError(f"cannot use the index at {path}: {error}") from error
         raise IndexDamagedError(f"the index is damaged: {error}") from error
+
+
+def _is_full(path: str) -> bool:
+    """Whether the disk that holds ``path`` has no room: SQLite calls it an I/O error where its shared memory, or a
+    file at all, cannot be made."""
+    try:
+        room = os.statvfs(os.path.dirname(path) or ".")
+    except OSError:
+        return False
+    return room.f_bavail * room.f_frsize < _FEW_BYTES or (room.f_files > 0 and room.f_favail == 0)

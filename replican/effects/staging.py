@@ -264,6 +264,18 @@ class Stage:
         self._slots.clear()
 
 
+def room_taken(path: str) -> int:
+    """The bytes that the files below ``path`` take up on the disk."""
+    taken = 0
+    for top, _, names in os.walk(path):
+        for name in names:
+            try:
+                taken += os.lstat(os.path.join(top, name)).st_blocks * 512
+            except FileNotFoundError:
+                continue
+    return taken
+
+
 def _flush_one(name: bytes, directory: int) -> None:
     try:
         fd = os.open(name, FILE_FLAGS, dir_fd=directory)

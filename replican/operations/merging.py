@@ -20,7 +20,7 @@ from replican.effects.mirror import Mirror
 from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.preparing import Preparation, Prepared, wanted_of
 from replican.effects.refs import HEAD
-from replican.effects.staging import Stage
+from replican.effects.staging import Stage, room_taken
 from replican.effects.transition import Outcome, Transition
 from replican.effects.trash import Trash
 from replican.operations.recording import deletion_gates, new_trees
@@ -102,6 +102,12 @@ def merge(
         return Merged(joined.kind, ours, head, counted, outcome, conflicts, outcome.pending, plan)
 
 
+def retry_pending(repo: Repository) -> list[Problem]:
+    """Try again what holds the disk behind the head, with the content that is at hand here; what is still pending."""
+    with repo.writing("retry"):
+        return settle_pending(repo).pending
+
+
 def settle_pending(repo: Repository, stores: Sequence[ContentStore] = ()) -> Outcome:
     """Try once more to bring the disk to the head; nothing is recorded. Needs the lock."""
     base = repo.index.base_root()
@@ -139,7 +145,11 @@ def room_needed(repo: Repository, overlay: TreeOverlay, plan: Plan) -> gates.Gat
     if not needed:
         return None
     room = os.statvfs(repo.root)
-    return gates.no_room(needed, room.f_bavail * room.f_frsize)
+    free = room.f_bavail * room.f_frsize
+    if needed > free:
+        # What waits on the stage already (a mirror's copies, an interrupted run's) is not written again, or goes.
+        free += room_taken(f"{repo.dotdir}/stage")
+    return gates.no_room(needed, free)
 
 
 def new_conflicts(trees: TreeReader, before: TreeId, after: TreeId) -> list[OpenConflict]:

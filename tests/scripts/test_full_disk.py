@@ -1,0 +1,122 @@
+"""A disk that fills up: exit code 3 and why, nothing lost, and the same command goes on once there is room."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from folders import assert_equal, snapshot, write
+
+KIB = 1024
+
+
+class Disk:
+    """A small file system of its own, mounted at ``path``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.path.mkdir()
+        self._mount("size=64m")
+
+    def _mount(self, options: str) -> None:
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "none", self.path], capture_output=True, check=False
+        )
+        if done.returncode:
+            pytest.skip("mounting a file system needs root")
+
+    def leave(self, kib: int) -> None:
+        """Leave so much room, and no more."""
+        room = os.statvfs(self.path)
+        used = (room.f_blocks - room.f_bfree) * room.f_frsize // KIB
+        self._mount(f"remount,size={used + kib}k")
+
+    def make_room(self) -> None:
+        self._mount("remount,size=64m")
+
+    def unmount(self) -> None:
+        subprocess.run(["umount", self.path], check=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    made = Disk(tmp_path / "disk")
+    yield made
+    made.unmount()
+
+
+def fill(folder: Path, count: int, name: str) -> None:
+    for number in range(count):
+        write(folder / f"{name}{number % 3}/{number}", f"{name} {number} ".encode() * 400)
+
+
+def finish(cli, disk: Disk, a: Path, b: Path) -> None:
+    disk.make_room()
+    cli("-C", b, "sync")
+    assert_equal(a, b)
+    for folder in (a, b):
+        cli("-C", folder, "fsck", "--content")
+        assert not list((folder / ".replican/stage").iterdir())
+
+
+@pytest.mark.parametrize("side", ["a", "b"])
+@pytest.mark.parametrize("room", [8, 200])
+def test_a_sync_on_a_full_disk(cli, tmp_path: Path, disk: Disk, side: str, room: int) -> None:
+    a, b = (disk.path if name == side else tmp_path for name in "ab")
+    a, b = a / "a", b / "b"
+    fill(a, 60, "old")
+    cli("clone", a, b)
+    fill(a, 60, "new")
+    fill(b, 60, "more")
+    write(b / "old1/1", "edited")
+    before = snapshot(a), snapshot(b)
+    disk.leave(room)
+    refused = cli("-C", b, "sync", code=3)
+    assert "no space left" in refused.err or "are needed" in refused.err
+    for folder, seen in zip((a, b), before, strict=True):
+        assert seen.items() <= snapshot(folder).items()
+        cli("-C", folder, "status")  # readers do not mind
+    finish(cli, disk, a, b)
+    assert len([seen for seen in snapshot(a).values() if seen[0] == "file"]) == 180
+
+
+@pytest.mark.parametrize("words", [["commit"], ["gc"], ["undo"]])
+def test_a_command_on_a_disk_without_any_room(cli, tmp_path: Path, disk: Disk, words: list[str]) -> None:
+    a, b = tmp_path / "a", disk.path / "b"
+    write(a / "file", "x")
+    cli("clone", a, b)
+    write(a / "file", "y")
+    cli("-C", b, "sync")
+    write(b / "new", "z")
+    disk.leave(0)
+    refused = cli("-C", b, *words, code=3)
+    assert "no space left" in refused.err
+    cli("-C", b, "log")
+    disk.make_room()
+    cli("-C", b, *words)
+    finish(cli, disk, a, b)
+
+
+@pytest.mark.parametrize("room", range(0, 100, 20))
+def test_no_half_index_is_left(cli, tmp_path: Path, disk: Disk, room: int) -> None:
+    a, b = disk.path / "a", tmp_path / "b"
+    fill(a, 60, "old")
+    disk.leave(room)
+    done = cli("clone", a, b, code=None)
+    assert done.code in (0, 3), done.err
+    disk.make_room()
+    again = cli("clone", a, b, code=None)
+    assert again.code == 0 or "is a replica already" in again.err
+    assert "damaged" not in done.err + again.err
+    finish(cli, disk, a, b)
+
+
+def test_what_is_staged_needs_no_room_again(cli, tmp_path: Path, disk: Disk) -> None:
+    a, b = tmp_path / "a", disk.path / "b"
+    write(a / "large", os.urandom(3 << 20))
+    write(a / "second", os.urandom(3 << 20))
+    disk.leave(9 * KIB)
+    cli("clone", a, b)  # the scan's own copies lie there by the time that the room is looked at
+    assert_equal(a, b)
+    finish(cli, disk, a, b)
