@@ -108,8 +108,21 @@ def adopt_attributes(name: bytes, fd: int, found: os.stat_result, old: Entry, ne
     return os.lstat(name, dir_fd=fd)
 
 
+def _temporary(name: bytes) -> bytes:
+    """A name beside ``name`` that every scan skips, for what is not whole yet."""
+    return TEMPORARY_PREFIX + name[:200]
+
+
+def sweep(name: bytes, fd: int) -> None:
+    """Remove what a killed run left beside ``name``: else it would lie there for ever, and in the next run's way."""
+    try:
+        os.unlink(_temporary(name), dir_fd=fd)
+    except OSError:
+        pass
+
+
 def _break_link(name: bytes, fd: int, entry: Entry) -> None:
-    temporary = TEMPORARY_PREFIX + name[:200]
+    temporary = _temporary(name)
     if _copy(fd, name, fd, temporary, entry):
         os.rename(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
     else:
@@ -119,7 +132,7 @@ def _break_link(name: bytes, fd: int, entry: Entry) -> None:
 def place_across(from_fd: int, staged: bytes, fd: int, name: bytes) -> None:
     """Bring staged content to another file system: copy, flush, rename of a name that every scan skips."""
     found = os.lstat(staged, dir_fd=from_fd)
-    temporary = TEMPORARY_PREFIX + name[:200]
+    temporary = _temporary(name)
     if stat.S_ISLNK(found.st_mode):
         os.symlink(os.readlink(staged, dir_fd=from_fd), temporary, dir_fd=fd)
         set_mtime(temporary, fd, found.st_mtime_ns)

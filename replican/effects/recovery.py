@@ -11,6 +11,7 @@ import stat
 from replican.effects.index import Index, JournalEntry
 from replican.effects.ledger import Ledger
 from replican.effects.linux import rename_new
+from replican.effects.placing import sweep
 from replican.effects.staging import Stage
 from replican.effects.trash import Trash, hash_name
 from replican.effects.worktree import Directories, set_mode, set_mtime
@@ -74,6 +75,7 @@ class _Recovery:
         directory, name = parent_of(path), name_of(path)
         try:
             fd = self._directories.open(directory)
+            sweep(name, fd)
             found: os.stat_result | None = os.lstat(name, dir_fd=fd)
         except FileNotFoundError:
             found = None

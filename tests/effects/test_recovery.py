@@ -218,3 +218,13 @@ def test_attributes_of_the_nearest_version_are_taken(killed: Killed) -> None:
 def test_recover_of_a_journal_needs_no_head(killed: Killed) -> None:
     with Index.open(str(killed.root / ".replican/index.db"), writable=True) as index:
         assert recover(str(killed.root), str(killed.root / ".replican"), index, None) == []
+
+
+def test_an_unfinished_copy_beside_a_name_is_swept_up(tmp_path: Path) -> None:
+    """It lies where a hard link was about to be broken, or content came from another disk."""
+    killed = Killed(tmp_path / "r", "a")
+    killed.journal("a", "old", "old")
+    write(killed.root / ".replican-tmp-a", "ol")
+    killed.recover()
+    assert killed.names() == ["a"]
+    assert killed.row("a") is not None
