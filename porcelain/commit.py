@@ -2,7 +2,7 @@
 
 All that was changed, added, moved and deleted since the last time becomes a checkpoint of the log. There is
 nothing to add first. Where the folder has not got all that was merged (some paths are pending), an edit joins
-the newer version instead of burying it.
+the newer version instead of burying it, and what is pending is tried again.
 
 Paths that cannot be read are told, and stand as they were last recorded; the rest is recorded. FIFOs, sockets,
 devices and folders with a .replican of their own are never recorded, and told once.
@@ -11,7 +11,8 @@ Output: the new checkpoint and its message, then how many files were added, chan
 --json, an object with "head", "new", these four counts, "pending" (each "path", "cause"), "skipped" and
 "message".
 
-Exit codes: 0 done, or there was nothing to record; 3 refused by a gate; 4 some paths could not be read.
+Exit codes: 0 done, or there was nothing to record; 3 refused by a gate; 4 some paths could not be read, or are
+pending still.
 
     replican commit
     replican commit -m 'letters of May'
@@ -31,6 +32,7 @@ def command(
     mass_delete: report.AllowMassDelete = False,
     missing_mount: report.AllowMissingMount = False,
 ) -> int | None:
+    from replican.operations.merging import retry_pending
     from replican.operations.recording import record
 
     repo = ctx.repository()
@@ -38,9 +40,12 @@ def command(
     done = record(repo, report.check_message(message), allowed=allowed, full=full)
     ending = report.Ending(ctx)
     ending.recorded(done)
+    pending = retry_pending(repo) if done.behind else []
+    ending.pending(pending)
     written = "" if done.head is None or not done.new else repo.checkpoint(done.head).message
     if ctx.json:
-        ctx.emit({**report.json_recorded(done), "message": written})
+        listed = report.json_problems([*done.problems, *pending])
+        ctx.emit({**report.json_recorded(done), "pending": listed, "message": written})
     elif not done.new:
         ctx.line("nothing to record")
     else:

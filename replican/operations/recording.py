@@ -33,7 +33,8 @@ class Recorded(NamedTuple):
     """What a commit did. ``new`` tells whether there was anything to record; ``head`` is None for an empty log.
 
     ``problems`` could not be read, and stand as they were last recorded; ``skipped`` are never recorded.
-    ``gated`` is the error of a closed gate, where the caller asked to go on in spite of it.
+    ``gated`` is the error of a closed gate, where the caller asked to go on in spite of it. ``behind`` tells that the
+    disk has not got all that the head has.
     """
 
     head: CheckpointId | None
@@ -42,6 +43,7 @@ class Recorded(NamedTuple):
     problems: list[Problem]
     skipped: list[Problem]
     gated: RefusedError | None = None
+    behind: bool = False
 
 
 def observe(repo: Repository, *, full: bool = False, mirror: Mirror | None = None) -> Scan:
@@ -92,7 +94,8 @@ def record(
             if base != observed:
                 index.promise(head)
                 index.promote()
-            return Recorded(head, False, NOTHING, seen.problems, seen.skipped)
+            behind = index.base_root() != tree
+            return Recorded(head, False, NOTHING, seen.problems, seen.skipped, behind=behind)
         try:
             counted = _pass_gates(repo, overlay, seen, base, observed, allowed)
         except RefusedError as error:
@@ -106,7 +109,7 @@ def record(
         # What a lone scan found is all that is new; trees that were observed earlier have to be looked for.
         payloads = seen.payloads if fresh and tree == observed else None
         made = append(repo, overlay, tree, head, message, payloads=payloads)
-        return Recorded(made, True, done, seen.problems, seen.skipped)
+        return Recorded(made, True, done, seen.problems, seen.skipped, behind=tree != observed)
 
 
 def append(

@@ -1,5 +1,6 @@
 """``replican commit``."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,17 @@ def test_everything_again(cli, here: Path) -> None:
 
 def test_a_message_that_is_no_text(cli, here: Path) -> None:
     cli("commit", "-m", b"\xff", cwd=here, code=2)
+
+
+def test_what_was_pending_is_tried_again(cli, here: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "b"
+    cli("clone", here, copy)
+    write(here / "late", "file 1")
+    os.mkfifo(copy / "late")
+    pending = cli("pull", "--json", cwd=copy, code=4).json()
+    assert [problem["path"] for problem in pending["merged"]["pending"]] == ["late"]
+    assert cli("commit", "--json", cwd=copy, code=4).json()["pending"][0]["path"] == "late"
+    (copy / "late").unlink()
+    assert cli("commit", cwd=copy).text == "nothing to record\n"
+    assert (copy / "late").read_text() == "file 1"
+    assert cli("status", "--json", cwd=copy).json()["pending"] == []
