@@ -94,6 +94,14 @@ def find_entry(reader: TreeReader, tree: TreeId, path: bytes) -> Entry | None:
     return entry_named(reader.tree(tree), last)
 
 
+def listing_at(reader: TreeReader, tree: TreeId, path: bytes) -> Sequence[Entry]:
+    """The entries of the directory at ``path``; none where there is no directory."""
+    if not path:
+        return reader.tree(tree)
+    entry = find_entry(reader, tree, path)
+    return reader.tree(entry.tree) if entry is not None and entry.kind == DIRECTORY else ()
+
+
 def entry_named(entries: Sequence[Entry], name: bytes) -> Entry | None:
     """The entry of that name in a sorted listing, or None."""
     low, high = 0, len(entries)

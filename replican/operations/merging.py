@@ -14,7 +14,7 @@ from replican.decisions import gates
 from replican.decisions.frontier import Joined, JoinKind, join, merge_checkpoint
 from replican.decisions.plan import Plan, make_plan
 from replican.decisions.reconcile import OpenConflict, conflicts_in, conflicts_of
-from replican.decisions.treediff import Tally, diff_trees, find_entry, tally
+from replican.decisions.treediff import Tally, diff_trees, listing_at, tally
 from replican.effects.contents import ContentStore, FolderStore
 from replican.effects.mirror import Mirror
 from replican.effects.objects import CHECKPOINT, TREE
@@ -31,7 +31,7 @@ from replican.values.checkpoints import Checkpoint, encode_checkpoint
 from replican.values.errors import RefusedError, RemoteError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.progress import Problem
-from replican.values.trees import DIRECTORY, Entry, TreeOverlay, TreeReader
+from replican.values.trees import DIRECTORY, TreeOverlay, TreeReader
 
 
 class Merged(NamedTuple):
@@ -161,16 +161,9 @@ def new_conflicts(trees: TreeReader, before: TreeId, after: TreeId) -> list[Open
         if new is not None and new.kind == DIRECTORY and (old is None or old.kind != DIRECTORY):
             found += [_below(path, conflict) for conflict in conflicts_in(trees, new.tree)]
     for path in touched:
-        known = {conflict.path for conflict in conflicts_of(path, _listing(trees, before, path))}
-        found += [c for c in conflicts_of(path, _listing(trees, after, path)) if c.path not in known]
+        known = {conflict.path for conflict in conflicts_of(path, listing_at(trees, before, path))}
+        found += [c for c in conflicts_of(path, listing_at(trees, after, path)) if c.path not in known]
     return sorted(found)
-
-
-def _listing(trees: TreeReader, tree: TreeId, path: bytes) -> Sequence[Entry]:
-    if not path:
-        return trees.tree(tree)
-    entry = find_entry(trees, tree, path)
-    return trees.tree(entry.tree) if entry is not None and entry.kind == DIRECTORY else ()
 
 
 def _below(path: bytes, conflict: OpenConflict) -> OpenConflict:

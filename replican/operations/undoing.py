@@ -6,7 +6,9 @@ only what the merge changed is taken back, and what was edited since stays. The 
 
 from typing import Final, NamedTuple
 
+from replican.decisions.edits import edit_tree
 from replican.decisions.reconcile import reconcile
+from replican.decisions.treediff import diff_trees, listing_at
 from replican.effects.contents import Wanted
 from replican.effects.preparing import needs_content
 from replican.effects.refs import HEAD, ReflogEntry
@@ -18,7 +20,9 @@ from replican.operations.sources import NO_CONTENT, Sources, find, sources
 from replican.repository import Repository
 from replican.values.errors import RefusedError
 from replican.values.ids import TreeId
-from replican.values.trees import DIRECTORY, TreeOverlay
+from replican.values.names import group_key
+from replican.values.paths import name_of, parent_of
+from replican.values.trees import DIRECTORY, Entry, TreeOverlay
 
 _MERGES: Final = ("merge", "push")
 """What the reason of a head's move begins with where somebody else's checkpoints came in."""
@@ -83,8 +87,33 @@ def _taken_back(
     repo: Repository, overlay: TreeOverlay, merge: ReflogEntry, now: TreeId
 ) -> tuple[TreeId, list[Difference]]:
     """The tree without what a merge changed, and how it differs from the one that is now."""
-    tree = reconcile(overlay, repo.tree_of(merge.new), now, repo.tree_of(merge.old)).tree
+    before = repo.tree_of(merge.old)
+    tree = reconcile(overlay, repo.tree_of(merge.new), now, before).tree
+    tree = edit_tree(overlay, tree, _settled_since(overlay, before, now, tree))
     return tree, differences(overlay, now, tree)
+
+
+def _settled_since(overlay: TreeOverlay, before: TreeId, now: TreeId, tree: TreeId) -> dict[bytes, Entry]:
+    """What is now at names that would be left with nothing, though they had something before the merge.
+
+    A conflict of the merge that was settled since, in favour of the other side: each of the two has removed what the
+    other
+    kept. Nobody wants neither, so what was settled stands.
+    """
+    kept: dict[bytes, Entry] = {}
+    for path, old, new in diff_trees(overlay, now, tree):
+        if new is not None or old is None or old.kind == DIRECTORY:
+            continue
+        directory, key = parent_of(path), group_key(name_of(path))
+        if _has(overlay, before, directory, key) and not _has(overlay, tree, directory, key):
+            kept[path] = old
+    return kept
+
+
+def _has(overlay: TreeOverlay, tree: TreeId, directory: bytes, key: bytes) -> bool:
+    return any(
+        group_key(entry.name) == key and entry.kind != DIRECTORY for entry in listing_at(overlay, tree, directory)
+    )
 
 
 def _conflicts(overlay: TreeOverlay, now: TreeId, tree: TreeId) -> list[bytes]:

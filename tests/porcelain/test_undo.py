@@ -178,3 +178,16 @@ def test_a_whole_directory_that_went(replicas: Replicas) -> None:
     assert replicas.json("b", "undo")["pending"] == []
     assert snapshot(replicas.base / "b") == was
     assert replicas.json("b", "status")["clean"]
+
+
+def test_a_conflict_that_was_settled_since_stands(replicas: Replicas) -> None:
+    replicas.clone({"f": "0"})
+    replicas.write("b/f", "mine")
+    replicas.write("a/f", "theirs")
+    replicas.write("a/more", "came, too")
+    replicas("b", "pull")
+    theirs = next(path for path in (replicas.base / "b").glob("f*") if path.read_text() == "theirs")
+    keep = "current" if theirs.name == "f" else "copy"
+    replicas("b", "resolve", "f", "--keep", keep)
+    replicas("b", "undo")
+    assert contents(replicas.base / "b") == {"f": b"theirs"}
