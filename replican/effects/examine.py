@@ -161,7 +161,7 @@ class Examined:
                     # that it was given, the logical one stays.
                     if old.disk_mode == mode:
                         perm = old.perm
-                    if old.disk_mtime_ns == mtime:
+                    if old.disk_mtime_ns == mtime and old.id == made:
                         logical = old.mtime_ns
                 if ctime > recent_ns and is_racy(ctime, looked_ns):
                     ctime = SMUDGED

@@ -3,12 +3,17 @@
 import errno
 import os
 import stat
+from collections.abc import Mapping
 
+from replican.decisions.plan import Group
 from replican.decisions.treediff import Change
+from replican.effects.linux import rename_new
 from replican.effects.staging import copy_verified
 from replican.effects.trash import hash_name, is_same_inode
 from replican.effects.worktree import FILE_FLAGS, TEMPORARY_PREFIX, set_mode, set_mtime
 from replican.values.listing import Row
+from replican.values.names import group_key
+from replican.values.paths import name_of
 from replican.values.trees import DIRECTORY, FILE, LINK, Entry
 
 CHANGED_HERE = "changed here"
@@ -66,10 +71,27 @@ class Looked:
     def __init__(self) -> None:
         self.found: dict[bytes, os.stat_result | None] = {}
 
-    def at(self, change: Change, fd: int, row: Row | None) -> bool:
-        """Whether the disk is as the index says, for one change."""
+    def at_group(self, group: Group, fd: int, rows: Mapping[bytes, Row]) -> bool:
+        """Whether the disk is as the index says, for all changes of a group. ``rows`` are its directory's."""
+        if not all(self._at(change, fd, rows.get(name_of(change.path))) for change in group.changes):
+            return False
+        missing = {
+            (change.old.kind, change.old.id)
+            for change in group.changes
+            if change.old is not None and self.found[change.path] is None
+        }
+        if not missing:
+            return True
+        # Where a user has deleted a version that the head keeps under another name of the group, its row must stand:
+        # without it nobody would ever know of the deletion.
+        changed = {name_of(change.path) for change in group.changes}
+        kept = {(change.new.kind, change.new.id) for change in group.changes if change.new is not None}
+        kept |= {(row.kind, row.id) for row in rows.values() if row.name not in changed and _is_of(group, row)}
+        return missing.isdisjoint(kept)
+
+    def _at(self, change: Change, fd: int, row: Row | None) -> bool:
         path, old, new = change
-        name = path.rpartition(b"/")[2]
+        name = name_of(path)
         if old is None:
             self.found[path] = None
             return row is None and not _is_there(name, fd)
@@ -78,6 +100,10 @@ class Looked:
         if found is None and new is None:
             return not _is_there(name, fd)  # it should go, and somebody was faster
         return found is not None
+
+
+def _is_of(group: Group, row: Row) -> bool:
+    return row.kind != DIRECTORY and group_key(row.name) == group.key
 
 
 def _is_there(name: bytes, fd: int) -> bool:
@@ -101,11 +127,28 @@ def adopt_attributes(name: bytes, fd: int, found: os.stat_result, old: Entry, ne
         return found
     if new.kind == FILE and found.st_nlink > 1:
         _break_link(name, fd, new)
+        found = os.lstat(name, dir_fd=fd)
     if set_perm:
         set_mode(name, fd, new.perm)
     if set_time:
         set_mtime(name, fd, new.mtime_ns)
-    return os.lstat(name, dir_fd=fd)
+    after = os.lstat(name, dir_fd=fd)
+    if after.st_ino != found.st_ino or (new.kind != DIRECTORY and after.st_size != found.st_size):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    return after
+
+
+def as_placed(name: bytes, fd: int, placed: os.stat_result) -> os.stat_result:
+    """What lies at ``name``, where just now ``placed`` came to lie; raises ``FileExistsError`` if it is not that.
+
+    A row of what a user put there in between would call their file ours: its time and permissions would be those
+    that we gave, and not their edit.
+    """
+    found = os.lstat(name, dir_fd=fd)
+    same = is_same_inode(found, placed.st_ino, placed.st_size, placed.st_mtime_ns)
+    if not same or found.st_mode != placed.st_mode:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    return found
 
 
 def _temporary(name: bytes) -> bytes:
@@ -122,33 +165,40 @@ def sweep(name: bytes, fd: int) -> None:
 
 
 def _break_link(name: bytes, fd: int, entry: Entry) -> None:
-    temporary = _temporary(name)
-    if _copy(fd, name, fd, temporary, entry):
-        os.rename(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
-    else:
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    sweep(name, fd)
+    try:
+        if not _copy(fd, name, fd, _temporary(name), entry):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        os.rename(_temporary(name), name, src_dir_fd=fd, dst_dir_fd=fd)
+    except OSError:
+        sweep(name, fd)
+        raise
 
 
-def place_across(from_fd: int, staged: bytes, fd: int, name: bytes) -> None:
-    """Bring staged content to another file system: copy, flush, rename of a name that every scan skips."""
+def place_across(from_fd: int, staged: bytes, fd: int, name: bytes) -> os.stat_result:
+    """Bring staged content to another file system: copy, flush, rename of a name that every scan skips; what came."""
+    sweep(name, fd)
+    try:
+        _copy_across(from_fd, staged, fd, _temporary(name))
+        placed = os.lstat(_temporary(name), dir_fd=fd)
+        rename_new(fd, _temporary(name), fd, name)
+    except OSError:
+        sweep(name, fd)
+        raise
+    os.unlink(staged, dir_fd=from_fd)
+    return placed
+
+
+def _copy_across(from_fd: int, staged: bytes, fd: int, temporary: bytes) -> None:
     found = os.lstat(staged, dir_fd=from_fd)
-    temporary = _temporary(name)
     if stat.S_ISLNK(found.st_mode):
         os.symlink(os.readlink(staged, dir_fd=from_fd), temporary, dir_fd=fd)
         set_mtime(temporary, fd, found.st_mtime_ns)
     else:
         blob = hash_name(staged, from_fd)
-        entry = Entry(name, FILE, stat.S_IMODE(found.st_mode), found.st_size, found.st_mtime_ns, blob or b"")
+        entry = Entry(staged, FILE, stat.S_IMODE(found.st_mode), found.st_size, found.st_mtime_ns, blob or b"")
         if not _copy(from_fd, staged, fd, temporary, entry):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-    try:
-        os.lstat(name, dir_fd=fd)
-    except FileNotFoundError:
-        os.rename(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
-        os.unlink(staged, dir_fd=from_fd)
-        return
-    os.unlink(temporary, dir_fd=fd)
-    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
 
 def _copy(from_fd: int, name: bytes, to_fd: int, target: bytes, entry: Entry) -> bool:

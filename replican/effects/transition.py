@@ -1,11 +1,9 @@
 """The second half of a transition: what was prepared takes its place, name by name.
 
 The order, within one batch that the journal has noted: new directories, moves, then each name with all its versions
-(conflict copies first,
-then what goes, then what comes), then directories that are empty now, then what had to wait for them. Every step is a
-rename, after a last look that the disk still holds what the index says; what came out of a name is looked at again.
-What
-cannot be done stays as it is, and pending: it is a value in the outcome and never an error.
+(conflict copies first, then what goes, then what comes), then directories that are empty now, then what had to wait for
+them. Every step is a rename, after a last look that the disk still holds what the index says; what came out of a name
+is looked at again. What cannot be done stays as it is, and pending: it is a value in the outcome and never an error.
 """
 
 import errno
@@ -20,7 +18,7 @@ from replican.decisions.treediff import Change
 from replican.effects.index import Index
 from replican.effects.ledger import Ledger
 from replican.effects.linux import exchange, flush_filesystem, rename_new
-from replican.effects.placing import CHANGED_HERE, Looked, adopt_attributes, cause_of, look, place_across
+from replican.effects.placing import CHANGED_HERE, Looked, adopt_attributes, as_placed, cause_of, look, place_across
 from replican.effects.preparing import BuiltDirectory, Prepared, needs_content
 from replican.effects.staging import Slot, Stage
 from replican.effects.trash import Trash, is_same_inode
@@ -165,6 +163,9 @@ class Transition:
 
     def _bring_directory(self, built: BuiltDirectory) -> None:
         new = built.new
+        row = self._ledger.row(new.path)
+        if row is not None and row.kind != DIRECTORY:
+            return  # the file that it replaces is pending, even where it is gone
         parent, name = parent_of(new.path), name_of(new.path)
         fd = self._open(parent, lambda: [new.path])
         if fd is None:
@@ -203,7 +204,10 @@ class Transition:
             child = join(path, row.name)
             into = self._directories.open(path)
             try:
+                placed = os.lstat(join(built.place, child), dir_fd=self._stage.fd)
                 rename_new(self._stage.fd, join(built.place, child), into, row.name)
+                if row.kind != DIRECTORY:
+                    self._ledger.put(path, row_of(row.entry, as_placed(row.name, into, placed)))
             except FileExistsError:
                 if row.kind == DIRECTORY:
                     self._bring_children(built, child, row.entry)
@@ -216,7 +220,6 @@ class Transition:
             if row.kind == DIRECTORY:
                 self._note_directories(built, child, row.entry, fd_parent=path)
             else:
-                self._ledger.put(path, row_of(row.entry, os.lstat(row.name, dir_fd=into)))
                 self._counts["written"] += 1
 
     def _finish_permissions(self, built: BuiltDirectory) -> None:
@@ -320,16 +323,12 @@ class Transition:
 
     def _do_group(self, group: Group, slots: dict[bytes, Slot]) -> None:
         paths = [change.path for change in group.changes]
-        fd = self._open(group.directory, lambda: paths)
+        looked, fd = Looked(), self._open(group.directory, lambda: paths)
         if fd is None:
-            if not self._ledger.rows(group.directory):
-                return
             return
-        looked = Looked()
-        for change in group.changes:
-            if not looked.at(change, fd, self._ledger.row(change.path)):
-                self._pending += [Problem(path, CHANGED_HERE) for path in paths]
-                return
+        if not looked.at_group(group, fd, self._ledger.rows(group.directory)):
+            self._pending += [Problem(path, CHANGED_HERE) for path in paths]
+            return
         for change in group.in_order():
             try:
                 self._do_change(change, fd, looked, slots.get(change.path))
@@ -359,27 +358,32 @@ class Transition:
             return
         if slot is None:
             return  # it has no source, which is said already
-        if was is None:
-            self._place_new(slot, name, fd)
-        elif not self._replace(slot, name, fd, path, old, was):
+        placed = self._place_new(slot, name, fd) if was is None else self._replace(slot, name, fd, path, old, was)
+        if placed is None:
             self._pending.append(Problem(path, CHANGED_HERE))
             return
-        self._ledger.put(parent_of(path), row_of(new, os.lstat(name, dir_fd=fd)))
+        self._ledger.put(parent_of(path), row_of(new, as_placed(name, fd, placed)))
         self._counts["written"] += 1
         self._progress.advance(1, new.size)
 
-    def _place_new(self, slot: Slot, name: bytes, fd: int) -> None:
+    def _place_new(self, slot: Slot, name: bytes, fd: int) -> os.stat_result:
+        """Put staged content at a name that is free; what then lies there."""
+        placed = os.lstat(slot.name, dir_fd=self._stage.fd)
         try:
             rename_new(self._stage.fd, slot.name, fd, name)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            place_across(self._stage.fd, slot.name, fd, name)
+            return place_across(self._stage.fd, slot.name, fd, name)
+        return placed
 
-    def _replace(self, slot: Slot, name: bytes, fd: int, path: bytes, old: Entry | None, was: os.stat_result) -> bool:
-        """Put staged content in the place of a file, which goes into the trash; whether it was still the one looked
-        at."""
+    def _replace(
+        self, slot: Slot, name: bytes, fd: int, path: bytes, old: Entry | None, was: os.stat_result
+    ) -> os.stat_result | None:
+        """Put staged content in the place of a file, which goes into the trash; what then lies there. None if it was
+        not the one looked at any more."""
         assert old is not None
+        placed = os.lstat(slot.name, dir_fd=self._stage.fd)
         try:
             swapped = exchange(self._stage.fd, slot.name, fd, name)
         except OSError as error:
@@ -387,13 +391,10 @@ class Transition:
                 raise
             swapped = False
         if not swapped:
-            if not self._trash.take(fd, name, path, old, was):
-                return False
-            self._place_new(slot, name, fd)
-            return True
+            return self._place_new(slot, name, fd) if self._trash.take(fd, name, path, old, was) else None
         out = os.lstat(slot.name, dir_fd=self._stage.fd)
         if is_same_inode(out, was.st_ino, was.st_size, was.st_mtime_ns):
             self._trash.take(self._stage.fd, slot.name, path, old, out)
-            return True
+            return placed
         exchange(self._stage.fd, slot.name, fd, name)
-        return False
+        return None

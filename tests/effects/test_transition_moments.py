@@ -1,0 +1,77 @@
+"""Transitions in bad moments: a name that cannot be changed for a while, a user who is faster than the last look."""
+
+import os
+from pathlib import Path
+
+import pytest
+from folders import contents, snapshot, write
+from pairs import OLD, Pair, pending
+
+from replican.effects import transition
+from replican.operations.recording import record
+from replican.operations.syncing import sync
+from replican.repository import Repository
+
+
+def test_a_name_that_could_not_be_changed_is_done_later(tmp_path: Path, monkeypatch) -> None:
+    """What breaks a hard link leaves nothing behind that would be in the way of the next attempt."""
+    pair = Pair(tmp_path, {"a": "a"})
+    os.link(pair.b / "a", tmp_path / "other name")
+    os.utime(pair.a / "a", ns=(OLD, OLD))
+    whole = os.rename
+
+    def refused(*names: object, **places: object) -> None:
+        if names[-1] == b"a":
+            raise PermissionError(13, "no")
+        whole(*names, **places)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", refused)
+        assert pending(pair.pull().merged) == {"a": "permission denied"}
+    assert sorted(os.listdir(pair.b)) == [".replican", "a"]
+    pair.sync()
+    pair.assert_at_rest()
+
+
+def test_a_deletion_that_is_not_recorded_is_not_forgotten(tmp_path: Path) -> None:
+    """The only file was deleted (a gate waits for its user); a directory of its name comes, and the file as a copy."""
+    pair = Pair(tmp_path, {"e": "deleted in b"})
+    (pair.a / "e").unlink()
+    write(pair.a / "e/new", "new")
+    write(pair.a / "x", "x")
+    pair.record(pair.a)
+    write(pair.a / "e.conflict-20200101T000000Z-00000000", "deleted in b")
+    pair.record(pair.a)
+    (pair.b / "e").unlink()
+    with Repository(str(pair.b)) as repo:
+        assert sync(repo, "origin").recorded.gated is not None
+    with Repository(str(pair.b)) as repo:
+        record(repo, allowed=frozenset({"--allow-mass-delete"}))
+    pair.sync()
+    pair.sync()
+    pair.assert_at_rest()
+    assert contents(pair.b) == {"e/new": b"new", "x": b"x"}
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["new", "replaced"])
+def test_an_edit_right_after_a_file_came_is_an_edit(tmp_path: Path, monkeypatch, new: bool) -> None:
+    """Its time and its permissions are the user's, not those of what came."""
+    pair = Pair(tmp_path, {"x": "x"} if new else {"a": "old", "x": "x"})
+    write(pair.a / "a", "came")
+    name = "rename_new" if new else "exchange"
+    whole = getattr(transition, name)
+
+    def then_save(*args: object) -> object:
+        done = whole(*args)
+        monkeypatch.setattr(transition, name, whole)
+        write(pair.b / "a~", "mine", OLD).chmod(0o600)
+        os.rename(pair.b / "a~", pair.b / "a")
+        return done
+
+    monkeypatch.setattr(transition, name, then_save)
+    pair.sync()
+    pair.sync()
+    pair.sync()
+    assert ("file", 0o600, OLD, b"mine") in snapshot(pair.a).values()
+    assert b"came" in contents(pair.a).values()
+    pair.assert_at_rest()
