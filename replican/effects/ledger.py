@@ -48,6 +48,12 @@ class Ledger:
         self.rows(directory)[row.name] = row.settled(time.time_ns())
         self._dirty.add(directory)
 
+    def enter(self, path: bytes) -> None:
+        """A directory is there, whatever of it comes to be known: it has a record even if that is nothing."""
+        self.rows(path)
+        self._gone.discard(path)
+        self._dirty.add(path)
+
     def drop(self, path: bytes) -> None:
         """``path`` is not on the disk any more, or nothing is known of it."""
         directory = parent_of(path)

@@ -200,6 +200,7 @@ class Transition:
             return
         self._touched.add(path)
         self._ledger.put(parent_of(path), row_of(entry, os.fstat(into)))
+        self._ledger.enter(path)
         for row in [*decode_listing(built.filled[path].rows_blob), *built.added.get(path, [])]:
             child = join(path, row.name)
             into = self._directories.open(path)
@@ -258,8 +259,7 @@ class Transition:
         self._set_directory_mode(change.path, row.entry._replace(perm=change.new.perm))
 
     def _remove_directory(self, path: bytes, entry: Entry) -> None:
-        """Remove a directory that should be gone. Ignored and skipped things keep it on the disk, but not in the
-        log."""
+        """A directory that should be gone. Ignored and skipped things keep it on the disk, but not in the log."""
         if self._ledger.rows(path):
             return  # something in it is pending
         fd = self._open(parent_of(path), lambda: [path])

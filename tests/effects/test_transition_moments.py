@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from folders import contents, snapshot, write
-from pairs import OLD, Pair, pending
+from pairs import OLD, Pair, just_before, pending
 
 from replican.effects import transition
 from replican.operations.recording import record
@@ -75,3 +75,17 @@ def test_an_edit_right_after_a_file_came_is_an_edit(tmp_path: Path, monkeypatch,
     assert ("file", 0o600, OLD, b"mine") in snapshot(pair.a).values()
     assert b"came" in contents(pair.a).values()
     pair.assert_at_rest()
+
+
+def test_of_a_new_directory_everything_is_there_already(tmp_path: Path, monkeypatch) -> None:
+    """Nothing of it is known then, but that it is there."""
+    pair = Pair(tmp_path, {"x": "x"})
+    write(pair.a / "n/c", "theirs")
+    just_before(monkeypatch, lambda: write(pair.b / "n/c", "mine") and None)
+    assert pending(pair.pull().merged) == {"n/c": "changed here"}
+    with Repository(str(pair.b)) as repo:
+        repo.index.check()
+    pair.sync()
+    pair.sync()
+    pair.assert_at_rest()
+    assert sorted(contents(pair.a).values()) == [b"mine", b"theirs", b"x"]
