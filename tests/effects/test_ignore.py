@@ -230,7 +230,7 @@ def test_many_names_are_asked_quickly() -> None:
     at = rules(b"".join(b"*.%d\n/dir%d/\n" % (number, number) for number in range(20)) + b"!x.3\n")
     import time
 
-    before = time.perf_counter()
+    before = time.process_time()
     for number in range(20_000):
         at.ignores(b"file%d.txt" % number, False)
-    assert time.perf_counter() - before < 2, "some 20 µs each at most; measured: 8"
+    assert time.process_time() - before < 2, "some 20 µs each at most; measured: 8"

@@ -283,9 +283,9 @@ def test_twenty_thousand_files_take_two_and_a_half_megabytes(path: str) -> None:
             ]
         put(index, changes)
         index.promote()
-        before = time.perf_counter()
+        before = time.process_time()
         index.digests()
-        assert time.perf_counter() - before < 0.1
+        assert time.process_time() - before < 0.1
     assert os.listdir(os.path.dirname(path)) == ["index.db"]
     assert os.path.getsize(path) < 2_600_000
     shutil.rmtree(os.path.dirname(path))
