@@ -67,7 +67,7 @@ def fill_directory(job: Building, into: int, source: int | None, mirror: Mirror 
     """
     rows: list[Row] = []
     missing: list[Entry] = []
-    size = newest = 0
+    files = size = newest = 0
     for entry in parse_tree(job.payload):
         if entry.kind == DIRECTORY:
             try:
@@ -81,6 +81,7 @@ def fill_directory(job: Building, into: int, source: int | None, mirror: Mirror 
         if copy is not None:
             rows.append(Row(*entry, entry.perm, entry.mtime_ns, copy[1], copy[0]))
             newest = max(newest, copy[1])
+            files += 1
             size += entry.size
             continue
         made = _make(entry, into, source)
@@ -89,9 +90,10 @@ def fill_directory(job: Building, into: int, source: int | None, mirror: Mirror 
             continue
         rows.append(row_of(entry, made))
         newest = max(newest, made.st_ctime_ns)
+        files += 1
         size += entry.size
     return Filled(
-        job.path, encode_listing(rows), digest_of_rows(rows), os.fstat(into).st_ino, newest, missing, len(rows), size
+        job.path, encode_listing(rows), digest_of_rows(rows), os.fstat(into).st_ino, newest, missing, files, size
     )
 
 

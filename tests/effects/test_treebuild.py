@@ -152,3 +152,11 @@ def test_other_stores_fill_what_is_missing(tmp_path: Path) -> None:
     assert row is not None
     assert row.entry == entry
     assert (tmp_path / "stage/place/d/f").read_bytes() == b"content"
+
+
+def test_directories_are_not_counted_as_files(tmp_path: Path) -> None:
+    write(tmp_path / "source/d/f", b"content")
+    (tmp_path / "source/d/sub").mkdir()
+    below = Entry(b"sub", DIRECTORY, 0o755, 0, 0, EMPTY_TREE)
+    done = build(tmp_path, building(b"d", file_entry("f", b"content"), below), building(b"d/sub"))
+    assert [(done[path].files, done[path].size) for path in (b"d", b"d/sub")] == [(1, 7), (0, 0)]
