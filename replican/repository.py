@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 DOT = ".replican"
 DEFAULT_WAIT = 10.0
+_DIRECTORIES = ("objects", "refs", "trash", "stage", "hooks")
 
 
 def find_root(directory: str) -> str:
@@ -84,7 +85,7 @@ class Repository:
             if not is_replica(root):
                 dotdir = os.path.join(root, DOT)
                 os.makedirs(dotdir, mode=0o700, exist_ok=True)
-                for name in ("objects", "refs", "trash", "stage", "hooks"):
+                for name in _DIRECTORIES:
                     os.makedirs(os.path.join(dotdir, name), mode=0o700, exist_ok=True)
                 # The config comes last: a folder whose init was interrupted is no replica yet.
                 Config.create(dotdir, os.urandom(8).hex(), settings.user_config_file())
@@ -140,11 +141,14 @@ class Repository:
         try:
             return Index.open(path, writable=self._index_writable)
         except DamagedError as error:
+            if error.code != "index-damaged":
+                raise
+            how = error.message.removeprefix("the index is damaged: ")
             if not self._index_writable:
                 raise DamagedError(
-                    f"the index is damaged: {error.message}", "any command that writes rebuilds it: `replican commit`"
+                    f"the index is damaged: {how}", "any command that writes rebuilds it: `replican commit`"
                 ) from error
-            self.notes.append(f"the index was damaged ({error.message}): rebuilding it from the folder")
+            self.notes.append(f"the index was damaged ({how}): rebuilding it from the folder")
             return Index.open(path, writable=True, rebuild=True)
 
     def rebuild_index(self, why: str) -> None:
@@ -152,6 +156,7 @@ class Repository:
         from replican.effects.index import Index
 
         self.close_index()
+        why = why.removeprefix("the index is damaged: ")
         self.notes.append(f"the index was damaged ({why}): rebuilding it from the folder")
         self._index = Index.open(os.path.join(self.dotdir, "index.db"), writable=True, rebuild=True)
 
@@ -219,6 +224,7 @@ class Repository:
             return
         if not os.path.isdir(self.dotdir):
             raise NoRepositoryError(f"no replica at {self.root} any more", "is the disk that holds it mounted?")
+        self._check_directories()
         lock = Lock(self.dotdir, what)
         lock.acquire(self.wait)
         self._lock = lock
@@ -230,6 +236,13 @@ class Repository:
             self.close_index()
             self._lock = None
             lock.release()
+
+    def _check_directories(self) -> None:
+        """Nothing is ever written through a link."""
+        for name in _DIRECTORIES:
+            path = os.path.join(self.dotdir, name)
+            if os.path.islink(path):
+                raise DamagedError(f"{path} is a link", "put a directory in its place, with what belongs into it")
 
     def _recover(self) -> None:
         from replican.effects.recovery import recover

@@ -23,6 +23,7 @@ EXIT_CODES: Final[dict[type[errors.ReplicanError], int]] = {
     errors.ReplicanError: BUG,
     errors.UsageError: USAGE,
     errors.NotFoundError: 1,
+    errors.MissingObjectError: 6,
     errors.MovedError: 1,
     errors.RefusedError: 3,
     errors.UnsupportedError: 3,

@@ -248,7 +248,7 @@ class Config:
         from tomlkit.exceptions import TOMLKitError
 
         path = self._file(user)
-        content = _read_file(path) or b""
+        content = _read_file(path, follow=user) or b""
         try:
             document = tomlkit.parse(content.decode())
             for parts, value in changes.items():
@@ -259,14 +259,14 @@ class Config:
         if made == content:
             return
         try:
+            if user:  # it, or its folder, may be a link to where he keeps such files
+                path = os.path.realpath(path)
             durable.make_directory(os.path.dirname(path))
-            durable.replace_file(
-                os.path.realpath(path), made
-            )  # a user's file may be a link to where he keeps such files
+            durable.replace_file(path, made)
         except OSError as error:
             raise durable.explain(error, f"write {path}") from error
-        self._tables.pop(path, None)
-        if path == self._path:
+        self._tables.pop(self._file(user), None)
+        if not user:
             self._content = made
 
     # Parsing
@@ -274,7 +274,7 @@ class Config:
     def _table(self, path: str | None) -> dict[str, object]:
         found = self._tables.get(path)
         if found is None and path is not None:
-            content = self._content if path == self._path else _read_file(path) or b""
+            content = self._content if path == self._path else _read_file(path, follow=True) or b""
             found = self._tables[path] = self._parse(path, content)
         return found or {}
 
@@ -373,9 +373,9 @@ def _describe(known: Setting) -> str:
     return f"a number from {known.least}" if isinstance(known.default, int) else "a text"
 
 
-def _read_file(path: str) -> bytes | None:
+def _read_file(path: str, follow: bool = False) -> bytes | None:
     try:
-        with open(path, "rb") as file:
+        with open(durable.open_file(path, follow=follow), "rb") as file:
             content = file.read(_SIZE_LIMIT + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None

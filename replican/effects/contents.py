@@ -9,7 +9,7 @@ import stat
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
-from replican.effects.worktree import open_regular, open_root, opened_directory
+from replican.effects.worktree import FILE_FLAGS, open_regular, open_root, opened_directory
 from replican.values.ids import BlobId
 from replican.values.names import group_key
 from replican.values.paths import join, name_of, parent_of
@@ -152,9 +152,7 @@ class ShelfStore:
         if wanted.kind == LINK:
             return None
         try:
-            fd = os.open(
-                b"%s/%s" % (self._path, wanted.blob.hex().encode()), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-            )
+            fd = os.open(b"%s/%s" % (self._path, wanted.blob.hex().encode()), FILE_FLAGS)
         except OSError:
             return None
         if stat.S_ISREG(os.fstat(fd).st_mode):

@@ -6,24 +6,56 @@ Files made here are for their owner only: `.replican` is nobody else's.
 
 import errno
 import os
+import stat
 from itertools import count
 
-from replican.values.errors import FolderError, NoSpaceError, ReplicanError
+from replican.values.errors import DamagedError, FolderError, NoSpaceError, ReplicanError
 
 TEMPORARY_PREFIX = "tmp-"
 """Files of this prefix are unfinished: whoever holds the repository's lock may delete old ones."""
 
 _NO_ROOM = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+_WRONG_KIND = frozenset([errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EEXIST])
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _numbers = count()
 
 
 def explain(error: OSError, doing: str) -> ReplicanError:
-    """The error to raise for an ``OSError`` met while ``doing`` (``write /x/y``): a full disk is told from the rest."""
+    """The error to raise for an ``OSError`` met while ``doing`` (``write /x/y``): a full disk is told from the rest,
+    and so is a path of ours at which there is something of another kind (a directory, a link)."""
     message = f"cannot {doing}: {(error.strerror or str(error)).lower()}"
     if error.errno in _NO_ROOM:
         return NoSpaceError(message, "make room on that disk, then run the same command again")
+    if error.errno in _WRONG_KIND:
+        return DamagedError(message, "something else has the place of what replican keeps there: move it away")
     return FolderError(message)
+
+
+def open_file(path: str, *, follow: bool = False) -> int:
+    """A descriptor for reading a file of ours, which is never a link (unless ``follow``), nor waited for.
+
+    Raises ``OSError``: ``ELOOP`` for a link, ``EISDIR`` and ``ENXIO`` for anything else.
+    """
+    fd = os.open(path, _READ & ~os.O_NOFOLLOW if follow else _READ)
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISREG(mode):
+        return fd
+    os.close(fd)
+    code = errno.EISDIR if stat.S_ISDIR(mode) else errno.ENXIO
+    raise OSError(code, os.strerror(code), path)
+
+
+def open_shelf(path: str) -> int:
+    """A descriptor of a directory of ours, which is made where it is missing, and is never a link."""
+    try:
+        try:
+            os.mkdir(path, mode=0o700)
+        except FileExistsError:
+            pass
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise explain(error, f"open {path}") from error
 
 
 def flush_directory(path: str) -> None:
@@ -38,6 +70,8 @@ def flush_directory(path: str) -> None:
 def make_directory(path: str) -> None:
     """Make a directory and what is missing above it, each name durable. One that is there already is left as it is."""
     if os.path.isdir(path):
+        if os.path.islink(path):
+            raise NotADirectoryError(errno.ENOTDIR, "it is a link", path)
         return
     above = os.path.dirname(path)
     make_directory(above)

@@ -6,13 +6,14 @@ last transaction that was finished. On a read-only disk the file is read as it l
 
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from replican.effects.index_schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, IndexDamagedError, translated
 from replican.effects.index_tables import meta_get, meta_set
-from replican.values.errors import FolderError, MalformedError, UnsupportedError
+from replican.values.errors import DamagedError, FolderError, MalformedError, UnsupportedError
 
 _BUSY_SECONDS: Final = 10
 _PLAIN: Final = frozenset(b"/-_.ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
@@ -101,7 +102,9 @@ def _open_for_writing(path: str, rebuild: bool) -> tuple[sqlite3.Connection, boo
     """A connection that may write, and whether the database is a new one. ``rebuild`` throws an old one away."""
     if rebuild:
         _remove(path)
+    _check_files(path)
     created = not os.path.exists(path)
+    _follow_permissions(path)
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     try:
         # Before anything is written to it. What a killed creation leaves is damage, too.
@@ -121,8 +124,36 @@ def _open_for_writing(path: str, rebuild: bool) -> tuple[sqlite3.Connection, boo
     return connection, created
 
 
+def _files(path: str) -> tuple[str, ...]:
+    return path, path + "-wal", path + "-shm"
+
+
+def _check_files(path: str) -> None:
+    """SQLite would write through a link, and wait for a FIFO."""
+    for name in _files(path):
+        try:
+            mode = os.lstat(name).st_mode
+        except FileNotFoundError:
+            continue
+        if stat.S_ISDIR(mode):
+            raise DamagedError(f"the index is damaged: {name} is a directory", "move it away")
+        if not stat.S_ISREG(mode):
+            raise IndexDamagedError(f"the index is damaged: {name} is not a file")
+
+
+def _follow_permissions(path: str) -> None:
+    """What SQLite made beside an index that was read-only is read-only, too, and would stay so."""
+    main, *beside = _files(path)
+    for name in beside:
+        try:
+            if not os.access(name, os.W_OK) and os.access(main, os.W_OK):
+                os.chmod(name, 0o600)
+        except OSError:
+            continue  # it is not there, or not ours
+
+
 def _remove(path: str) -> None:
-    for name in (path, path + "-wal", path + "-shm"):
+    for name in _files(path):
         try:
             os.unlink(name)
         except FileNotFoundError:
@@ -131,6 +162,7 @@ def _remove(path: str) -> None:
 
 def _open_for_reading(path: str) -> tuple[sqlite3.Connection, bool]:
     """A connection that only reads, and whether it stands for a database that is not there: it is empty then."""
+    _check_files(path)
     if not os.path.exists(path):
         connection = sqlite3.connect(":memory:", isolation_level=None)
         connection.executescript(

@@ -57,6 +57,8 @@ def translated(path: str) -> Iterator[None]:
     """Turns SQLite's errors into ours. Whatever is neither a full disk, nor a lock, nor I/O, is damage."""
     try:
         yield
+    except UnicodeDecodeError as error:  # of a text in the database, or of SQLite's own message about one
+        raise IndexDamagedError("the index is damaged: it holds what is no text") from error
     except sqlite3.Error as error:
         # The extended codes have the plain one in their low byte.
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from replican.effects import durable
-from replican.values.errors import DamagedError
+from replican.values.errors import DamagedError, MissingObjectError
 from replican.values.ids import object_hash
 
 PAYLOAD_LIMIT: Final = 1 << 28
@@ -117,3 +117,8 @@ class LooseObjects:
 def damaged_object(id: bytes, how: str = "") -> DamagedError:
     """The error for an object that is not what it should be."""
     return DamagedError(f"object {id.hex()} is damaged" + (f": {how}" if how else ""), "run: replican fsck")
+
+
+def missing_object(id: bytes) -> MissingObjectError:
+    """The error for an object that is not here."""
+    return MissingObjectError(f"no object {id.hex()}", "if nobody named it himself, it is lost: run replican fsck")

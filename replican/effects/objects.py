@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from replican.effects import durable
 from replican.effects.forms import CHECKPOINT, TREE, check_object, parse_as_checkpoint, parse_as_tree, show_kind
-from replican.effects.loose import PAYLOAD_LIMIT, LooseObjects, damaged_object
+from replican.effects.loose import PAYLOAD_LIMIT, LooseObjects, damaged_object, missing_object
 from replican.effects.packs import Pack, write_pack
 from replican.values.checkpoints import Checkpoint
 from replican.values.errors import DamagedError, NotFoundError, RefusedError
@@ -159,7 +159,7 @@ class ObjectStore:
                         damage = damaged_object(id, f"{pack.name}.pack is missing")
                 except OSError as error:
                     raise durable.explain(error, f"read {pack.base}.pack") from error
-        raise damage or next(iter(self._damage.values()), None) or NotFoundError(f"no object {id.hex()}")
+        raise damage or next(iter(self._damage.values()), None) or missing_object(id)
 
     def kind_and_size(self, id: bytes) -> tuple[bytes, int]:
         """Kind and size of the payload in bytes, of an object that was read whole and verified."""

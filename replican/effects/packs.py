@@ -44,7 +44,7 @@ class Pack:
         self.base = base
         self.name = os.path.basename(base)
         self._fd = -1
-        fd = os.open(base + ".idx", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = durable.open_file(base + ".idx")
         try:
             size = os.fstat(fd).st_size
             if size < _NAMES_AT + 2 * ID_SIZE:
@@ -109,7 +109,7 @@ class Pack:
 
     def _data(self, at: int, size: int) -> bytes:
         if self._fd < 0:
-            self._fd = os.open(self.base + ".pack", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            self._fd = durable.open_file(self.base + ".pack")
         return os.pread(self._fd, size, at)
 
     def head(self, position: int) -> tuple[bytes, int]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from replican.decisions.plan import Group, NewDirectory, Plan
 from replican.effects.contents import ContentStore, Wanted
+from replican.effects.durable import explain
 from replican.effects.forkpool import beside
 from replican.effects.linux import flush_filesystem
 from replican.effects.mirror import PLACE, Mirror
@@ -92,7 +93,7 @@ class Preparation:
         self._lacking: list[Problem] = []
 
     def prepare(self, plan: Plan) -> Prepared:
-        """Stage everything; raises ``NoSpaceError`` on a full disk, and ``OSError`` if the stage cannot be written."""
+        """Stage everything; raises ``NoSpaceError`` on a full disk, ``FolderError`` if the stage cannot be written."""
         try:
             slots = self._stage_files(plan)
             built = self._build(plan)
@@ -103,7 +104,7 @@ class Preparation:
                     "no space left on the disk while staging content",
                     "nothing was changed or recorded; make room and run the command again",
                 ) from error
-            raise
+            raise explain(error, f"write to {self._stage.path}") from error
         finally:
             self._progress.end()
         return Prepared(plan, slots, built, self._lacking)

@@ -6,9 +6,11 @@ form; it is written, and durable, before the ref moves, so it always knows what 
 move did not come about (a kill in between) is known by what follows it: the chain of old and new values skips it.
 """
 
+import errno
 import fcntl
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +28,6 @@ _REMOTE = re.compile(_LABEL)
 _NAME = re.compile(rf"head|(?:remotes|stores)/{_LABEL}/head")
 _VALUE = re.compile(rb"([0-9a-f]{64})\n")
 _LINE = re.compile(r"([0-9a-f]{64}) ([0-9a-f]{64}) (.*) (-?[0-9]{1,19}) [+-][0-9]{4}\t(.*)")
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class _Any:
@@ -206,7 +207,10 @@ class RefStore:
         is_new = not os.path.lexists(path)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            size = os.fstat(fd).st_size
+            state = os.fstat(fd)
+            if not stat.S_ISREG(state.st_mode):
+                raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+            size = state.st_size
             torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"  # a power cut, or a full disk
             durable.write_all(fd, b"\n" + line if torn else line)
             os.fsync(fd)
@@ -229,7 +233,7 @@ class RefStore:
 
 def _read_file(path: str, limit: int = 1 << 30) -> bytes | None:
     try:
-        fd = os.open(path, _READ)
+        fd = durable.open_file(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -11,6 +11,7 @@ import stat
 from typing import NamedTuple
 
 from replican.effects.contents import ContentStore, ShelfStore, Wanted
+from replican.effects.durable import open_shelf
 from replican.effects.worktree import FILE_FLAGS
 from replican.values.ids import BlobId, blob_hasher, blob_id
 from replican.values.trees import LINK, Entry
@@ -45,7 +46,7 @@ def copy_verified(source: int, target: int, size: int, blob: BlobId) -> bool:
 
 def copy_hashed(source: int, target: int, size: int) -> BlobId | None:
     """Copy ``size`` bytes from one descriptor to another; the id of what was copied, None if the source has more or
-    fewer. Holes stay holes."""
+    fewer, or cannot be read. Holes stay holes."""
     hasher = blob_hasher(size)
     sparse = os.fstat(source).st_blocks * 512 < size
     # Hashing releases the interpreter for large pieces, so it runs beside the reading and writing; the buffers are
@@ -61,7 +62,10 @@ def copy_hashed(source: int, target: int, size: int) -> BlobId | None:
             if len(waiting) == len(buffers) - 1:
                 waiting.pop(0).result()
             piece = memoryview(buffers[turn])[: min(_CHUNK, left)]
-            count = os.readv(source, [piece])
+            try:
+                count = os.readv(source, [piece])
+            except OSError:
+                count = 0
             if not count:
                 return None
             piece = piece[:count]
@@ -78,16 +82,19 @@ def copy_hashed(source: int, target: int, size: int) -> BlobId | None:
 
 
 def read_exactly(source: int, size: int) -> bytes | None:
-    """All of a file that should have ``size`` bytes; None if it has more or fewer."""
-    data = os.read(source, size + 1)
-    if len(data) == size:
-        return data
-    pieces = [data]
-    got = len(data)
-    while data and got <= size:
-        data = os.read(source, size + 1 - got)
-        pieces.append(data)
-        got += len(data)
+    """All of a file that should have ``size`` bytes; None if it has more or fewer, or cannot be read."""
+    try:
+        data = os.read(source, size + 1)
+        if len(data) == size:
+            return data
+        pieces = [data]
+        got = len(data)
+        while data and got <= size:
+            data = os.read(source, size + 1 - got)
+            pieces.append(data)
+            got += len(data)
+    except OSError:  # one bad sector over there holds up its own file, and no other
+        return None
     return b"".join(pieces) if got == size else None
 
 
@@ -111,9 +118,8 @@ class Stage:
     """The folder ``.replican/stage``. A context manager; what is not taken from it stays for the next run."""
 
     def __init__(self, path: str) -> None:
-        os.makedirs(path, mode=0o700, exist_ok=True)
         self.path = path
-        self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self.fd = open_shelf(path)
         self.shelf = ShelfStore("the stage", path)
         self._slots: dict[bytes, int] = {}
         self._unflushed: list[bytes] = []

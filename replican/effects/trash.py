@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from replican.effects.contents import ShelfStore
+from replican.effects.durable import open_shelf
 from replican.effects.linux import rename_new
 from replican.effects.worktree import FILE_FLAGS
 from replican.values.ids import BlobId, blob_hasher, blob_id
@@ -72,9 +73,8 @@ class Trash:
     """The folder ``.replican/trash``. A context manager; ``taken`` lists what this one took."""
 
     def __init__(self, path: str) -> None:
-        os.makedirs(path, mode=0o700, exist_ok=True)
         self.path = path
-        self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self.fd = open_shelf(path)
         self.shelf = ShelfStore("the trash", path)
         self.taken: list[TrashItem] = []
 

@@ -13,7 +13,7 @@ from replican.operations.merging import merge
 from replican.operations.recording import describe
 from replican.operations.syncing import merged_before
 from replican.repository import Repository
-from replican.values.errors import RefusedError
+from replican.values.errors import MissingObjectError, NotFoundError, RefusedError
 from replican.values.ids import CheckpointId, TreeId
 from replican.values.progress import Problem
 from replican.values.trees import TreeOverlay
@@ -59,6 +59,8 @@ def apply_plan(
         if repo.head != plan.old or repo.index.base_root() != plan.base:
             raise RefusedError("folder or log have changed since this plan was made", "make the plan again")
         if plan.theirs is not None:
+            if not repo.objects.has(plan.theirs):
+                raise NotFoundError(f"no object {plan.theirs.hex()}")
             preview = merge(repo, plan.theirs, (), allowed=_EVERY_FLAG, dry_run=True)
             if preview.plan.head == plan.tree:
                 known = _merged_before(repo, plan.theirs)
@@ -66,7 +68,10 @@ def apply_plan(
                     repo, plan.theirs, stores, allowed=allowed, merged_before=known, reason="apply-plan: merge"
                 )
                 return Applied(done.head, done.kind.value, done.pending)
-        measure_tree(repo, plan.tree, Limits())  # which needs every tree below
+        try:
+            measure_tree(repo, plan.tree, Limits())  # which needs every tree below
+        except MissingObjectError as error:  # the plan names it, and not the log
+            raise NotFoundError(error.message) from error
         repo.index.discard_observed()  # it is not part of the plan; the next look at the folder sees it again
         overlay = TreeOverlay(repo)
         text = describe(tally(overlay, plan.base, plan.tree)) if message is None else message

@@ -49,6 +49,7 @@ def clone(
     """
     source, target = os.path.realpath(source), os.path.realpath(target)
     _check_places(source, target)
+    _check_writable(target)
     resumed = _check_target(source, target, join)
     made_replica = not is_replica(source)
     if made_replica and not init:
@@ -88,6 +89,15 @@ def _check_places(source: str, target: str) -> None:
         raise UsageError("source and target are the same folder")
     if target.startswith(source.rstrip("/") + "/") or source.startswith(target.rstrip("/") + "/"):
         raise UsageError(f"one of {source} and {target} lies in the other", "choose a place outside")
+
+
+def _check_writable(target: str) -> None:
+    """Before the source is made a replica: that would be for nothing."""
+    at = target
+    while not os.path.lexists(at):
+        at = os.path.dirname(at)
+    if os.path.isdir(at) and not os.access(at, os.W_OK | os.X_OK):
+        raise FolderError(f"cannot make {target} a replica: permission denied for {at}")
 
 
 def _check_target(source: str, target: str, join: bool) -> bool:

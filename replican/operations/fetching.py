@@ -22,6 +22,7 @@ from replican.values.errors import (
     DamagedError,
     FolderError,
     LockedError,
+    MissingObjectError,
     NotFoundError,
     RefusedError,
     RemoteError,
@@ -76,7 +77,7 @@ def refresh(remote: FolderRemote, *, mirror: Mirror | None = None) -> Refreshed:
             notes.append(f"{remote.name} has edits that it does not record: {made.gated.message}")
     except (FolderError, LockedError, RefusedError) as error:
         notes.append(f"{remote.name} could not record its latest edits: {error.message}")
-    except DamagedError as error:
+    except (DamagedError, MissingObjectError) as error:
         raise _damaged(remote, error) from error
     notes = [f"{remote.name}: {note}" for note in there.notes] + notes
     there.notes.clear()

@@ -8,7 +8,7 @@ from replican.effects.lock import Lock
 from replican.effects.refs import ANY, HEAD
 from replican.operations.recording import deletion_gates
 from replican.repository import Repository
-from replican.values.errors import DamagedError, MovedError, RefusedError
+from replican.values.errors import DamagedError, MovedError, NotFoundError, RefusedError
 from replican.values.ids import CheckpointId
 
 
@@ -35,7 +35,9 @@ def move_ref(
     The head only ever goes forward, and past the gates before mass deletion; else ``RefusedError``. One that is damaged
     may be put anywhere.
     """
-    repo.tree(repo.checkpoint(new).tree)  # both are there, or it raises
+    if not repo.objects.has(new):
+        raise NotFoundError(f"no object '{new.hex()}' on the log")
+    repo.tree(repo.checkpoint(new).tree)  # is there, or it raises
     if ref != HEAD:
         with repo.writing("update-ref"):
             repo.refs.update(ref, new, ANY if isinstance(old, Anything) else old, reason, repo.who)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from replican.effects.contents import ContentStore, FolderStore, ShelfStore
-from replican.repository import Repository, is_replica
+from replican.repository import DOT, Repository, is_replica
 from replican.values.errors import NoRepositoryError, RemoteError, UnknownRemoteError, UsageError
 
 
@@ -68,6 +68,9 @@ def opened_remote(repo: Repository, name: str) -> Iterator[FolderRemote]:
     if not os.path.isdir(root):
         raise RemoteError(f"remote {name} cannot be reached: no folder at {root}", "is the disk that holds it mounted?")
     if not is_replica(root):
+        dotdir = os.path.join(root, DOT)
+        if os.path.isdir(dotdir) and not os.access(dotdir, os.R_OK | os.X_OK):
+            raise RemoteError(f"remote {name} cannot be read: permission denied for {dotdir}")
         raise RemoteError(
             f"remote {name} at {root} is no replica (any more)",
             "its log is never made again by itself; if this is meant, run `replican init` there",

@@ -31,6 +31,12 @@ class NotFoundError(ReplicanError):
     code = "not-found"
 
 
+class MissingObjectError(NotFoundError):
+    """An object that the log should have, and that is not there: where nobody named it himself, this is damage."""
+
+    code = "missing-object"
+
+
 class MovedError(ReplicanError):
     """A ref is not what the caller thought it was (compare-and-swap)."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from replican.effects.lock import Lock, holder
-from replican.values.errors import FolderError, LockedError, NoRepositoryError
+from replican.values.errors import DamagedError, LockedError, NoRepositoryError
 
 HOLD = (
     "import sys, time\n"
@@ -134,6 +134,6 @@ def test_without_a_repository(tmp_path: Path) -> None:
 
 def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(FolderError):
+    with pytest.raises(DamagedError):
         Lock(str(tmp_path)).acquire()
     assert not (tmp_path / "elsewhere").exists()

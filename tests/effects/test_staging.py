@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from replican.effects.contents import ContentStore, ShelfStore, Wanted
-from replican.effects.staging import SMALL, Slot, Stage
+from replican.effects.staging import SMALL, Slot, Stage, copy_verified
 from replican.values.ids import blob_id
 from replican.values.trees import FILE, LINK, LINK_PERM, Entry
 
@@ -185,3 +185,14 @@ def test_dropping_and_clearing(tmp_path: Path, shelf: Path) -> None:
         stage.clear()
         assert os.listdir(stage.path) == []
         assert shelf.exists()
+
+
+def test_what_cannot_be_read_is_not_there(tmp_path: Path) -> None:
+    unreadable = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)  # reading it is an error, as that of a bad sector is
+    into = os.open(tmp_path / "into", os.O_WRONLY | os.O_CREAT)
+    try:
+        for size in (10, SMALL + 10):
+            assert not copy_verified(unreadable, into, size, blob_id(b""))
+    finally:
+        os.close(unreadable)
+        os.close(into)

@@ -87,5 +87,5 @@ def test_a_tree_that_is_not_there(run: InProcess, small: SmallRepository) -> Non
     tree = small.tree("a=2")
     two = small.user(one, "a=2", head=False)
     (small.root / ".replican/objects/loose" / tree.hex()).unlink()
-    run("update-ref", "HEAD", two.hex(), code=1)
+    run("update-ref", "HEAD", two.hex(), code=6)
     assert run("rev-parse", "HEAD").line == one.hex()

@@ -130,6 +130,37 @@ def test_a_source_that_cannot_be_made_a_replica(mine: Command, tmp_path: Path) -
     assert not (place / "b").exists()
 
 
+def test_a_target_that_cannot_be_made(mine: Command, tmp_path: Path) -> None:
+    """The source is no replica afterwards: that would have been for nothing."""
+    write(tmp_path / "a/file", "x")
+    (tmp_path / "shut").mkdir(mode=0o500)
+    done = mine("clone", "a", "shut/b", code=4)
+    assert "cannot make" in done.stderr
+    assert os.listdir(tmp_path / "a") == ["file"]
+
+
+def test_a_remote_that_may_not_be_read(mine: Command, tmp_path: Path) -> None:
+    write(tmp_path / "a/file", "x")
+    mine("clone", "a", "b")
+    (tmp_path / "a/.replican").chmod(0)
+    done = mine("-C", "b", "sync", code=5)
+    assert "permission denied" in done.stderr
+    assert "init" not in done.stderr
+    (tmp_path / "a/.replican").chmod(0o700)
+    mine("-C", "b", "sync")
+
+
+def test_an_index_that_was_read_only(mine: Command, tmp_path: Path) -> None:
+    """What SQLite makes beside it gets its permissions, and would keep them."""
+    write(tmp_path / "a/file", "x")
+    mine("clone", "a", "b")
+    index = tmp_path / "b/.replican/index.db"
+    index.chmod(0o400)
+    mine("-C", "b", "sync", code=4)
+    index.chmod(0o600)
+    mine("-C", "b", "sync")
+
+
 # -- other processes -----------------------------------------------------------------------------------------------
 
 HOLD = """\
