@@ -141,12 +141,14 @@ class _Matcher:
     """Finds what goes at one path and comes at another, so that it can be moved there.
 
     Equal ids only: nothing is guessed. A name with several changes at once is left to its group, which is
-    done whole or not at all; so is a directory that takes the place of a file.
+    done whole or not at all; so is a directory that takes the place of a file. What takes the place of a directory has
+    to wait until that is gone, and is no move either.
     """
 
     def __init__(self, gone: list[tuple[bytes, Entry]], files: list[Change]) -> None:
         self.moves: list[Move] = []
         self.moved_directories: set[bytes] = set()
+        self._going = {path for path, _ in gone}
         self._directories: dict[bytes, list[tuple[bytes, Entry]]] = {}
         for path, entry in gone:
             if entry.id != EMPTY_TREE:
@@ -216,7 +218,8 @@ class _Matcher:
         """The changes that are left when the moves have been taken out."""
         if self._files:
             for change in files:
-                if change.old is None and change.new is not None and self._is_alone(change.path):
+                free = change.old is None and change.path not in self._going
+                if free and change.new is not None and self._is_alone(change.path):
                     self._move_file(change.path, change.new)
         if not self._moved_files:
             return files

@@ -49,6 +49,8 @@ ROWS = [
     Row("permissions of a directory", "d/a=1", "d/a=1 d/:700", "d/!"),
     Row("a file that becomes a directory", "d=1", "d/a=2", "-d +d/!d"),
     Row("a directory that becomes a file", "d/a=1", "d=2", "+d -d/a -d/"),
+    Row("a file that is moved to where a directory goes", "d/a=1 b=2", "d=2", "+d -b -d/a -d/"),
+    Row("a file of a directory takes its place", "d/a=1", "d=1", "+d -d/a -d/"),
     Row("a file that becomes a link", "a=1", "a>x", "~a"),
     Row("a conflict copy comes with its name", "a=1", "a=3@5 a~2@4", "~a +a~2"),
     Row("a name with several changes is left whole", "a=1 b=9", "c=1 b=1@3 b~9", "+b~9 a>c ~b"),

@@ -86,6 +86,8 @@ CASES: dict[str, Build] = {
     "a file becomes an empty directory": steps(remove("a.txt"), lambda root: (root / "a.txt").mkdir()),
     "a directory becomes a file": steps(remove("d"), put("d", "now a file")),
     "a directory becomes a link": steps(remove("d"), link("d", "e")),
+    "a file is renamed to where a directory was": steps(remove("d"), rename("a.txt", "d")),
+    "a file takes the place of its directory": steps(rename("d/one", "o"), remove("d"), rename("o", "d")),
     "a file becomes a link": steps(remove("a.txt"), link("a.txt", "b.txt")),
     "a link becomes a file": steps(link("l", "a.txt"), remove("l"), put("l", "file")),
     "a link that leads nowhere": link("l", "/nonexistent/\n"),
