@@ -1,0 +1,49 @@
+"""Random histories of real folders: two to four replicas, users, kills, edits in the middle of a command, names that
+cannot be changed for a while. They come to rest equal, nothing is lost, and nothing that was deleted is back.
+
+Quick by default, with seeds that never change. ``REPLICAN_TORTURE=<histories>`` runs that many instead, from a seed of
+the moment. What fails names its seed and tells its history, which ``tests/support/torture.py`` runs again and shortens.
+"""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+
+import pytest
+from torture import WrongError, history
+
+TORTURE = int(os.environ.get("REPLICAN_TORTURE", "0"))
+FIRST_SEED = int(time.time()) * 1_000_000 if TORTURE else 0
+CHUNKS = 8
+
+
+@pytest.fixture(scope="module", params=["memory", "disk"])
+def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the folders lie: most in memory, where there is such a place; some on a disk, which uses inodes again."""
+    if request.param == "disk" or not os.path.isdir("/dev/shm"):
+        yield str(tmp_path_factory.mktemp("histories"))
+        return
+    place = tempfile.mkdtemp(dir="/dev/shm")
+    yield place
+    shutil.rmtree(place)
+
+
+def seeds(chunk: int, base: str) -> range:
+    """In memory 5 of 6 histories, on the disk the rest, with seeds of their own."""
+    many = (TORTURE or 24) // CHUNKS + 1
+    few = many // 5 if TORTURE else chunk // 7
+    first = FIRST_SEED + chunk * (many + few)
+    return range(first, first + many) if base.startswith("/dev/shm") else range(first + many, first + many + few)
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_folders_come_to_rest_equal_and_nothing_is_lost(chunk: int, base: str) -> None:
+    failures: list[str] = []
+    for seed in seeds(chunk, base):
+        try:
+            history(seed, base)
+        except WrongError as error:
+            failures.append(str(error))
+    assert not failures, f"{len(failures)} histories failed; the first:\n{failures[0]}"

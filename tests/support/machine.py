@@ -1,0 +1,108 @@
+"""The machine under a history: it stops in the middle of a command, lets a user act there, and refuses names.
+
+Counted as steps are the calls that change a file, before and after each, and what is told to the index, the log and
+the refs.
+"""
+
+import errno
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from replican.effects import placing, recovery, transition, trash
+from replican.effects.index import Index
+from replican.effects.objects import ObjectStore
+from replican.effects.refs import RefStore
+
+KILLED = 9
+"""The exit code of a process that was killed."""
+
+FILE_CALLS = ("rename", "replace", "unlink", "remove", "mkdir", "rmdir", "symlink", "link", "chmod", "utime")
+TOLD = (
+    (Index, ("note_journal", "rebase", "observe", "promise", "promote", "set_pending", "add_trash", "settle")),
+    (ObjectStore, ("add",)),
+    (RefStore, ("update",)),
+)
+
+
+class Machine:
+    """``countdown`` steps from now ``fire`` is called, once; while ``waiting``, from the next journal on.
+
+    ``refused`` are absolute paths that cannot be changed, and directories of which no name can be.
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.countdown: int | None = None
+        self.waiting = False
+        self.fire: Callable[[], None] = lambda: None
+        self.refused: set[bytes] = set()
+        self.steps = 0
+        self._resting = False
+        for module, names in (
+            (transition, ("rename_new", "exchange", "set_mode")),
+            (placing, ("rename_new", "set_mode", "set_mtime")),
+            (trash, ("rename_new",)),
+            (recovery, ("rename_new", "set_mode", "set_mtime")),
+            (os, FILE_CALLS),
+            *TOLD,
+        ):
+            for name in names:
+                by_path = not isinstance(module, type)
+                patch.setattr(module, name, self._wrapped(getattr(module, name), by_path))
+
+    def _wrapped(self, function: Callable[..., Any], by_path: bool) -> Callable[..., Any]:
+        def call(*args: Any, **named: Any) -> Any:
+            if self._resting:
+                return function(*args, **named)
+            self.waiting &= function.__name__ != "note_journal"
+            self._step()
+            if by_path and self.refused:
+                self._check(args, named)
+            result = function(*args, **named)
+            self._step()
+            return result
+
+        return call
+
+    def _step(self) -> None:
+        self.steps += 1
+        if self.countdown is None or self.waiting:
+            return
+        self.countdown -= 1
+        if self.countdown < 0:
+            self.countdown = None
+            self._resting = True
+            try:
+                self.fire()
+            finally:
+                self._resting = False
+
+    def by_user(self, act: Callable[[], Any]) -> Any:
+        """Run what no command does: not counted, nothing refused."""
+        before, self._resting = self._resting, True
+        try:
+            return act()
+        finally:
+            self._resting = before
+
+    def _check(self, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+        paths: list[bytes] = []
+        if len(args) >= 4 and isinstance(args[0], int):  # rename_new(fd, name, fd, name) and its like
+            paths = [_join(args[0], args[1]), _join(args[2], args[3])]
+        elif len(args) == 3 and isinstance(args[1], int):  # set_mode(name, fd, mode) and its like
+            paths = [_join(args[1], args[0])]
+        else:
+            texts = [arg for arg in args[:2] if isinstance(arg, str | bytes)]
+            places = [named.get("src_dir_fd", named.get("dir_fd")), named.get("dst_dir_fd", named.get("dir_fd"))]
+            paths = [_join(place, text) for text, place in zip(texts, places, strict=False)]
+        if any(path in self.refused or os.path.dirname(path) in self.refused for path in paths):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fsdecode(paths[0]))
+
+
+def _join(fd: int | None, name: str | bytes) -> bytes:
+    path = os.fsencode(name)
+    if path.startswith(b"/proc/self/fd/"):
+        return os.readlink(path)
+    return path if fd is None else os.path.join(os.readlink(b"/proc/self/fd/%d" % fd), path)

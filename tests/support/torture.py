@@ -1,0 +1,364 @@
+"""Random histories of two to four replicas in real folders, driven through the operations of the library.
+
+A history is a function of its seed, but for the clock of the disk. To see one:
+
+    python tests/support/torture.py SEED [--without STEP,STEP,...] [--shorten]
+"""
+
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from folders import SECOND, snapshot
+from machine import KILLED, Machine
+from oracle import Oracle
+from simulation import links_of
+from users import BEGINNING, User
+
+from replican.effects import linux, preparing, transition
+from replican.effects.config import RemoteSettings
+from replican.operations import syncing
+from replican.operations.fetching import fetch_from, refresh
+from replican.operations.merging import settle_pending
+from replican.operations.recording import record
+from replican.operations.remotes import opened_remote
+from replican.operations.undoing import undo
+from replican.repository import Repository
+from replican.values.errors import DivergedError, RefusedError, RemoteError
+from replican.values.trees import DIRECTORY
+
+ALLOWED = frozenset({"--allow-mass-delete", "--allow-unrelated", "--allow-missing-mount"})
+COMMANDS = {"record": 2, "pull": 8, "push": 3, "sync": 6, "fetch": 2, "merge": 3, "undo": 1}
+"""What is run, with how often."""
+USUAL = (RefusedError, DivergedError, RemoteError)
+"""What a command may end with in a history: a closed gate, a remote that has more, content that is nowhere."""
+
+
+class WrongError(AssertionError):
+    """A history that went wrong: what did, and all that happened before."""
+
+
+class Peer:
+    """One replica with its user."""
+
+    def __init__(self, number: int, root: str, offset: int) -> None:
+        self.number, self.root = number, root
+        self.user = User(root, offset)
+
+    def __str__(self) -> str:
+        return f"p{self.number}"
+
+
+class History:
+    """One history. ``without`` names steps to leave out: the others stay what they are."""
+
+    def __init__(self, seed: int, base: str, patch: pytest.MonkeyPatch, without: frozenset[int] = frozenset()) -> None:
+        self.seed, self.base, self.without = seed, base, without
+        self.rng = rng = random.Random(seed)
+        self.patch = patch
+        self.log: list[str] = []
+        self.oracle = Oracle()
+        self.machine = Machine(patch)
+        links = links_of(rng.choice(["star", "ring", "chain", "mesh"]), count := rng.choice([2, 2, 3, 3, 4]))
+        self.links = list(dict.fromkeys(links))
+        self.alone = rng.random() < 0.2
+        self.step = 0
+        patch.setenv("XDG_CONFIG_HOME", f"{base}/home")
+        patch.setenv("REPLICAN_AUTHOR_NAME", "user")
+        patch.setattr(syncing, "beside", _at_once)
+        # No power is cut here: what is written need not be flushed.
+        patch.setattr(os, "fsync", lambda fd: None)
+        for module in (preparing, transition, linux):
+            patch.setattr(module, "flush_filesystem", lambda fd: None)
+        self.peers = [self._begin(number) for number in range(count)]
+        self.say(f"{count} replicas, links {self.links}{', only p0 is edited' if self.alone else ''}")
+        for i, j in self.links:
+            with Repository(self.peers[i].root) as repo:
+                repo.config.set_remote(f"p{j}", RemoteSettings(self.peers[j].root))
+
+    def _begin(self, number: int) -> Peer:
+        root = f"{self.base}/p{number}"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "urandom", lambda size: bytes([number + 1]) * size)
+            Repository.init(root).close()
+        return Peer(number, root, 0 if self.rng.random() < 0.6 else self.rng.randrange(-4000, 4000))
+
+    def say(self, text: str) -> None:
+        self.log.append(f"{self.step:3} {text}")
+
+    def fail(self, what: str) -> WrongError:
+        story = "\n".join(self.log)
+        return WrongError(
+            f"seed {self.seed}: {what}\n{story}\n{what}\nagain: python tests/support/torture.py {self.seed}"
+        )
+
+    # -- the course of it --------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        try:
+            for step in range(1, self.rng.randint(8, 30)):
+                self.step = step
+                if step not in self.without:
+                    self.patch.setenv("REPLICAN_AUTHOR_DATE", f"@{BEGINNING // SECOND + step * 10}")
+                    self._one_step(random.Random(f"{self.seed}/{step}"))
+            self.step = 0
+            wanted = snapshot(self.peers[0].root)
+            self._come_to_rest()
+            self._judge(wanted)
+        except WrongError:
+            raise
+        except Exception as error:
+            raise self.fail("".join(traceback.format_exception(error))) from error
+
+    def _one_step(self, rng: random.Random) -> None:
+        what = rng.random()
+        peer = self.peers[0] if self.alone else rng.choice(self.peers)
+        if what < 0.5 or self.step < 3:
+            for count in range(rng.choice([1, 1, 2, 3])):
+                self.act(peer, rng, f"{self.step}.{count}")
+        elif what < 0.54:
+            time.sleep(0.025)
+            self.say("pause: rows that were racy are so no more")
+        elif what < 0.60:
+            self._refuse(rng.choice(self.peers), rng)
+        else:
+            i, j = rng.choice(self.links)
+            command = rng.choices(list(COMMANDS), list(COMMANDS.values()))[0]
+            if command == "undo" and self.alone:
+                command = "record"
+            self._command(rng, command, self.peers[i], self.peers[j])
+
+    def act(self, peer: Peer, rng: random.Random, number: str, meanwhile: bool = False) -> None:
+        def by_user() -> None:
+            before = snapshot(peer.root)
+            done = peer.user.act(rng, number, meanwhile)
+            self.say(f"{'  meanwhile ' if meanwhile else ''}{peer}: {done}")
+            self.oracle.acted(peer.number, peer.root, before, snapshot(peer.root), meanwhile)
+
+        self.machine.by_user(by_user)
+
+    def _refuse(self, peer: Peer, rng: random.Random) -> None:
+        if self.machine.refused and rng.random() < 0.5:
+            self.machine.refused.clear()
+            self.say("all names can be written again")
+            return
+        paths = [*sorted(snapshot(peer.root)), b"", b"a", b"b"]
+        path = os.path.join(os.fsencode(peer.root), rng.choice(paths)).rstrip(b"/")
+        self.machine.refused.add(path)
+        self.say(f"{path!r} cannot be changed for a while")
+
+    # -- commands ----------------------------------------------------------------------------------------------------
+
+    def _command(self, rng: random.Random, command: str, peer: Peer, other: Peer) -> None:
+        allowed = ALLOWED if rng.random() < 0.8 else frozenset[str]()
+        how = rng.random()
+        self.machine.waiting = rng.random() < 0.6
+        steps = int(2 ** rng.uniform(0, 6.5))
+        said = f"{peer}: {command}" + ("" if command in ("record", "undo") else f" {other}")
+        heads = self._head(peer)
+        if how < 0.3:
+            outcome = self._killed(lambda: run(command, peer, other, allowed), steps)
+            self.say(f"{said}: {outcome}")
+            if outcome == "killed":
+                self.oracle.killed = True
+                for each in (peer, other):
+                    self._note_journal(each)
+                if rng.random() < 0.6 and not self.alone:
+                    self.act(rng.choice([peer, other]), rng, f"{self.step}.7")
+        else:
+            if how < 0.5:
+                editor = peer if rng.random() < 0.6 else other
+                if editor.number == 0 or not self.alone:
+                    self.machine.fire = lambda: self.act(editor, rng, f"{self.step}.8", meanwhile=True)
+                    self.machine.countdown = steps
+            at = len(self.log)
+            self.say(said)
+            outcome = run(command, peer, other, allowed)
+            self.machine.countdown, self.machine.waiting = None, False
+            self.log[at] += f": {outcome}"
+        if command == "undo":
+            self._note_undo(peer, heads)
+
+    def _killed(self, do: Callable[[], str], steps: int) -> str:
+        """Do it in a process that dies after so many steps; how it ended."""
+        out, into = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                self.machine.fire = lambda: os._exit(KILLED)
+                self.machine.countdown = steps
+                os.write(into, do().encode())
+                code = 0
+            except BaseException:
+                os.write(into, traceback.format_exc().encode()[-4000:])
+            finally:
+                os._exit(code)
+        os.close(into)
+        with os.fdopen(out, "rb") as pipe:
+            said = pipe.read().decode()
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if code not in (0, KILLED):
+            raise self.fail(said)
+        return "killed" if code == KILLED else said
+
+    def _note_journal(self, peer: Peer) -> None:
+        """What a killed run was about to change: of that nobody knows whether the user has seen it."""
+        with Repository(peer.root) as repo:
+            for entry in repo.index.journal() if os.path.exists(f"{repo.dotdir}/index.db") else ():
+                whole = any(side is not None and side.kind == DIRECTORY for side in (entry.old, entry.new))
+                self.oracle.doubt(entry.path, whole)
+                self.say(f"    in its journal: {entry.path!r}")
+
+    def _head(self, peer: Peer) -> Any:
+        with Repository(peer.root) as repo:
+            return repo.head
+
+    def _note_undo(self, peer: Peer, before: Any) -> None:
+        with Repository(peer.root) as repo:
+            self.oracle.undone(repo, repo.tree_of(before), repo.head_tree)
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def _come_to_rest(self) -> None:
+        self.machine.refused.clear()
+        self.say("-- quiescence --")
+        for peer in self.peers:
+            self.say(f"{peer}: {run('record', peer, peer, ALLOWED)}")
+        for round_ in range(10):
+            before = [self._head(peer) for peer in self.peers]
+            for i, j in self.links:
+                done = run("pull", self.peers[i], self.peers[j], ALLOWED)
+                self.say(f"round {round_}, {self.peers[i]}: pull p{j}: {done}")
+            same = len(set(before)) == 1 and before == [self._head(peer) for peer in self.peers]
+            if same and all(self._is_at_head(peer) for peer in self.peers):
+                return
+        raise self.fail("no rest: " + ", ".join(self._state(peer) for peer in self.peers))
+
+    def _is_at_head(self, peer: Peer) -> bool:
+        with Repository(peer.root) as repo:
+            return repo.index.base_root() == repo.head_tree
+
+    def _state(self, peer: Peer) -> str:
+        with Repository(peer.root) as repo:
+            pending = [(each.path, each.cause) for each in repo.index.pending()]
+            return f"{peer} at {repo.head.hex()[:8] if repo.head else None}, pending {pending}"
+
+    def _judge(self, wanted: dict[bytes, Any]) -> None:
+        roots = [peer.root for peer in self.peers]
+        wrong = self.oracle.check_folders(roots) or self.oracle.check_rest(roots, self._round)
+        final = snapshot(roots[0])
+        if self.alone and final != wanted and not wrong:
+            wrong = "not what the only user left: " + "; ".join(
+                f"{path!r}: {wanted.get(path)} became {final.get(path)}"
+                for path in sorted({*wanted, *final})
+                if wanted.get(path) != final.get(path)
+            )
+        wrong = wrong or self.oracle.check_contents(final)
+        if wrong:
+            raise self.fail(wrong)
+
+    def _round(self) -> None:
+        for i, j in self.links:
+            run("sync", self.peers[i], self.peers[j], ALLOWED)
+
+
+class _Done:
+    def __init__(self, result: Any) -> None:
+        self.result = lambda: result
+
+
+@contextmanager
+def _at_once(work: Callable[[], Any]) -> Iterator[_Done]:
+    """In the place of a process beside this one: the order of steps is always the same."""
+    yield _Done(work())
+
+
+def run(command: str, peer: Peer, other: Peer, allowed: frozenset[str]) -> str:
+    """One command; how it ended, in words."""
+    with Repository(peer.root, wait=0.2) as repo:
+        try:
+            if command == "record":
+                done: object = "new" if record(repo, allowed=allowed).new else "nothing new"
+                with repo.writing("settle"):
+                    settle_pending(repo)
+            elif command == "undo":
+                done = f"{len(undo(repo, allowed=allowed).changes)} changes"
+            elif command == "pull":
+                pulled = syncing.pull(repo, str(other), allowed=allowed)
+                done = f"{pulled.merged.kind.name.lower()}{_told(pulled.merged.pending)}"
+            elif command == "push":
+                done = f"pushed{_told(syncing.push(repo, str(other)).pending)}"
+            elif command == "sync":
+                synced = syncing.sync(repo, str(other), allowed=allowed)
+                pending = synced.pushed[-1].pending if synced.pushed else []
+                done = f"{'equal' if synced.equal else 'not equal'}{_told(pending)}"
+            else:
+                done = _by_parts(command, repo, str(other), allowed)
+        except USUAL as error:
+            done = f"{type(error).__name__}: {error.message}"
+        return str(done)
+
+
+def _by_parts(command: str, repo: Repository, name: str, allowed: frozenset[str]) -> str:
+    with opened_remote(repo, name) as remote:
+        if command == "fetch":
+            refresh(remote)
+            return f"{fetch_from(repo, remote).checkpoints} checkpoints"
+        merged = syncing.merge_remote(repo, remote, allowed=allowed)
+        return f"{merged.kind.name.lower()}{_told(merged.pending)}"
+
+
+def _told(pending: list[Any]) -> str:
+    return f", pending {[(each.path, each.cause) for each in pending]}" if pending else ""
+
+
+def history(seed: int, base: str, without: frozenset[int] = frozenset()) -> None:
+    """Run one below ``base``, which is emptied after it; raises ``WrongError``."""
+    place = tempfile.mkdtemp(prefix=f"seed-{seed}-", dir=base)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            History(seed, place, patch, without).run()
+    finally:
+        shutil.rmtree(place)
+
+
+def shorten(seed: int, base: str) -> frozenset[int]:
+    """Leave out steps as long as the history still fails; those that can be left out."""
+    without: frozenset[int] = frozenset()
+    for step in reversed(range(1, 30)):
+        try:
+            history(seed, base, without | {step})
+        except WrongError:
+            without |= {step}
+    return without
+
+
+def main() -> None:
+    seed = int(sys.argv[1])
+    base = tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    without: frozenset[int] = frozenset()
+    try:
+        if "--without" in sys.argv:
+            without = frozenset(map(int, sys.argv[sys.argv.index("--without") + 1].split(",")))
+        if "--shorten" in sys.argv:
+            without = shorten(seed, base)
+            print("without", ",".join(map(str, sorted(without))))
+        history(seed, base, without)
+        print("all is well")
+    except WrongError as failure:
+        print(failure)
+    finally:
+        shutil.rmtree(base)
+
+
+if __name__ == "__main__":
+    main()
