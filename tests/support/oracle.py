@@ -48,11 +48,13 @@ class Oracle:
             self.hands.setdefault(key, set()).add(who)
             if self.hands[key] == {who}:
                 self.dropped.discard(key)  # made again by the only one who ever had a hand in it
+        if meanwhile:
+            # A merge may be about to take what holds the same in another name of the group.
+            has -= versions({path: seen for path, seen in before.items() if after.get(path) != seen})
+            self.doubted |= {key[0] for key in had - has}
         for key in had - has:
             self.dropped.add(key)
             self.hands.setdefault(key, set()).add(who)
-            if meanwhile:
-                self.doubted.add(key[0])
         had_directories, has_directories = directories(before), directories(after)
         for path in has_directories - had_directories:
             self.made[path] += 1

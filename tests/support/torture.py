@@ -196,15 +196,15 @@ class History:
             try:
                 self.machine.fire = lambda: os._exit(KILLED)
                 self.machine.countdown = steps
-                os.write(into, do().encode())
+                os.write(into, do().encode("utf-8", "surrogateescape"))
                 code = 0
             except BaseException:
-                os.write(into, traceback.format_exc().encode()[-4000:])
+                os.write(into, traceback.format_exc().encode("utf-8", "surrogateescape")[-4000:])
             finally:
                 os._exit(code)
         os.close(into)
         with os.fdopen(out, "rb") as pipe:
-            said = pipe.read().decode()
+            said = pipe.read().decode("utf-8", "surrogateescape")
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         if code not in (0, KILLED):
             raise self.fail(said)
