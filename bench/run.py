@@ -73,7 +73,8 @@ class Bench:
                 folders[name] = self.at(f"commit-{name}{number}")
                 corpus.make_corpus(folders[name], self.files)
             run([self.replican, "init", folders["ours"]])
-            self.git("init", "-q", cwd=folders["git"])
+            if self.has("git"):
+                self.git("init", "-q", cwd=folders["git"])
 
         def git() -> float:
             return self.git("add", "-A", cwd=folders["git"]) + self.git("commit", "-qm", "x", cwd=folders["git"])
@@ -117,17 +118,18 @@ class Bench:
         """A synced pair of folders for each tool."""
         remove(f"{self.source}/.replican", self.at("unison-state"))
         for name in ("rsync", "unison", "git"):
-            if self.has(name) and self.has("rsync"):
-                run(["rsync", "-a", f"{self.source}/", self.at(f"{name}-a/")])
+            if self.has(name):
+                corpus.make_corpus(self.at(f"{name}-a"), self.files)
         run([self.replican, "clone", self.source, self.at("copy"), "-q"])
         if self.has("rsync"):
             run(["rsync", "-a", self.at("rsync-a/"), self.at("rsync-b/")])
         if self.has("unison"):
             self.unison(self.at("unison-a"), self.at("unison-b"))
-        self.git("init", "-q", "-b", "main", cwd=self.at("git-a"))
-        self.git("add", "-A", cwd=self.at("git-a"))
-        self.git("commit", "-qm", "first", cwd=self.at("git-a"))
-        self.git("clone", "-q", self.at("git-a"), self.at("git-b"), cwd=self.root)
+        if self.has("git"):
+            self.git("init", "-q", "-b", "main", cwd=self.at("git-a"))
+            self.git("add", "-A", cwd=self.at("git-a"))
+            self.git("commit", "-qm", "first", cwd=self.at("git-a"))
+            self.git("clone", "-q", self.at("git-a"), self.at("git-b"), cwd=self.root)
 
     def sync_after(self, work: str, change: Callable[[str, int], None], delete: bool = False) -> None:
         rsync = ["rsync", "-a", *(["--delete"] if delete else []), self.at("rsync-a/"), self.at("rsync-b/")]
@@ -198,15 +200,28 @@ class Bench:
 
     def memory(self) -> None:
         """The peak of all processes together, for each of the works above."""
-        remove(f"{self.source}/.replican")
-        works = {
-            "clone": [self.replican, "clone", self.source, self.at("measured"), "-q"],
-            "sync, nothing to do": [self.replican, "-C", self.at("measured"), "sync", "-q"],
-        }
-        for work, command in works.items():
-            print(f"{'memory: ' + work:42} {measure.peak_memory(command) / 1e6:6.0f} MB", flush=True)
-        corpus.change_some(self.source, 999, self.files)
-        print(f"{'memory: sync after 1 %':42} {measure.peak_memory(works['sync, nothing to do']) / 1e6:6.0f} MB")
+        source, copy = self.at("weighed"), self.at("weighed-copy")
+        corpus.make_corpus(source, self.files)
+        run([self.replican, "init", source])
+
+        def weigh(work: str, *words: str) -> None:
+            print(
+                f"{'memory: ' + work:42} {measure.peak_memory([self.replican, *words, '-q']) / 1e6:6.0f} MB", flush=True
+            )
+
+        weigh("first commit", "-C", source, "commit")
+        weigh("clone", "clone", source, copy)
+        weigh("sync, nothing to do", "-C", copy, "sync")
+        corpus.change_some(source, 999, self.files)
+        weigh("sync after 1 %", "-C", copy, "sync")
+        os.rename(f"{source}/d3", f"{source}/moved")
+        weigh("sync, directory renamed", "-C", copy, "sync")
+
+
+def installed() -> str:
+    """The program beside this interpreter, or the one on PATH."""
+    beside = os.path.join(os.path.dirname(sys.executable), "replican")
+    return beside if os.path.exists(beside) else shutil.which("replican") or "replican"
 
 
 BENCHMARKS = ("start", "commit", "clone", "syncs", "big_file", "memory")
@@ -215,7 +230,7 @@ BENCHMARKS = ("start", "commit", "clone", "syncs", "big_file", "memory")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("which", nargs="*", choices=[*BENCHMARKS, []], help="all, unless some are named")
-    parser.add_argument("--replican", default=shutil.which("replican") or "replican", help="the program to measure")
+    parser.add_argument("--replican", default=installed(), help="the program to measure")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--files", type=int, default=corpus.FILES)
     parser.add_argument("--keep", help="work in this folder, and leave it there")
