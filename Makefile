@@ -3,19 +3,22 @@
 VENV := .venv
 BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --quiet
-N    ?= 10000
+N    ?= 20000
 
 # The copy that is installed is a strict editable one: links to the sources, laid out as a wheel lays them out, so
 # that the type checker sees where plumbing/ and porcelain/ belong. It is made again when a file comes or goes.
 FOLDERS := $(shell find replican plumbing porcelain man -type d -not -name __pycache__ 2>/dev/null)
 INSTALL := $(PIP) install --config-settings editable_mode=strict -e
 
+# Tests share nothing but the machine, so two processes take them from each other.
+SIDE_BY_SIDE := -n 2 --dist worksteal
+
 .PHONY: help sync test torture bench dist clean
 
 help:
 	@echo 'make sync A=FOLDER B=FOLDER   keep two folders in step (B missing or empty: it becomes a copy of A)'
 	@echo 'make test                     style, types and tests'
-	@echo 'make torture N=10000          the generative tests, with N histories or examples of each kind'
+	@echo 'make torture N=20000          random histories, N of each kind, never the same ones (20000: a quarter of an hour)'
 	@echo 'make bench                    measure against rsync, unison and git'
 	@echo 'make dist                     build wheel and sdist into dist/'
 	@echo 'make clean                    remove whatever the others made'
@@ -49,10 +52,10 @@ test: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	cd $(VENV) && bin/mypy --config-file ../pyproject.toml --cache-dir ../.mypy_cache -p replican
-	$(BIN)/pytest
+	$(BIN)/pytest $(SIDE_BY_SIDE)
 
 torture: $(VENV)/installed-dev
-	REPLICAN_TORTURE=$(N) $(BIN)/pytest tests/properties
+	REPLICAN_TORTURE=$(N) $(BIN)/pytest $(SIDE_BY_SIDE) tests/properties
 
 bench: $(VENV)/installed
 	$(BIN)/python bench/run.py

@@ -1,6 +1,7 @@
 """Wheel and sdist: built, installed, and run from an empty directory, where no checkout can be mistaken for them."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,18 +13,19 @@ import pytest
 from replican import commands
 
 HOUSE = Path(__file__).resolve().parents[2]
-KEPT = ["pyproject.toml", "README.md", "LICENSE", "replican", "plumbing", "porcelain", "man"]
+KEPT = ["pyproject.toml", "MANIFEST.in", "Makefile", "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+KEPT += ["LICENSE", "replican", "plumbing", "porcelain", "man", "tests", "bench", "docs"]
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a wheel and an sdist, built from a copy so that the checkout stays as it is."""
     copy = tmp_path_factory.mktemp("copy")
-    listed = subprocess.run(["git", "-C", HOUSE, "ls-files", "-z"], capture_output=True, check=True).stdout
-    for name in filter(None, listed.decode().split("\0")):
-        if (HOUSE / name).exists():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            (copy / name).write_bytes((HOUSE / name).read_bytes())
+    for name in KEPT:
+        if (HOUSE / name).is_dir():
+            shutil.copytree(HOUSE / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(HOUSE / name, copy / name)
     target = tmp_path_factory.mktemp("dist")
     build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", target, copy]
     done = subprocess.run(build, capture_output=True, text=True, check=False, cwd=target)
