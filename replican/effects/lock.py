@@ -83,7 +83,7 @@ class Lock:
                 left = end - time.monotonic()
                 if left <= 0:
                     hint = "try again when that is done, or give --wait more seconds"
-                    raise LockedError(f"locked by {_show(_read(fd))}", hint) from None
+                    raise LockedError(f"locked by {show(_read(fd))}", hint) from None
             except OSError as error:
                 raise durable.explain(error, f"lock {os.path.dirname(self.path)}") from error
             time.sleep(min(_POLL_SECONDS, left))
@@ -145,7 +145,8 @@ def _read(fd: int) -> Holder | None:
         return None  # it was taken this very moment, or nobody could sign
 
 
-def _show(who: Holder | None) -> str:
+def show(who: Holder | None) -> str:
+    """Who that is, for messages."""
     if who is None or not who.pid:
         return "another process"
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(who.since))

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from replican.decisions.reconcile import OpenConflict, conflicts_in, reconcile
 from replican.decisions.treediff import Change, diff_trees, walk_tree
+from replican.effects import lock
 from replican.effects.index import Index
 from replican.effects.refs import remote_head
 from replican.effects.scan import scan
@@ -96,7 +97,11 @@ def _look(repo: Repository, index: Index, notes: list[str], *, lost: bool = Fals
     base = index.base_root()
     pending = [] if lost else _pending(repo, index, base, head_tree)
     if not lost and index.journal():
-        notes.append("an earlier command was interrupted: the next one that writes finishes its work")
+        at_work = lock.holder(repo.dotdir)
+        if at_work is None:
+            notes.append("an earlier command was interrupted: the next one that writes finishes its work")
+        else:
+            notes.append(f"{lock.show(at_work)} is changing the folder at this moment")
     seen = scan(repo.root, index, progress=repo.progress)
     overlay = TreeOverlay(repo)
     overlay.new.update(seen.payloads)

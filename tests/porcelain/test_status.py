@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 from folders import write
 
+from replican.effects.index import Index
+from replican.effects.lock import Lock
+from replican.values.journal import JournalEntry
+
 
 @pytest.fixture
 def here(cli, tmp_path: Path) -> Path:
@@ -149,3 +153,13 @@ def test_many_changes_are_cut_short(cli, here: Path) -> None:
         write(here / f"many {number}", "x")
     assert cli("status", cwd=here).lines[-1] == "  and 10 more"
     assert len(cli("status", "--all", cwd=here).lines) == len(cli("status", cwd=here).lines) + 9
+
+
+def test_somebody_at_work_is_not_somebody_who_was_interrupted(cli, here: Path) -> None:
+    dotdir = here / ".replican"
+    with Index.open(str(dotdir / "index.db"), writable=True) as index:
+        index.note_journal([JournalEntry(b"letter", None, None)])
+    with Lock(str(dotdir), "sync").acquire():
+        assert f"process {os.getpid()} (sync)" in (told := cli("status", cwd=here)).err + told.text
+        assert "interrupted" not in told.err + told.text
+    assert "interrupted" in (told := cli("status", cwd=here)).err + told.text
