@@ -184,6 +184,15 @@ def test_the_dispatcher_imports_little(tmp_path: Path) -> None:
     assert done.stdout == "set()\n"
 
 
+def test_the_architecture_page_knows_the_rooms_that_there_are() -> None:
+    """What it names is there, and no room of the effects is left out: that floor is the largest."""
+    page = (HOUSE / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(?:replican/)?((?:values|decisions|effects|operations)/\w+)`", page)
+    assert [room for room in named if not (HOUSE / "replican" / f"{room}.py").exists()] == []
+    effects = [path.stem for path in sources("replican/effects") if path.stem != "__init__"]
+    assert [room for room in effects if f"`{room}`" not in page and f"effects/{room}`" not in page] == []
+
+
 def test_the_version_stands_in_one_place() -> None:
     import replican
 
