@@ -103,7 +103,8 @@ def record(
             if past_gates:
                 return Recorded(head, False, NOTHING, seen.problems, seen.skipped, error)
             raise
-        done = tally(overlay, head_tree, tree) if head_tree != EMPTY_TREE else counted
+        plain = (base, observed) == (head_tree, tree)
+        done = counted if plain or head_tree == EMPTY_TREE else tally(overlay, head_tree, tree)
         if message is None:
             message = describe(done)
         # What a lone scan found is all that is new; trees that were observed earlier have to be looked for.
@@ -128,6 +129,7 @@ def append(
     A ``tree`` that is not what was ``observed`` leaves them all as they are: the disk is behind it. ``payloads`` are
     all trees that the log lacks, those below first, where the caller knows them.
     """
+    repo.check_place()
     rules = 1 if head is None else repo.checkpoint(head).rules
     checkpoint = Checkpoint(tree, () if head is None else (head,), repo.author(time.time_ns()), message, max(1, rules))
     made = id_of(checkpoint)

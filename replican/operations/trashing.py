@@ -10,7 +10,7 @@ from replican.effects.worktree import Directories
 from replican.values.paths import show
 
 # What was taken is looked at by the next scan, and for so long after it by those that follow; expiry looks once more.
-_LOOK_AGAIN_NS = 60 * 1_000_000_000
+_LOOK_AGAIN_NS = 5 * 1_000_000_000
 _LOOKED = "trash.looked"
 
 
