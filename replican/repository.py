@@ -68,6 +68,7 @@ class Repository:
         self._index_writable = False
         self._graph: Graph | None = None
         self._lock: Lock | None = None
+        self._place: tuple[int, int] | None = None
 
     @classmethod
     def open(cls, directory: str, *, wait: float = DEFAULT_WAIT, progress: Progress | None = None) -> "Repository":
@@ -225,6 +226,7 @@ class Repository:
         if not os.path.isdir(self.dotdir):
             raise NoRepositoryError(f"no replica at {self.root} any more", "is the disk that holds it mounted?")
         self._check_directories()
+        self._place = self._look_where()
         lock = Lock(self.dotdir, what)
         lock.acquire(self.wait)
         self._lock = lock
@@ -236,6 +238,21 @@ class Repository:
             self.close_index()
             self._lock = None
             lock.release()
+
+    def check_place(self) -> None:
+        """Raise ``NoRepositoryError`` if the folder is not the one that was locked: its disk may be gone by now."""
+        if self._place != self._look_where():
+            raise NoRepositoryError(
+                f"no replica at {self.root} any more: another folder took its place",
+                "is the disk that holds it mounted?",
+            )
+
+    def _look_where(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self.root)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _check_directories(self) -> None:
         """Nothing is ever written through a link."""

@@ -14,6 +14,7 @@ from replican.values.errors import DamagedError, FolderError, NoSpaceError, Repl
 TEMPORARY_PREFIX = "tmp-"
 """Files of this prefix are unfinished: whoever holds the repository's lock may delete old ones."""
 
+_OWN = ".replican"
 _NO_ROOM = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 _WRONG_KIND = frozenset([errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EEXIST])
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -68,11 +69,16 @@ def flush_directory(path: str) -> None:
 
 
 def make_directory(path: str) -> None:
-    """Make a directory and what is missing above it, each name durable. One that is there already is left as it is."""
+    """Make a directory and what is missing above it, each name durable. One that is there already is left as it is.
+
+    A `.replican` is never made so: where it is missing, the disk that holds the folder is gone.
+    """
     if os.path.isdir(path):
         if os.path.islink(path):
             raise NotADirectoryError(errno.ENOTDIR, "it is a link", path)
         return
+    if os.path.basename(path) == _OWN:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     above = os.path.dirname(path)
     make_directory(above)
     try:
@@ -81,6 +87,22 @@ def make_directory(path: str) -> None:
         if not os.path.isdir(path):
             raise
     flush_directory(above)
+
+
+def make_inside(top: bytes, path: bytes) -> None:
+    """Make a directory below ``top`` and what is missing in between; ``top`` itself has to be there."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        return  # by another process, maybe
+    except FileNotFoundError:
+        if os.path.dirname(path) == top:
+            raise
+        make_inside(top, os.path.dirname(path))
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            pass
 
 
 def create_temporary(directory: str) -> tuple[int, str]:

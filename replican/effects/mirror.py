@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from replican.effects.durable import make_inside
 from replican.effects.forkpool import Beside, beside
 from replican.effects.linux import flush_filesystem
 from replican.effects.staging import Stage, copy_hashed, write_all
@@ -41,7 +42,8 @@ class Mirror:
 
     def __init__(self, stage: Stage) -> None:
         stage.remove(PLACE)
-        self._top = os.fsencode(stage.path) + b"/" + PLACE
+        self._stage_path = os.fsencode(stage.path)
+        self._top = self._stage_path + b"/" + PLACE
         self._stage_fd = stage.fd
         self._copies: dict[bytes, Copies] = {}
         self._unflushed = 0
@@ -59,7 +61,7 @@ class Mirror:
         """A descriptor of the copy of a directory, which is made; None where it cannot be, and nothing is copied."""
         place = join(self._top, path)
         try:
-            os.makedirs(place, mode=0o700, exist_ok=True)
+            make_inside(self._stage_path, place)
             fd = os.open(place, DIRECTORY_FLAGS)
         except OSError:
             yield None

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from replican.effects.contents import ContentStore, Wanted
+from replican.effects.durable import make_inside
 from replican.effects.forkpool import run_forked, worker_count
 from replican.effects.mirror import Mirror
 from replican.effects.staging import SMALL, Stage, copy_verified, read_exactly, write_all
@@ -186,7 +187,8 @@ class TreeBuilder:
     def __init__(self, stage: Stage, place: bytes, progress: Progress, mirror: Mirror | None = None) -> None:
         self._progress = progress
         self._mirror = mirror
-        self._top = os.fsencode(stage.path) + b"/" + place
+        self._stage_path = os.fsencode(stage.path)
+        self._top = self._stage_path + b"/" + place
 
     def location(self, path: bytes) -> bytes:
         """Where on disk the directory ``path`` is being built."""
@@ -233,7 +235,7 @@ class TreeBuilder:
         try:
             return os.open(place, DIRECTORY_FLAGS)
         except FileNotFoundError:
-            os.makedirs(place, mode=0o700, exist_ok=True)
+            make_inside(self._stage_path, place)
             return os.open(place, DIRECTORY_FLAGS)
 
     def fill_missing(self, path: bytes, entry: Entry, wanted: Wanted, stores: list[ContentStore]) -> Row | None:

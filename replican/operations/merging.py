@@ -212,6 +212,7 @@ def carry_out(
             prepared = preparation.prepare(plan)
         finally:
             here.close()
+        repo.check_place()
         if record is not None:
             _check_sources(prepared, stores, must_have)
             record()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from replican.effects import durable
-from replican.values.errors import FolderError, NoSpaceError
+from replican.values.errors import DamagedError, FolderError, NoSpaceError
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -60,3 +60,33 @@ def test_a_full_disk_is_told_from_the_rest() -> None:
     error = durable.explain(OSError(errno.EROFS, os.strerror(errno.EROFS)), "write /x")
     assert isinstance(error, FolderError)
     assert error.message == "cannot write /x: read-only file system"
+
+
+def test_a_folder_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
+    """What is unmounted in the middle of a command would get a `.replican` of its own on the bare mount point."""
+    gone = tmp_path / "gone/.replican"
+    with pytest.raises(FileNotFoundError):
+        durable.make_directory(str(gone / "refs/remotes/origin"))
+    with pytest.raises(FileNotFoundError):
+        durable.make_inside(os.fsencode(gone / "stage"), os.fsencode(gone / "stage/tree/a/b"))
+    assert os.listdir(tmp_path) == []
+    (gone / "stage").mkdir(parents=True)
+    durable.make_inside(os.fsencode(gone / "stage"), os.fsencode(gone / "stage/tree/a/b"))
+    durable.make_directory(str(gone / "refs/remotes/origin"))
+    assert (gone / "stage/tree/a/b").is_dir()
+    assert (gone / "refs/remotes/origin").is_dir()
+
+
+def test_what_is_something_else_is_told_from_what_cannot_be_had(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "file").write_text("x")
+    for name in ("fifo", "link", ""):
+        with pytest.raises(OSError) as caught:  # noqa: PT011 - which one is looked at next
+            durable.open_file(str(tmp_path / name))
+        assert isinstance(durable.explain(caught.value, "read"), DamagedError)
+    for name in ("file", "link"):
+        os.close(durable.open_file(str(tmp_path / name), follow=True))
+    for name in ("file", "link", "fifo"):
+        with pytest.raises(DamagedError):
+            durable.open_shelf(str(tmp_path / name))
