@@ -18,7 +18,7 @@ SIDE_BY_SIDE := -n 2 --dist worksteal
 help:
 	@echo 'make sync A=FOLDER B=FOLDER   keep two folders in step (B missing or empty: it becomes a copy of A)'
 	@echo 'make test                     style, types and tests'
-	@echo 'make torture N=20000          random histories, N of each kind, never the same ones (20000: a quarter of an hour)'
+	@echo 'make torture N=20000          N random histories, a tenth as many on real folders: half an hour'
 	@echo 'make bench                    measure against rsync, unison and git'
 	@echo 'make dist                     build wheel and sdist into dist/'
 	@echo 'make clean                    remove whatever the others made'
@@ -55,7 +55,7 @@ test: $(VENV)/installed-dev
 	$(BIN)/pytest $(SIDE_BY_SIDE)
 
 torture: $(VENV)/installed-dev
-	REPLICAN_TORTURE=$(N) $(BIN)/pytest $(SIDE_BY_SIDE) tests/properties
+	REPLICAN_TORTURE=$(N) $(BIN)/pytest $(SIDE_BY_SIDE) tests/properties tests/scripts/test_crashes.py
 
 bench: $(VENV)/installed
 	$(BIN)/python bench/run.py
