@@ -7,18 +7,18 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from folders import Seen, differences, snapshot
+from folders import Seen, differences, seen_of, snapshot
 from users import Key, directories, group_of, versions
 
 from replican.decisions.treediff import diff_trees, walk_tree
 from replican.effects.index import Index
 from replican.effects.scan import scan
-from replican.operations.checking import check
+from replican.operations.checking import TRASH, check
 from replican.operations.recording import record
 from replican.repository import Repository
 from replican.values.ids import TreeId, blob_id
 from replican.values.paths import is_below
-from replican.values.trees import DIRECTORY, TreeOverlay
+from replican.values.trees import DIRECTORY, Entry, TreeOverlay
 
 
 class Oracle:
@@ -35,6 +35,8 @@ class Oracle:
         self.doubted_wholly: set[bytes] = set()
         self.meanwhile = False
         self.killed = False
+        self.linked = False
+        self._expected: set[bytes] = set()
         self._contents: dict[bytes, tuple[str, bytes]] = {}
 
     # -- what happens ------------------------------------------------------------------------------------------------
@@ -75,6 +77,10 @@ class Oracle:
             with open(at, "rb") as file:
                 self._contents[b"f" + blob_id(file.read())] = (seen[0], seen[3])
 
+    def must_be_there(self, content: bytes) -> None:
+        """A program wrote this to a file that it had open, wherever that was by then."""
+        self._expected.add(seen_of(content))
+
     def doubt(self, path: bytes, whole: bool) -> None:
         """A killed run was about to change this: with ``whole``, all that is below it."""
         self.doubted.add(group_of(path))
@@ -104,6 +110,11 @@ class Oracle:
             if entry.kind != DIRECTORY
         }
 
+    def may_be_gone(self, path: bytes, entry: Entry) -> bool:
+        """Whether a user has deleted this version, and replican cannot know of it."""
+        key = (group_of(path), *self._contents[entry.kind + entry.id])
+        return key in self.dropped and (self.written[key] > 1 or self._is_doubted(key[0]))
+
     # -- what has to be true -------------------------------------------------------------------------------------
 
     def check_contents(self, final: dict[bytes, Seen]) -> str | None:
@@ -115,6 +126,9 @@ class Oracle:
             # Who moved a directory while a merge wrote to it moved that, too.
             if not (self.meanwhile and key[1:] in somewhere):
                 return f"lost {key}"
+        for content in self._expected:
+            if ("file", content) not in somewhere:
+                return f"lost what was written to an open file: {content!r}"
         for key in sorted(there & self.dropped):
             if self.written[key] < 2 and not self._is_doubted(key[0]):
                 return f"back {key}"
@@ -157,7 +171,9 @@ class Oracle:
                         wrong = [str(each) for each in diff_trees(trees, repo.head_tree, found.root)]
                         return f"{name}: a scan from nothing finds another tree: {'; '.join(wrong)}"
                 damage = check(repo, content=True)
-                if damage.damage or damage.edited:
+                # Through another name of its inode, what is in the trash can be rewritten unseen.
+                found_damage = [each for each in damage.damage if each.what != TRASH or not self.linked]
+                if found_damage or damage.edited:
                     return f"{name}: fsck finds {damage}"
                 left = os.listdir(f"{repo.dotdir}/stage")
                 if left and not self.killed:

@@ -12,13 +12,13 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from folders import SECOND, snapshot
 from machine import KILLED, Machine
+from one_command import ALLOWED, at_once, forget, missing, run
 from oracle import Oracle
 from simulation import links_of
 from users import BEGINNING, User
@@ -26,20 +26,11 @@ from users import BEGINNING, User
 from replican.effects import linux, preparing, transition
 from replican.effects.config import RemoteSettings
 from replican.operations import syncing
-from replican.operations.fetching import fetch_from, refresh
-from replican.operations.merging import settle_pending
-from replican.operations.recording import record
-from replican.operations.remotes import opened_remote
-from replican.operations.undoing import undo
 from replican.repository import Repository
-from replican.values.errors import DivergedError, RefusedError, RemoteError
 from replican.values.trees import DIRECTORY
 
-ALLOWED = frozenset({"--allow-mass-delete", "--allow-unrelated", "--allow-missing-mount"})
 COMMANDS = {"record": 2, "pull": 8, "push": 3, "sync": 6, "fetch": 2, "merge": 3, "undo": 1}
 """What is run, with how often."""
-USUAL = (RefusedError, DivergedError, RemoteError)
-"""What a command may end with in a history: a closed gate, a remote that has more, content that is nowhere."""
 
 
 class WrongError(AssertionError):
@@ -73,7 +64,7 @@ class History:
         self.step = 0
         patch.setenv("XDG_CONFIG_HOME", f"{base}/home")
         patch.setenv("REPLICAN_AUTHOR_NAME", "user")
-        patch.setattr(syncing, "beside", _at_once)
+        patch.setattr(syncing, "beside", at_once)
         # No power is cut here: what is written need not be flushed.
         patch.setattr(os, "fsync", lambda fd: None)
         for module in (preparing, transition, linux):
@@ -129,17 +120,26 @@ class History:
             self.say("pause: rows that were racy are so no more")
         elif what < 0.60:
             self._refuse(rng.choice(self.peers), rng)
+        elif what < 0.64 and not self.alone:
+            i, j = rng.choice(self.links)
+            self._hold(rng, self.peers[i], self.peers[j])
         else:
             i, j = rng.choice(self.links)
             command = rng.choices(list(COMMANDS), list(COMMANDS.values()))[0]
             if command == "undo" and self.alone:
                 command = "record"
+            if rng.random() < 0.6 and (not self.alone or j == 0):  # so that there is something to do
+                for count in range(rng.choice([1, 2, 2, 3])):
+                    self.act(self.peers[j], rng, f"{self.step}.{count}")
             self._command(rng, command, self.peers[i], self.peers[j])
 
-    def act(self, peer: Peer, rng: random.Random, number: str, meanwhile: bool = False) -> None:
+    def act(
+        self, peer: Peer, rng: random.Random, number: str, meanwhile: bool = False, among: list[bytes] | None = None
+    ) -> None:
         def by_user() -> None:
             before = snapshot(peer.root)
-            done = peer.user.act(rng, number, meanwhile)
+            done = peer.user.act(rng, number, meanwhile, among)
+            self.oracle.linked |= done.startswith("hard link")
             self.say(f"{'  meanwhile ' if meanwhile else ''}{peer}: {done}")
             self.oracle.acted(peer.number, peer.root, before, snapshot(peer.root), meanwhile)
 
@@ -155,33 +155,58 @@ class History:
         self.machine.refused.add(path)
         self.say(f"{path!r} cannot be changed for a while")
 
+    def _hold(self, rng: random.Random, peer: Peer, other: Peer) -> None:
+        """A program has a file open while a command runs, and goes on writing to it."""
+        writer = rng.choice([peer, other])
+        files = sorted(path for path, seen in snapshot(writer.root).items() if seen[0] == "file")
+        if not files:
+            return
+        path = rng.choice(files)
+        with open(os.path.join(os.fsencode(writer.root), path), "r+b") as file:
+            self.say(f"{writer}: {path!r} is open while")
+            self._command_alone(rng.choice(["pull", "push", "sync"]), peer, other)
+            before = snapshot(writer.root)
+            file.seek(0, os.SEEK_END)
+            file.write(f"+{self.step}.held".encode())
+            file.flush()
+            os.utime(file.fileno(), ns=(BEGINNING + self.step, BEGINNING + self.step))
+            file.seek(0)
+            self.oracle.must_be_there(file.read())
+            self.oracle.acted(writer.number, writer.root, before, snapshot(writer.root), meanwhile=True)
+            self.say(f"{writer}: it has been written to")
+
+    def _command_alone(self, command: str, peer: Peer, other: Peer) -> None:
+        self.say(f"{peer}: {command} {other}: {run(command, peer.root, str(other))}")
+
     # -- commands ----------------------------------------------------------------------------------------------------
 
     def _command(self, rng: random.Random, command: str, peer: Peer, other: Peer) -> None:
         allowed = ALLOWED if rng.random() < 0.8 else frozenset[str]()
         how = rng.random()
-        self.machine.waiting = rng.random() < 0.6
-        steps = int(2 ** rng.uniform(0, 6.5))
+        self.machine.waiting = rng.random() < 0.7
+        steps = rng.randrange(14) if self.machine.waiting else int(2 ** rng.uniform(0, 6.5))
         said = f"{peer}: {command}" + ("" if command in ("record", "undo") else f" {other}")
         heads = self._head(peer)
-        if how < 0.3:
-            outcome = self._killed(lambda: run(command, peer, other, allowed), steps)
+        if how < 0.4:
+            outcome = self._killed(lambda: run(command, peer.root, str(other), allowed), steps)
             self.say(f"{said}: {outcome}")
             if outcome == "killed":
                 self.oracle.killed = True
                 for each in (peer, other):
-                    self._note_journal(each)
-                if rng.random() < 0.6 and not self.alone:
+                    names = self._note_journal(each)
+                    if names and rng.random() < 0.5 and not self.alone:
+                        self.act(each, rng, f"{self.step}.6", among=names)
+                if rng.random() < 0.5 and not self.alone:
                     self.act(rng.choice([peer, other]), rng, f"{self.step}.7")
         else:
-            if how < 0.5:
+            if how < 0.6:
                 editor = peer if rng.random() < 0.6 else other
                 if editor.number == 0 or not self.alone:
                     self.machine.fire = lambda: self.act(editor, rng, f"{self.step}.8", meanwhile=True)
                     self.machine.countdown = steps
             at = len(self.log)
             self.say(said)
-            outcome = run(command, peer, other, allowed)
+            outcome = run(command, peer.root, str(other), allowed)
             self.machine.countdown, self.machine.waiting = None, False
             self.log[at] += f": {outcome}"
         if command == "undo":
@@ -210,13 +235,16 @@ class History:
             raise self.fail(said)
         return "killed" if code == KILLED else said
 
-    def _note_journal(self, peer: Peer) -> None:
+    def _note_journal(self, peer: Peer) -> list[bytes]:
         """What a killed run was about to change: of that nobody knows whether the user has seen it."""
+        names = []
         with Repository(peer.root) as repo:
             for entry in repo.index.journal() if os.path.exists(f"{repo.dotdir}/index.db") else ():
                 whole = any(side is not None and side.kind == DIRECTORY for side in (entry.old, entry.new))
                 self.oracle.doubt(entry.path, whole)
                 self.say(f"    in its journal: {entry.path!r}")
+                names.append(entry.path)
+        return names
 
     def _head(self, peer: Peer) -> Any:
         with Repository(peer.root) as repo:
@@ -232,16 +260,26 @@ class History:
         self.machine.refused.clear()
         self.say("-- quiescence --")
         for peer in self.peers:
-            self.say(f"{peer}: {run('record', peer, peer, ALLOWED)}")
+            self.say(f"{peer}: {run('record', peer.root, '')}")
         for round_ in range(10):
             before = [self._head(peer) for peer in self.peers]
             for i, j in self.links:
-                done = run("pull", self.peers[i], self.peers[j], ALLOWED)
+                done = run("pull", self.peers[i].root, f"p{j}")
                 self.say(f"round {round_}, {self.peers[i]}: pull p{j}: {done}")
             same = len(set(before)) == 1 and before == [self._head(peer) for peer in self.peers]
             if same and all(self._is_at_head(peer) for peer in self.peers):
                 return
+            if same and round_ > 2:
+                self._give_up()
         raise self.fail("no rest: " + ", ".join(self._state(peer) for peer in self.peers))
+
+    def _give_up(self) -> None:
+        """What was deleted in the moment after a kill may be back, and its only content gone."""
+        for peer in self.peers:
+            lacking = missing(peer.root)
+            if lacking and all(self.oracle.may_be_gone(path, entry) for path, entry in lacking):
+                self.say(f"{peer}: {forget(peer.root)}")
+                return
 
     def _is_at_head(self, peer: Peer) -> bool:
         with Repository(peer.root) as repo:
@@ -268,57 +306,7 @@ class History:
 
     def _round(self) -> None:
         for i, j in self.links:
-            run("sync", self.peers[i], self.peers[j], ALLOWED)
-
-
-class _Done:
-    def __init__(self, result: Any) -> None:
-        self.result = lambda: result
-
-
-@contextmanager
-def _at_once(work: Callable[[], Any]) -> Iterator[_Done]:
-    """In the place of a process beside this one: the order of steps is always the same."""
-    yield _Done(work())
-
-
-def run(command: str, peer: Peer, other: Peer, allowed: frozenset[str]) -> str:
-    """One command; how it ended, in words."""
-    with Repository(peer.root, wait=0.2) as repo:
-        try:
-            if command == "record":
-                done: object = "new" if record(repo, allowed=allowed).new else "nothing new"
-                with repo.writing("settle"):
-                    settle_pending(repo)
-            elif command == "undo":
-                done = f"{len(undo(repo, allowed=allowed).changes)} changes"
-            elif command == "pull":
-                pulled = syncing.pull(repo, str(other), allowed=allowed)
-                done = f"{pulled.merged.kind.name.lower()}{_told(pulled.merged.pending)}"
-            elif command == "push":
-                done = f"pushed{_told(syncing.push(repo, str(other)).pending)}"
-            elif command == "sync":
-                synced = syncing.sync(repo, str(other), allowed=allowed)
-                pending = synced.pushed[-1].pending if synced.pushed else []
-                done = f"{'equal' if synced.equal else 'not equal'}{_told(pending)}"
-            else:
-                done = _by_parts(command, repo, str(other), allowed)
-        except USUAL as error:
-            done = f"{type(error).__name__}: {error.message}"
-        return str(done)
-
-
-def _by_parts(command: str, repo: Repository, name: str, allowed: frozenset[str]) -> str:
-    with opened_remote(repo, name) as remote:
-        if command == "fetch":
-            refresh(remote)
-            return f"{fetch_from(repo, remote).checkpoints} checkpoints"
-        merged = syncing.merge_remote(repo, remote, allowed=allowed)
-        return f"{merged.kind.name.lower()}{_told(merged.pending)}"
-
-
-def _told(pending: list[Any]) -> str:
-    return f", pending {[(each.path, each.cause) for each in pending]}" if pending else ""
+            run("sync", self.peers[i].root, f"p{j}")
 
 
 def history(seed: int, base: str, without: frozenset[int] = frozenset()) -> None:

@@ -44,13 +44,18 @@ class User:
         self.top = os.fsencode(root)
         self.offset = offset
 
-    def act(self, rng: random.Random, number: str, meanwhile: bool = False) -> str:
-        """Do one thing; what was done. ``meanwhile`` leaves out what no look could tell from nothing."""
+    def act(self, rng: random.Random, number: str, meanwhile: bool = False, among: list[bytes] | None = None) -> str:
+        """Do one thing; what was done. ``meanwhile`` leaves out what no look could tell from nothing; ``among`` are
+        the paths to do it to, where they are there."""
         self._rng, self._number = rng, number
         seen = snapshot(self.top)
         self.files = sorted(path for path, each in seen.items() if each[0] == "file")
         self.leaves = sorted(path for path, each in seen.items() if each[0] != "directory")
         self.directories = sorted(directories(seen))
+        if among is not None and (there := [path for path in among if path in seen]):
+            self.files, self.leaves, self.directories = (
+                [path for path in paths if path in there] for paths in (self.files, self.leaves, self.directories)
+            )
         names = list(ACTIONS)
         for name in rng.choices(names, [ACTIONS[each][0] for each in names], k=8):
             if meanwhile and name in ("rewrite", "touch"):
