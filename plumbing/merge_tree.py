@@ -12,7 +12,7 @@ Output: the id of the merged tree; conflicts are told on stderr. With --json, an
 Exit codes: 0 done; 1 there are conflicts, with --exit-code, or no such tree; 3 more work than is allowed; 7 locked.
 
     replican merge-tree "$(replican merge-base HEAD origin/head)" HEAD origin/head
-    replican merge-tree --json HEAD~1 HEAD origin/head | replican apply-plan
+    replican merge-tree --json "$(replican merge-base HEAD origin/head)" HEAD origin/head | replican apply-plan
 """
 
 from typing import TYPE_CHECKING, Annotated, Any

@@ -24,7 +24,7 @@ from replican.values.names import group_key
 from replican.values.paths import name_of, parent_of
 from replican.values.trees import DIRECTORY, Entry, TreeOverlay
 
-_MERGES: Final = ("merge", "push")
+_MERGES: Final = ("merge", "push", "apply-plan: merge")
 """What the reason of a head's move begins with where somebody else's checkpoints came in."""
 
 

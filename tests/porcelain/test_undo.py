@@ -44,6 +44,20 @@ def test_it_takes_back_what_the_merge_changed(replicas: Replicas) -> None:
     assert_equal(replicas.base / "a", replicas.base / "b")
 
 
+def test_a_merge_by_apply_plan_is_one(replicas: Replicas) -> None:
+    replicas.clone(FILES)
+    replicas.write("a/f", "2")
+    replicas("b", "pull")
+    replicas.write("a/f", "3")
+    replicas("b", "fetch")
+    plan = replicas.base / "plan.json"
+    plan.write_bytes(replicas("b", "merge", "--dry-run", "--json").out)
+    replicas("b", "apply-plan", str(plan))
+    assert contents(replicas.base / "b")["f"] == b"3"
+    replicas("b", "undo")
+    assert contents(replicas.base / "b")["f"] == b"2", "not the merge before that one"
+
+
 def test_edits_since_then_stay(merged: Replicas) -> None:
     merged.write("b/later", "l")
     merged.write("b/mine", "edited since")
