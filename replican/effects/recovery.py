@@ -42,6 +42,7 @@ def recover(root: str, dotdir: str, index: Index, head: CheckpointId | None) -> 
 class _Recovery:
     def __init__(self, index: Index, directories: Directories, stage: Stage, trash: Trash) -> None:
         self.ledger = Ledger(index)
+        self._index = index
         self._directories = directories
         self._stage = stage
         self._trash = trash
@@ -112,6 +113,9 @@ class _Recovery:
                 if hash_name(shown, shelf) == version.id:
                     os.unlink(name, dir_fd=fd)
                     os.rename(shown, name, src_dir_fd=shelf, dst_dir_fd=fd)
+                    if shelf == self._trash.fd:
+                        self._index.drop_trash([shown])
+                        self._trash.taken[:] = [item for item in self._trash.taken if item.file != shown]
                     if version.kind != LINK:
                         set_mode(name, fd, version.perm)
                     set_mtime(name, fd, version.mtime_ns)

@@ -172,17 +172,18 @@ class Transition:
             return
         try:
             rename_new(self._stage.fd, join(built.place, new.path), fd, name)
+            self._directories.forget()
+            self._note_directories(built, new.path, new.entry, fd_parent=parent)
         except FileExistsError:
             self._bring_children(built, new.path, new.entry)
-            return
         except OSError as error:
             self._pending.append(Problem(new.path, cause_of(error)))
-            return
-        self._directories.forget()
-        self._note_directories(built, new.path, new.entry, fd_parent=parent)
 
     def _note_directories(self, built: BuiltDirectory, path: bytes, entry: Entry, fd_parent: bytes) -> None:
+        """New directories came; raises ``FileNotFoundError`` if a user was quick enough to remove them."""
         found = os.lstat(name_of(path), dir_fd=self._directories.open(fd_parent))
+        if found.st_ino != built.filled[path].ino:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         prefix = path + b"/"
         filled = [each for at, each in built.filled.items() if at == path or at.startswith(prefix)]
         for each in filled:
@@ -207,21 +208,18 @@ class Transition:
             try:
                 placed = os.lstat(join(built.place, child), dir_fd=self._stage.fd)
                 rename_new(self._stage.fd, join(built.place, child), into, row.name)
-                if row.kind != DIRECTORY:
+                if row.kind == DIRECTORY:
+                    self._note_directories(built, child, row.entry, fd_parent=path)
+                else:
                     self._ledger.put(path, row_of(row.entry, as_placed(row.name, into, placed)))
+                    self._counts["written"] += 1
             except FileExistsError:
                 if row.kind == DIRECTORY:
                     self._bring_children(built, child, row.entry)
                 else:
                     self._pending.append(Problem(child, CHANGED_HERE))
-                continue
             except OSError as error:
                 self._pending.append(Problem(child, cause_of(error)))
-                continue
-            if row.kind == DIRECTORY:
-                self._note_directories(built, child, row.entry, fd_parent=path)
-            else:
-                self._counts["written"] += 1
 
     def _finish_permissions(self, built: BuiltDirectory) -> None:
         """Give those directories their permissions whose owner could not have reached into them before."""

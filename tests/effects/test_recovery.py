@@ -161,6 +161,17 @@ def test_an_empty_file_whose_new_version_is_gone_gets_the_old_one(killed: Killed
     assert (killed.root / "f").read_text() == "old"
 
 
+def test_what_is_put_back_from_the_trash_is_not_listed_there(killed: Killed) -> None:
+    """Here it was on its way into the trash, too."""
+    killed.journal("f", "old", "new")
+    (killed.root / "f").write_bytes(b"")
+    killed.stage("old", "new")
+    killed.recover()
+    assert (killed.root / "f").read_text() == "old"
+    with Index.open(str(killed.root / ".replican/index.db")) as index:
+        assert index.trash() == []
+
+
 def test_a_file_that_may_be_empty_is_not_put_back(killed: Killed) -> None:
     killed.journal("f", "", "new")
     (killed.root / "f").write_bytes(b"")

@@ -89,3 +89,24 @@ def test_of_a_new_directory_everything_is_there_already(tmp_path: Path, monkeypa
     pair.sync()
     pair.assert_at_rest()
     assert sorted(contents(pair.a).values()) == [b"mine", b"theirs", b"x"]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["gone", "made again"])
+def test_a_new_directory_removed_right_after_it_came(tmp_path: Path, monkeypatch, again: bool) -> None:
+    pair = Pair(tmp_path, {"x": "x"})
+    write(pair.a / "n/c", "theirs")
+    whole = transition.rename_new
+
+    def then_remove(*args: object) -> None:
+        whole(*args)  # type: ignore[arg-type]
+        monkeypatch.setattr(transition, "rename_new", whole)
+        os.rename(pair.b / "n", tmp_path / "taken away")
+        if again:
+            write(pair.b / "n/mine", "mine")
+
+    monkeypatch.setattr(transition, "rename_new", then_remove)
+    assert pending(pair.pull().merged) == {"n": "changed here"}
+    pair.sync()
+    pair.sync()
+    pair.assert_at_rest()
+    assert contents(pair.a) == {"x": b"x", "n/c": b"theirs"} | ({"n/mine": b"mine"} if again else {})
