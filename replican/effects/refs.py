@@ -86,7 +86,11 @@ class RefStore:
         lines = self._lines(name)
         # Lines that all begin at nothing may be of first moves which never came about; with others, there was a ref.
         if any(line.old is not None for line in lines):
-            raise self._damaged(name, "is missing, though its reflog is there")
+            # Somebody may have made it between the two looks; they write the reflog first, so now it is there.
+            content = self._content(name)
+            if content is None:
+                raise self._damaged(name, "is missing, though its reflog is there")
+            return _parse(content)
         return None
 
     def names(self) -> list[str]:
