@@ -89,22 +89,6 @@ def make_directory(path: str) -> None:
     flush_directory(above)
 
 
-def make_inside(top: bytes, path: bytes) -> None:
-    """Make a directory below ``top`` and what is missing in between; ``top`` itself has to be there."""
-    try:
-        os.mkdir(path, 0o700)
-    except FileExistsError:
-        return  # by another process, maybe
-    except FileNotFoundError:
-        if os.path.dirname(path) == top:
-            raise
-        make_inside(top, os.path.dirname(path))
-        try:
-            os.mkdir(path, 0o700)
-        except FileExistsError:
-            pass
-
-
 def create_temporary(directory: str) -> tuple[int, str]:
     """A new file in ``directory``: its descriptor, open for writing, and its path."""
     while True:

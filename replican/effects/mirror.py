@@ -12,11 +12,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from replican.effects.durable import make_inside
 from replican.effects.forkpool import Beside, beside
 from replican.effects.linux import flush_filesystem
 from replican.effects.staging import Stage, copy_hashed, write_all
-from replican.effects.worktree import DIRECTORY_FLAGS
+from replican.effects.worktree import open_made
 from replican.values.ids import BlobId
 from replican.values.paths import join
 from replican.values.trees import Entry
@@ -42,8 +41,6 @@ class Mirror:
 
     def __init__(self, stage: Stage) -> None:
         stage.remove(PLACE)
-        self._stage_path = os.fsencode(stage.path)
-        self._top = self._stage_path + b"/" + PLACE
         self._stage_fd = stage.fd
         self._copies: dict[bytes, Copies] = {}
         self._unflushed = 0
@@ -59,10 +56,8 @@ class Mirror:
     @contextmanager
     def directory(self, path: bytes) -> Iterator[int | None]:
         """A descriptor of the copy of a directory, which is made; None where it cannot be, and nothing is copied."""
-        place = join(self._top, path)
         try:
-            make_inside(self._stage_path, place)
-            fd = os.open(place, DIRECTORY_FLAGS)
+            fd = open_made(self._stage_fd, join(PLACE, path))
         except OSError:
             yield None
             return

@@ -177,7 +177,9 @@ class Preparation:
         built: list[BuiltDirectory] = []
         for new, (own, trees, closed) in zip(coming, planned, strict=True):
             # Those below it have their permissions already: each was given them by the one above.
-            os.chmod(builder.location(new.path), new.entry.perm | 0o700)
+            top = builder.open(new.path)
+            os.fchmod(top, new.entry.perm | 0o700)
+            os.close(top)
             whole = not new.apart and lost.isdisjoint(trees) and added.keys().isdisjoint(trees)
             built.append(
                 BuiltDirectory(new, place, {job.path: filled[job.path] for job in own}, trees, added, whole, closed)
@@ -259,7 +261,7 @@ class Preparation:
 
     def _flush_few(self, builder: TreeBuilder, jobs: list[Building]) -> None:
         for job in jobs:
-            directory = os.open(builder.location(job.path), os.O_RDONLY | os.O_DIRECTORY)
+            directory = builder.open(job.path)
             try:
                 for name in os.listdir(directory):
                     fd = open_regular(os.fsencode(name), directory)

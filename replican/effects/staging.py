@@ -5,14 +5,14 @@ with the permissions and the time that they will have; whole new directories are
 :mod:`replican.effects.treebuild`. What an interrupted run left is used again once it has been verified again.
 """
 
+import errno
 import os
-import shutil
 import stat
 from typing import NamedTuple
 
 from replican.effects.contents import ContentStore, ShelfStore, Wanted
 from replican.effects.durable import open_shelf
-from replican.effects.worktree import FILE_FLAGS
+from replican.effects.worktree import DIRECTORY_FLAGS, FILE_FLAGS
 from replican.values.ids import BlobId, blob_hasher, blob_id
 from replican.values.trees import LINK, Entry
 
@@ -243,11 +243,14 @@ class Stage:
 
     def remove(self, name: bytes) -> None:
         """Remove one thing from the stage, if it is there."""
-        path = os.path.join(self.path, os.fsdecode(name))
-        if os.path.isdir(path) and not os.path.islink(path):
-            _remove_tree(path)
-        elif os.path.lexists(path):
-            os.unlink(path)
+        try:
+            found = os.lstat(name, dir_fd=self.fd)
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(found.st_mode):
+            _remove_tree(self.fd, name)
+        else:
+            os.unlink(name, dir_fd=self.fd)
 
     def adopt(self, place: bytes, entry: Entry) -> Slot:
         """Take as staged what lies at ``place`` below the stage: the content of ``entry``, with its attributes."""
@@ -260,25 +263,23 @@ class Stage:
 
     def clear(self) -> None:
         """Drop all that nobody took."""
-        with os.scandir(self.path) as found:
-            names = list(found)
-        for entry in names:
-            if entry.is_dir(follow_symlinks=False):
-                _remove_tree(entry.path)
-            else:
-                os.unlink(entry.path)
+        for name in os.listdir(self.fd):
+            self.remove(os.fsencode(name))
         self._slots.clear()
 
 
 def room_taken(path: str) -> int:
-    """The bytes that the files below ``path`` take up on the disk."""
-    taken = 0
-    for top, _, names in os.walk(path):
-        for name in names:
-            try:
-                taken += os.lstat(os.path.join(top, name)).st_blocks * 512
-            except FileNotFoundError:
-                continue
+    """The bytes that the files below ``path`` take up on the disk, as far as they can be seen."""
+    taken, waiting = 0, [path]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as listing:
+                for entry in listing:
+                    taken += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+        except OSError:
+            continue
     return taken
 
 
@@ -293,10 +294,32 @@ def _flush_one(name: bytes, directory: int) -> None:
         os.close(fd)
 
 
-def _remove_tree(path: str) -> None:
-    def open_up(function: object, failed: str, error: object) -> None:
-        os.chmod(os.path.dirname(failed), 0o700)
-        os.chmod(failed, 0o700)
-        os.rmdir(failed) if os.path.isdir(failed) else os.unlink(failed)
-
-    shutil.rmtree(path, onerror=open_up)
+def _remove_tree(fd: int, name: bytes) -> None:
+    """Remove a directory of the stage with all that is in it, however deep: what lies in it comes up to the stage
+    first."""
+    waiting, number = [name], 0
+    while waiting:
+        name = waiting.pop()
+        os.chmod(name, 0o700, dir_fd=fd)
+        directory = os.open(name, DIRECTORY_FLAGS, dir_fd=fd)
+        try:
+            with os.scandir(directory) as listing:
+                found = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in listing]
+            for below, is_directory in found:
+                if not is_directory:
+                    os.unlink(below, dir_fd=directory)
+                    continue
+                os.chmod(below, 0o700, dir_fd=directory)  # to be moved it has to be writable itself
+                while True:
+                    number += 1
+                    up = b"gone-%d-%d" % (os.getpid(), number)
+                    try:
+                        os.rename(below, up, src_dir_fd=directory, dst_dir_fd=fd)
+                        break
+                    except OSError as error:
+                        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                            raise
+                waiting.append(up)
+        finally:
+            os.close(directory)
+        os.rmdir(name, dir_fd=fd)

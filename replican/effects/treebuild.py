@@ -11,11 +11,10 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from replican.effects.contents import ContentStore, Wanted
-from replican.effects.durable import make_inside
 from replican.effects.forkpool import run_forked, worker_count
 from replican.effects.mirror import Mirror
 from replican.effects.staging import SMALL, Stage, copy_verified, read_exactly, write_all
-from replican.effects.worktree import DIRECTORY_FLAGS, open_regular
+from replican.effects.worktree import open_made, open_regular
 from replican.values.ids import BlobId, blob_id
 from replican.values.listing import Row, digest_of_rows, encode_listing
 from replican.values.paths import join
@@ -187,12 +186,12 @@ class TreeBuilder:
     def __init__(self, stage: Stage, place: bytes, progress: Progress, mirror: Mirror | None = None) -> None:
         self._progress = progress
         self._mirror = mirror
-        self._stage_path = os.fsencode(stage.path)
-        self._top = self._stage_path + b"/" + place
+        self._stage_fd = stage.fd
+        self._place = place
 
-    def location(self, path: bytes) -> bytes:
-        """Where on disk the directory ``path`` is being built."""
-        return join(self._top, path)
+    def open(self, path: bytes) -> int:
+        """A descriptor of the directory that is built as ``path``; it is made if it is not there."""
+        return open_made(self._stage_fd, join(self._place, path))
 
     def build(self, jobs: list[Building], source: ContentStore) -> Iterator[Filled]:
         """Make the directories of ``jobs`` and fill them from ``source``, in no order.
@@ -221,7 +220,7 @@ class TreeBuilder:
     def _fill(self, job: Building, source: ContentStore) -> Filled:
         from_fd = source.open_directory(job.path)
         try:
-            into = self._open(job.path)
+            into = self.open(job.path)
             try:
                 return fill_directory(job, into, from_fd, self._mirror)
             finally:
@@ -230,17 +229,9 @@ class TreeBuilder:
             if from_fd is not None:
                 os.close(from_fd)
 
-    def _open(self, path: bytes) -> int:
-        place = self.location(path)
-        try:
-            return os.open(place, DIRECTORY_FLAGS)
-        except FileNotFoundError:
-            make_inside(self._stage_path, place)
-            return os.open(place, DIRECTORY_FLAGS)
-
     def fill_missing(self, path: bytes, entry: Entry, wanted: Wanted, stores: list[ContentStore]) -> Row | None:
         """Try the other stores for one entry of the directory ``path``; its row, if one had the content."""
-        into = os.open(self.location(path), DIRECTORY_FLAGS)
+        into = self.open(path)
         try:
             try:
                 kept = _keep_whole(entry, into)  # of an interrupted run

@@ -4,6 +4,7 @@ Every directory is opened part by part, relative to the one above it, with ``O_N
 a directory's place, at whatever moment, is an error and not a way out of the root.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -91,6 +92,32 @@ def opened_directory(root_fd: int, path: bytes) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def open_made(top_fd: int, path: bytes) -> int:
+    """A descriptor of the directory at ``path`` below ``top_fd``, which is made, with what is missing above it.
+
+    It may lie deeper than any path that the system takes; raises ``OSError``.
+    """
+    try:
+        return os.open(path, DIRECTORY_FLAGS, dir_fd=top_fd)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENAMETOOLONG):
+            raise
+    fd = os.dup(top_fd)
+    try:
+        for part in path.split(b"/"):
+            try:
+                os.mkdir(part, 0o700, dir_fd=fd)
+            except FileExistsError:  # made before, or by another process
+                pass
+            below = os.open(part, DIRECTORY_FLAGS, dir_fd=fd)
+            os.close(fd)
+            fd = below
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 def open_regular(name: bytes, dir_fd: int) -> int | None:

@@ -30,7 +30,10 @@ from replican.values.errors import (
 )
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.progress import Problem
+from replican.values.quoting import quote
 from replican.values.trees import Entry, TreeOverlay
+
+_SHOWN = 10
 
 
 class Fetched(NamedTuple):
@@ -73,6 +76,11 @@ def refresh(remote: FolderRemote, *, mirror: Mirror | None = None) -> Refreshed:
     try:
         made = record(there, past_gates=True, mirror=mirror)
         unread = made.problems
+        # Nobody over there is told, and it is said once only.
+        left_alone = [f"{quote(each.path)}: {each.cause}" for each in made.skipped[:_SHOWN]]
+        notes += [f"{remote.name}: not recorded, and left alone: {shown}" for shown in left_alone]
+        if len(made.skipped) > _SHOWN:
+            notes.append(f"{remote.name}: and {len(made.skipped) - _SHOWN} more that are left alone")
         if made.gated is not None:
             notes.append(f"{remote.name} has edits that it does not record: {made.gated.message}")
     except (FolderError, LockedError, RefusedError) as error:

@@ -7,7 +7,7 @@ import time
 from typing import Final, NamedTuple
 
 from replican.decisions.treediff import diff_trees, walk_tree
-from replican.effects.staging import Stage
+from replican.effects.staging import Stage, room_taken
 from replican.effects.trash import Trash
 from replican.operations.recording import observe
 from replican.operations.trashing import rescue_changed
@@ -160,9 +160,7 @@ def _clear_stage(repo: Repository, dry_run: bool) -> tuple[int, int]:
         newest = max([os.lstat(name, dir_fd=stage.fd).st_ctime for name in names], default=0.0)
         if not names or newest > time.time() - _STALE_SECONDS:
             return 0, 0
-        size = sum(
-            os.lstat(os.path.join(above, name)).st_size for above, _, files in os.walk(stage.path) for name in files
-        )
+        size = room_taken(stage.path)
         if not dry_run:
             stage.clear()
         return len(names), size
