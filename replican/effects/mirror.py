@@ -57,7 +57,7 @@ class Mirror:
     def directory(self, path: bytes) -> Iterator[int | None]:
         """A descriptor of the copy of a directory, which is made; None where it cannot be, and nothing is copied."""
         try:
-            fd = open_made(self._stage_fd, join(PLACE, path))
+            fd = open_made(self._stage_fd, join(PLACE, path) if path else PLACE)
         except OSError:
             yield None
             return
