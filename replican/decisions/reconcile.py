@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from replican.decisions.limits import Budget
 from replican.values.ids import EMPTY_TREE, TreeId
-from replican.values.names import copy_name, group_key, is_copy_name
+from replican.values.names import copy_name, is_copy_name, keys_apart
 from replican.values.paths import join
 from replican.values.trees import DIRECTORY, Entry, TreeOverlay, TreeReader, parse_tree
 
@@ -104,7 +104,7 @@ def _split(trees: TreeReader, directory: _Directory, base: TreeId, budget: Budge
     if budget is not None:
         budget.spend(entries=len(old) + len(one) + len(other) + 1)
     names = old.keys() | one.keys() | other.keys()
-    keys = {name: key for name in names if (key := group_key(name)) != name}
+    keys = keys_apart(names)
     shared = set(keys.values())
     settled = directory.settled
     for name in names:
@@ -264,7 +264,7 @@ def conflicts_in(reader: TreeReader, tree: TreeId) -> Iterator[OpenConflict]:
 
 def conflicts_of(path: bytes, listing: Sequence[Entry]) -> Iterator[OpenConflict]:
     """The open conflicts among the entries of one directory, which is at ``path``."""
-    keys = {entry.name: key for entry in listing if (key := group_key(entry.name)) != entry.name}
+    keys = keys_apart([entry.name for entry in listing])
     if not keys:
         return
     groups: dict[bytes, list[Entry]] = {key: [] for key in sorted(set(keys.values()))}

@@ -1,7 +1,7 @@
 """What differs between two trees. Reads only what differs; nothing recurses, trees may be thousands deep."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from replican.values.ids import TreeId
@@ -139,22 +139,25 @@ def _contents(reader: TreeReader, entry: Entry) -> Iterator[bytes]:
 
 
 def unknown_below(
-    read: Callable[[TreeId], Sequence[Entry]], is_known: Callable[[TreeId], bool], top: TreeId
+    read: Callable[[TreeId], Sequence[Entry]], lacking: Callable[[Iterable[TreeId]], Iterable[TreeId]], top: TreeId
 ) -> Iterator[tuple[TreeId, Sequence[Entry]]]:
     """The trees at and below ``top`` that are not known yet, each after all those that it names, each once.
 
-    What is known is not read, and neither is what lies below it: whoever knows a tree knows those.
+    ``lacking`` tells which of some trees are not known. What is known is not read, and neither is what lies below it:
+    whoever knows a tree knows those.
     """
     met: set[TreeId] = set()
-    stack: list[tuple[TreeId, Sequence[Entry] | None]] = [(top, None)]
+    stack: list[tuple[TreeId, Sequence[Entry] | None]] = [(at, None) for at in lacking([top])]
     while stack:
         at, entries = stack.pop()
         if entries is not None:
             yield at, entries
             continue
-        if at in met or is_known(at):
+        if at in met:
             continue
         met.add(at)
         entries = read(at)
         stack.append((at, entries))
-        stack += [(entry.tree, None) for entry in reversed(entries) if entry.kind == DIRECTORY and entry.id not in met]
+        below = [entry.tree for entry in entries if entry.kind == DIRECTORY and entry.id not in met]
+        if below:
+            stack += [(each, None) for each in reversed([*lacking(below)])]

@@ -15,6 +15,8 @@ from replican.values.names import group_key
 from replican.values.paths import join, name_of, parent_of
 from replican.values.trees import LINK
 
+_FEW = 8
+
 
 class Wanted(NamedTuple):
     """Content that is looked for: of a file, or of a link; ``hint`` is a path where it may lie."""
@@ -137,22 +139,37 @@ class ShelfStore:
     def __init__(self, name: str, path: str) -> None:
         self._name = name
         self._path = os.fsencode(path)
+        self._listed: set[bytes] | None = None
 
     @property
     def name(self) -> str:
         return self._name
 
     def locate(self, wanted: Collection[Wanted]) -> None:
-        pass
+        # One listing, in place of a vain attempt to open each of many.
+        if self._listed is None and len(wanted) > _FEW:
+            try:
+                self._listed = set(os.listdir(self._path))
+            except OSError:
+                self._listed = set()
 
     def located(self) -> Collection[BlobId]:
         return ()
 
+    def note(self, name: bytes) -> None:
+        """Something came to lie here under this name."""
+        if self._listed is not None:
+            self._listed.add(name)
+
+    def _has(self, name: bytes) -> bool:
+        return self._listed is None or name in self._listed
+
     def open_file(self, wanted: Wanted) -> int | None:
-        if wanted.kind == LINK:
+        name = wanted.blob.hex().encode()
+        if wanted.kind == LINK or not self._has(name):
             return None
         try:
-            fd = os.open(b"%s/%s" % (self._path, wanted.blob.hex().encode()), FILE_FLAGS)
+            fd = os.open(b"%s/%s" % (self._path, name), FILE_FLAGS)
         except OSError:
             return None
         if stat.S_ISREG(os.fstat(fd).st_mode):
@@ -161,8 +178,11 @@ class ShelfStore:
         return None
 
     def read_link(self, wanted: Wanted) -> bytes | None:
+        name = wanted.blob.hex().encode()
+        if not self._has(name):
+            return None
         try:
-            return os.readlink(b"%s/%s" % (self._path, wanted.blob.hex().encode()))
+            return os.readlink(b"%s/%s" % (self._path, name))
         except OSError:
             return None
 

@@ -109,10 +109,11 @@ class Index:
         with self._database.reading() as connection:
             return records.load_all(connection, self._database.number("base_gen"), self._newest(observed))
 
-    def totals(self, observed: bool = True) -> tuple[int, int]:
-        """How many files and links the folder has, and their bytes."""
-        known = self.digests(observed).values()
-        return sum([each.files for each in known]), sum([each.size for each in known])
+    def count_files(self) -> int:
+        """How many files and links the folder has by the base. For the gates, after a scan, which has verified
+        all records: this does not."""
+        with self._database.reading() as connection:
+            return records.count_files(connection, self._newest(observed=False))
 
     def mounts(self) -> list[bytes]:
         """The directories that were mount points when they were recorded (base)."""

@@ -16,6 +16,7 @@ from replican.effects.index_tables import meta_get, meta_set
 from replican.values.errors import DamagedError, FolderError, MalformedError, UnsupportedError
 
 _BUSY_SECONDS: Final = 10
+_CACHE_KIB: Final = 12_000
 _PLAIN: Final = frozenset(b"/-_.ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 
 
@@ -111,6 +112,9 @@ def _open_for_writing(path: str, rebuild: bool) -> tuple[sqlite3.Connection, boo
         if not created:
             _check_schema(connection)
         connection.execute("PRAGMA journal_mode = WAL")
+        # Most of the index of 100,000 files; what is deleted here is no secret (some builds overwrite it).
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        connection.execute("PRAGMA secure_delete = OFF")
         if created:
             connection.executescript(
                 f"BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID};"

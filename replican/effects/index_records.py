@@ -155,6 +155,12 @@ def load_all(connection: sqlite3.Connection, base: int, newest: int) -> dict[byt
     return found
 
 
+def count_files(connection: sqlite3.Connection, base: int) -> int:
+    """The files and links of all base records together: of each directory there is one."""
+    query = "SELECT coalesce(sum(files), 0) FROM dirs WHERE gen <= ?"
+    return int(connection.execute(query, (base,)).fetchone()[0])
+
+
 def mounts(connection: sqlite3.Connection, newest: int) -> list[bytes]:
     rows = connection.execute("SELECT path FROM dirs WHERE mount = 1 AND gen <= ? ORDER BY path", (newest,))
     return [row[0] for row in rows]

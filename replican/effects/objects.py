@@ -10,7 +10,7 @@ what was stored, and whoever takes one in from elsewhere has to parse it (:func:
 import os
 import re
 import time
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from replican.effects import durable
@@ -172,6 +172,14 @@ class ObjectStore:
             return True
         self._rescan()
         return self._home(id) is not None
+
+    def lacking(self, ids: Iterable[bytes]) -> list[bytes]:
+        """Those of ``ids`` that are not there: as :meth:`has`, with one look at what came since for all of them."""
+        missing = [id for id in ids if self._home(id) is None]
+        if missing:
+            self._rescan()
+            missing = [id for id in missing if self._home(id) is None]
+        return missing
 
     def ids(self) -> Iterator[tuple[bytes, bytes]]:
         """Id and kind of every object, once, in no order; the kind as the store has it, not verified."""
@@ -366,13 +374,13 @@ class ObjectStore:
 
     def _home(self, id: bytes) -> str | None:
         """The file that has the object, as far as is known without looking for new packs."""
-        path = self._loose.path_of(id)
-        if os.path.lexists(path):
-            return path
-        for pack in self._open_packs():
+        if not self._scanned:
+            self._rescan()
+        for pack in self._packs.values():
             if pack.position(id) is not None:
                 return pack.base + ".pack"
-        return None
+        path = self._loose.path_of(id)
+        return path if os.path.lexists(path) else None
 
     def _is_whole(self, id: bytes) -> bool:
         try:

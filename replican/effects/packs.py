@@ -33,6 +33,7 @@ _NAMES_AT = len(_INDEX_HEAD) + _FAN_OUT.size
 _ENTRY_SIZE = ID_SIZE + 4 + 4
 _PACK_HEAD = struct.Struct(">4sLL")
 _CHUNK = 4096
+_FEW = 64  # ids: so many are searched through faster than they are bisected
 _LEVEL = 1  # of 9: trees are mostly hashes, and the higher levels gain next to nothing
 
 
@@ -98,6 +99,11 @@ class Pack:
 
     def position(self, wanted: bytes) -> int | None:
         """Where ``wanted`` is among the sorted ids, if it is there."""
+        low, high = self._fan_out[wanted[0]], self._fan_out[wanted[0] + 1]
+        if high - low <= _FEW:
+            at = self._index.find(wanted, _NAMES_AT + low * ID_SIZE, _NAMES_AT + high * ID_SIZE)
+            if at < 0 or not (at - _NAMES_AT) % ID_SIZE:
+                return None if at < 0 else (at - _NAMES_AT) // ID_SIZE
         found = self.first_from(wanted)
         return found if found < self.count and self.id_at(found) == wanted else None
 

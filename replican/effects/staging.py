@@ -121,6 +121,8 @@ class Stage:
         self.path = path
         self.fd = open_shelf(path)
         self.shelf = ShelfStore("the stage", path)
+        self._left = set(map(os.fsencode, os.listdir(self.fd)))
+        """What lay here at the start: an earlier run's."""
         self._slots: dict[bytes, int] = {}
         self._unflushed: list[bytes] = []
         self._flush_all = False
@@ -144,23 +146,30 @@ class Stage:
         name = self._new_name(entry)
         # What its owner may not read cannot be opened again for a flush of its own.
         self._flush_all |= not entry.perm & 0o400
-        if self._reuse(name, entry):
-            self._unflushed.append(name)
-            return Slot(name)
-        for store in stores:
-            if self.put_from(store, name, self.fd, entry, wanted):
-                self._unflushed.append(name)
-                return Slot(name)
-        return None
+        if not self._reuse(name, entry):
+            for store in stores:
+                if self.put_from(store, name, self.fd, entry, wanted):
+                    break
+            else:
+                return None
+        return self._taken(name, entry)
 
     def _new_name(self, entry: Entry) -> bytes:
         count = self._slots.get(entry.id, 0) + 1
-        self._slots[entry.id] = count
         shown = entry.id.hex().encode()
         return shown if count == 1 else b"%s-%d" % (shown, count)
 
+    def _taken(self, name: bytes, entry: Entry) -> Slot:
+        """A new name has its content."""
+        self._slots[entry.id] = self._slots.get(entry.id, 0) + 1
+        self._unflushed.append(name)
+        self.shelf.note(name)
+        return Slot(name)
+
     def _reuse(self, name: bytes, entry: Entry) -> bool:
         """Whether an earlier run left this very content under ``name``; what is not it is removed."""
+        if name not in self._left:
+            return False
         try:
             found = os.lstat(name, dir_fd=self.fd)
         except FileNotFoundError:
@@ -257,9 +266,8 @@ class Stage:
         name = self._new_name(entry)
         self.remove(name)
         os.rename(place, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
-        self._unflushed.append(name)
         self._flush_all |= not entry.perm & 0o400
-        return Slot(name)
+        return self._taken(name, entry)
 
     def clear(self) -> None:
         """Drop all that nobody took."""

@@ -165,11 +165,11 @@ def _take_trees(repo: Repository, source: Repository, overlay: TreeOverlay, tops
         payloads[tree] = payload = source.objects.payload(TREE, tree)
         return parse_as_tree(tree, payload)
 
-    def is_known(tree: TreeId) -> bool:
-        return tree in overlay.new or repo.objects.has(tree)
+    def lacking(trees: Iterable[TreeId]) -> list[bytes]:
+        return repo.objects.lacking([tree for tree in trees if tree not in overlay.new])
 
     for top in tops:
-        for tree, entries in unknown_below(read, is_known, top):
+        for tree, entries in unknown_below(read, lacking, top):
             at_hand.id, at_hand.entries = tree, entries
             measure_tree(at_hand, tree, limits, measured)
             overlay.new[tree] = payloads.pop(tree)

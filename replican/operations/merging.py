@@ -161,8 +161,10 @@ def new_conflicts(trees: TreeReader, before: TreeId, after: TreeId) -> list[Open
         if new is not None and new.kind == DIRECTORY and (old is None or old.kind != DIRECTORY):
             found += [_below(path, conflict) for conflict in conflicts_in(trees, new.tree)]
     for path in touched:
-        known = {conflict.path for conflict in conflicts_of(path, listing_at(trees, before, path))}
-        found += [c for c in conflicts_of(path, listing_at(trees, after, path)) if c.path not in known]
+        now = [*conflicts_of(path, listing_at(trees, after, path))]
+        if now:
+            known = {conflict.path for conflict in conflicts_of(path, listing_at(trees, before, path))}
+            found += [conflict for conflict in now if conflict.path not in known]
     return sorted(found)
 
 
@@ -219,7 +221,7 @@ def carry_out(
         outcome = Transition(repo.root, repo.index, stage, trash, repo.progress).run(prepared)
         repo.notes += rescue_changed(repo.root, repo.index, trash)
         repo.index.set_pending(outcome.pending)
-        repo.index.note_size(repo.index.totals(observed=False)[0], time.time_ns())
+        repo.index.note_size(repo.index.count_files(), time.time_ns())
         stage.clear()
     return outcome
 

@@ -141,7 +141,7 @@ def append(
     repo.refs.update(HEAD, made, head, f"commit: {message.partition(chr(10))[0]}", repo.who)
     if observed:
         repo.index.promote()
-        repo.index.note_size(repo.index.totals(observed=False)[0], time.time_ns())
+        repo.index.note_size(repo.index.count_files(), time.time_ns())
     return made
 
 
@@ -149,7 +149,7 @@ def new_trees(repo: Repository, overlay: TreeOverlay, tree: TreeId) -> dict[byte
     """The trees at and below ``tree`` that the log does not have, with their payloads, those below first."""
     return {
         at: overlay.new.get(at) or encode_tree(entries)
-        for at, entries in unknown_below(overlay.tree, repo.objects.has, tree)
+        for at, entries in unknown_below(overlay.tree, repo.objects.lacking, tree)
     }
 
 
@@ -170,7 +170,7 @@ def deletion_gates(index: Index, counted: Tally) -> list[gates.Gate | None]:
     """The gates against losing a folder's files. ``counted`` is what would change against the base."""
     if not counted.deleted:
         return []
-    before, _ = index.totals(observed=False)
+    before = index.count_files()
     after = before + counted.added - counted.deleted
     return [
         gates.emptied_root(before, after),

@@ -8,7 +8,7 @@ listing alike, and ``group_key(copy_name(key, ...)) == key`` always holds (suffi
 import hashlib
 import re
 import time
-from collections.abc import Container
+from collections.abc import Collection, Container
 from typing import Final
 
 from replican.values.ids import BlobId
@@ -72,6 +72,14 @@ def group_key(name: bytes) -> bytes:
         if len(name) <= _KEY_LIMIT:
             return name
         name = _cut(name)  # which may, by bad luck, look like a copy
+
+
+def keys_apart(names: Collection[bytes]) -> dict[bytes, bytes]:
+    """The group keys of those of ``names`` that are not their own."""
+    text = b"/".join(names)
+    if b".conflict-" not in text and (len(text) <= _KEY_LIMIT or max(map(len, names)) <= _KEY_LIMIT):
+        return {}  # nearly all directories end here
+    return {name: key for name in names if (key := group_key(name)) != name}
 
 
 def copy_name(key: bytes, mtime_ns: int, blob: BlobId, taken: Container[bytes]) -> bytes:

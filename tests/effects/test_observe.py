@@ -10,6 +10,7 @@ import pytest
 import scanning
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from indexes import totals
 from scanning import Watched
 
 from replican.effects.observe import observe_paths, poll
@@ -292,7 +293,7 @@ def test_poll_and_observe_come_to_what_a_scan_comes_to(tmp_path: Path, seed: int
             else:
                 seen = whole
             index.observe(seen.changed.values(), seen.gone, seen.root)
-            assert index.totals() == (seen.files, seen.size)
+            assert totals(index) == (seen.files, seen.size)
             if chance.random() < 0.4:
                 index.promote()
             index.check()

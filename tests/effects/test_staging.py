@@ -37,6 +37,7 @@ def store(shelf: Path, name: str = "the shelf") -> ContentStore:
 
 def put_on(shelf: Path, content: bytes, under: bytes | None = None) -> None:
     """``content`` on the shelf; ``under`` the id of other content, to lie."""
+    shelf.mkdir(exist_ok=True)
     (shelf / blob_id(content if under is None else under).hex()).write_bytes(content)
 
 
@@ -79,8 +80,8 @@ def test_nothing_is_left_of_content_that_is_not_right(tmp_path: Path, shelf: Pat
 
 def test_what_an_interrupted_run_left_is_used_again(tmp_path: Path, shelf: Path) -> None:
     entry = file_entry(b"hello", 0o600)
+    put_on(tmp_path / "stage", b"hello")
     with stage_at(tmp_path) as stage:
-        (tmp_path / "stage" / entry.id.hex()).write_bytes(b"hello")
         assert stage.put(entry, wanted(entry), []) == Slot(entry.id.hex().encode())
     status = (tmp_path / "stage" / entry.id.hex()).stat()
     assert (status.st_mode & 0o7777, status.st_mtime_ns) == (0o600, TIME)
@@ -90,11 +91,12 @@ def test_what_an_interrupted_run_left_half_done_is_not(tmp_path: Path, shelf: Pa
     put_on(shelf, b"hello")
     entry = file_entry(b"hello")
     for half in (b"hel", b"HELLO"):
+        put_on(tmp_path / "stage", half, under=b"hello")
         with stage_at(tmp_path) as stage:
-            (tmp_path / "stage" / entry.id.hex()).write_bytes(half)
             assert stage.put(entry, wanted(entry), []) is None
             stage.clear()
-            (tmp_path / "stage" / entry.id.hex()).write_bytes(half)
+        put_on(tmp_path / "stage", half, under=b"hello")
+        with stage_at(tmp_path) as stage:
             assert stage.put(entry, wanted(entry), [store(shelf)]) is not None
             assert (tmp_path / "stage" / entry.id.hex()).read_bytes() == b"hello"
             stage.clear()

@@ -45,3 +45,12 @@ def fill(index: Index) -> TreeId:
 
 def everything(index: Index, observed: bool) -> dict[bytes, list[Row]]:
     return {path: index.rows(path, observed) for path in index.digests(observed)}
+
+
+def totals(index: Index, observed: bool = True) -> tuple[int, int]:
+    """How many files and links the folder has, and their bytes."""
+    known = index.digests(observed).values()
+    files, size = sum(each.files for each in known), sum(each.size for each in known)
+    if not observed:
+        assert index.count_files() == files
+    return files, size
