@@ -9,7 +9,7 @@ import stat
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
-from replican.effects.worktree import FILE_FLAGS, open_regular, open_root, opened_directory
+from replican.effects.worktree import FILE_FLAGS, Directories, open_regular
 from replican.values.ids import BlobId
 from replican.values.names import group_key
 from replican.values.paths import join, name_of, parent_of
@@ -71,7 +71,7 @@ class FolderStore:
         self._name = name
         self._by_hint = by_hint
         self._finder = finder
-        self._fd = open_root(root)
+        self._directories = Directories(root)
         self._located: dict[BlobId, bytes] = {}
 
     @property
@@ -100,8 +100,7 @@ class FolderStore:
     def open_file(self, wanted: Wanted) -> int | None:
         for path in self._paths(wanted):
             try:
-                with opened_directory(self._fd, parent_of(path)) as directory:
-                    fd = open_regular(name_of(path), directory)
+                fd = open_regular(name_of(path), self._directories.open(parent_of(path)))
             except OSError:
                 continue
             if fd is None:
@@ -114,23 +113,19 @@ class FolderStore:
     def read_link(self, wanted: Wanted) -> bytes | None:
         for path in self._paths(wanted):
             try:
-                with opened_directory(self._fd, parent_of(path)) as directory:
-                    return os.readlink(name_of(path), dir_fd=directory)
+                return os.readlink(name_of(path), dir_fd=self._directories.open(parent_of(path)))
             except OSError:
                 continue
         return None
 
     def open_directory(self, path: bytes) -> int | None:
         try:
-            with opened_directory(self._fd, path) as directory:
-                return os.dup(directory)
+            return os.dup(self._directories.open(path))
         except OSError:
             return None
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._directories.close()
 
 
 class ShelfStore:
