@@ -59,6 +59,7 @@ class Assembler:
         # For each directory, what became of subdirectories (None: no row for it), and whether that is news for it.
         self._below: dict[bytes, dict[bytes, TreeId | None]] = {}
         self._outdated: set[bytes] = set()
+        self._taken: set[bytes] = set()
         self._new_rows: dict[bytes, Row] = {}
 
     def put(
@@ -77,6 +78,7 @@ class Assembler:
     def take_over(self, record: DirRecord) -> None:
         """A directory that is as the index knew it at another path."""
         self._changed[record.path] = record
+        self._taken.add(record.path)
         self._tell(record.path, record.tree, None)
 
     def set_row(self, path: bytes, row: Row) -> None:
@@ -124,7 +126,8 @@ class Assembler:
         if path:
             directory = parent_of(path)
             self._below.setdefault(directory, {})[name_of(path)] = tree
-            if tree != was:
+            # What was taken over has rows for directories of another place: whatever became of them here is news.
+            if tree != was or directory in self._taken:
                 self._outdated.add(directory)
 
     def finish(self) -> Assembled:

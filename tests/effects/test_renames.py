@@ -152,3 +152,15 @@ def test_an_unrecorded_directory_that_comes_to_hold_something_while_its_parent_i
     assert b"moved/aside/file" in folder.entries(seen)
     assert seen.hashed_files == 1
     folder.index.check()
+
+
+def test_below_a_renamed_directory_nothing_may_be_left_to_record(folder: Watched) -> None:
+    """Its digest has no more of a subdirectory than name, mode and inode: what is in that is seen there."""
+    folder.write("old/sub/file", b"x")
+    folder.record()
+    os.rename(folder.path("old"), folder.path("new"))
+    os.unlink(folder.path("new/sub/file"))
+    os.mkfifo(folder.path("new/sub/fifo"))
+    seen = folder.observe()
+    folder.index.check()
+    assert {path for path in folder.entries(seen) if path.startswith((b"old", b"new"))} <= {b"new"}
