@@ -4,18 +4,19 @@ Every object of the log is read and hashed again; all that the refs lead to must
 index are read. With --content, so is every file of the folder, against the index, and of the trash: one whose content
 changed though its times did not is damaged; one whose times changed was edited, and is counted only.
 
-Nothing is changed. A damaged index is rebuilt by the next command that writes; a damaged ref can be put back by
-"replican update-ref" with the value that its reflog has; an object comes back with "replican fetch" from a remote
-that has it.
+Nothing is changed, unless by --repair: refs are put back from their reflogs, objects from damaged packs, the index
+and the logs of remotes, the index from a scan. What was damaged is moved to .replican/damaged; no file of yours is
+touched. What cannot be mended is told, as it is without --repair.
 
-Output: nothing but counts, or a line for each damage: what it is, its name, what is wrong. With --json, an object
-with "ok", "checkpoints", "trees", "files", "edited" and "damage" (each "what": object, ref, reflog, config, index,
-file or trash; "name"; "problem").
+Output: nothing but counts, or a line for each damage: what it is, its name, what is wrong; before them, with
+--repair, a line "mended" for each thing that was. With --json, an object with "ok", "checkpoints", "trees",
+"files", "edited" and "damage" (each "what": object, ref, reflog, config, index, file or trash; "name"; "problem"),
+and "mended" (each "what", "name", "how").
 
-Exit codes: 0 all is well; 6 something is damaged.
+Exit codes: 0 all is well (again); 6 something is damaged.
 
-    replican fsck
     replican fsck --content
+    replican fsck --repair
 """
 
 from typing import Annotated
@@ -32,18 +33,28 @@ from replican.values.paths import from_text
 def command(
     ctx: Context,
     content: Annotated[bool, Option("--content", help="read every file of the folder and of the trash, too")] = False,
+    repair: Annotated[bool, Option("--repair", help="mend what can be mended, then check")] = False,
 ) -> int | None:
     from replican.operations.checking import check
 
-    found = check(ctx.repository(), content=content)
-    if ctx.json:
-        ctx.emit({"ok": not found.damage, **found._asdict(), "damage": [each._asdict() for each in found.damage]})
+    if repair:
+        from replican.operations.repairing import repair as repaired
+
+        mended, found = repaired(ctx.repository(), content=content)
     else:
-        for what, name, problem in found.damage:
-            ctx.line(f"{what} {quoted(from_text(name))}: {problem}")
-        counts = f"{report.many(found.checkpoints, 'checkpoint')}, {report.many(found.trees, 'tree')}"
-        if content:
-            edited = f" ({found.edited} edited since)" if found.edited else ""
-            counts += f", {report.many(found.files, 'file')}{edited}"
-        ctx.say(f"checked {counts}: {report.many(len(found.damage), 'damage') if found.damage else 'all is well'}")
+        mended, found = [], check(ctx.repository(), content=content)
+    if ctx.json:
+        damage = [each._asdict() for each in found.damage]
+        shown = {"ok": not found.damage, **found._asdict(), "damage": damage}
+        ctx.emit({**shown, "mended": [each._asdict() for each in mended]})
+        return EXIT_CODES[DamagedError] if found.damage else DONE
+    for what, name, how in mended:
+        ctx.line(f"mended {what} {quoted(from_text(name))}: {how}")
+    for what, name, problem in found.damage:
+        ctx.line(f"{what} {quoted(from_text(name))}: {problem}")
+    counts = f"{report.many(found.checkpoints, 'checkpoint')}, {report.many(found.trees, 'tree')}"
+    if content:
+        edited = f" ({found.edited} edited since)" if found.edited else ""
+        counts += f", {report.many(found.files, 'file')}{edited}"
+    ctx.say(f"checked {counts}: {report.many(len(found.damage), 'damage') if found.damage else 'all is well'}")
     return EXIT_CODES[DamagedError] if found.damage else DONE

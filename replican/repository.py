@@ -218,11 +218,18 @@ class Repository:
     def writing(self, what: str) -> Iterator[None]:
         """Hold the lock, with a writable index that an earlier, killed run has been cleared out of.
 
-        ``what`` is what others are told that we do. Within another ``writing`` it changes nothing.
+        ``what`` is what others are told that we do. Within another ``writing``, or ``locked``, it changes nothing.
         """
         if self._lock is not None:
             yield
             return
+        with self.locked(what):
+            self.recover()
+            yield
+
+    @contextmanager
+    def locked(self, what: str) -> Iterator[None]:
+        """Hold the lock, and no more: for who mends what :meth:`writing` needs to be whole."""
         if not os.path.isdir(self.dotdir):
             raise NoRepositoryError(f"no replica at {self.root} any more", "is the disk that holds it mounted?")
         self._check_directories()
@@ -232,7 +239,6 @@ class Repository:
         self._lock = lock
         try:
             self.close_index()
-            self._recover()
             yield
         finally:
             self.close_index()
@@ -261,7 +267,8 @@ class Repository:
             if os.path.islink(path):
                 raise DamagedError(f"{path} is a link", "put a directory in its place, with what belongs into it")
 
-    def _recover(self) -> None:
+    def recover(self) -> None:
+        """Clear up after an earlier, killed run; needs the lock."""
         from replican.effects.recovery import recover
 
         try:

@@ -94,12 +94,13 @@ def _from_system(error: OSError) -> errors.ReplicanError:
     import errno
 
     reason = (error.strerror or type(error).__name__).lower()
-    where = "" if error.filename is None else f": '{os.fsdecode(error.filename)}'"
+    named = isinstance(error.filename, (str, bytes))  # a call on a descriptor has its number there
+    where = f": '{os.fsdecode(error.filename)}'" if named else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return errors.NoSpaceError(
             f"{reason}{where}", "make room, then run the same command again: it goes on from there"
         )
-    hint = "set REPLICAN_TRACEBACK=1 to see where" if error.filename is None else None
+    hint = "set REPLICAN_TRACEBACK=1 to see where" if not named else None
     return errors.FolderError(f"{reason}{where}", hint)
 
 

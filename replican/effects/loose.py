@@ -85,10 +85,11 @@ class LooseObjects:
             return None
         except OSError as error:
             raise durable.explain(error, f"read {path}") from error
+        state = os.fstat(fd)
+        if not stat.S_ISREG(state.st_mode) or state.st_size > 2 * PAYLOAD_LIMIT:
+            os.close(fd)
+            raise damaged_object(id)
         with open(fd, "rb", buffering=0) as file:
-            state = os.fstat(fd)
-            if not stat.S_ISREG(state.st_mode) or state.st_size > 2 * PAYLOAD_LIMIT:
-                raise damaged_object(id)
             return file.readall()
 
     def add(self, objects: Mapping[bytes, tuple[bytes, bytes]]) -> None:

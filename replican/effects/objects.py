@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from replican.effects import durable
 from replican.effects.forms import CHECKPOINT, TREE, check_object, parse_as_checkpoint, parse_as_tree, show_kind
@@ -35,6 +35,7 @@ _PACK_INDEX = re.compile(r"(pack-[0-9a-f]{64})\.idx")
 _CACHED_ENTRIES = 150_000
 _CACHED_CHECKPOINTS = 4096
 _KEPT_BYTES = 32 << 20
+_Id = TypeVar("_Id", bound=bytes)
 
 
 class StoreStats(NamedTuple):
@@ -168,18 +169,14 @@ class ObjectStore:
 
     def has(self, id: bytes) -> bool:
         """Whether the object is there; not whether it is whole."""
-        if self._home(id) is not None:
-            return True
-        self._rescan()
-        return self._home(id) is not None
+        return not self.lacking([id])
 
-    def lacking(self, ids: Iterable[bytes]) -> list[bytes]:
-        """Those of ``ids`` that are not there: as :meth:`has`, with one look at what came since for all of them."""
+    def lacking(self, ids: Iterable[_Id]) -> list[_Id]:
+        """Those of ``ids`` that are not there, with one look at what came since for all of them."""
         missing = [id for id in ids if self._home(id) is None]
         if missing:
             self._rescan()
-            missing = [id for id in missing if self._home(id) is None]
-        return missing
+        return [id for id in missing if self._home(id) is None]
 
     def ids(self) -> Iterator[tuple[bytes, bytes]]:
         """Id and kind of every object, once, in no order; the kind as the store has it, not verified."""

@@ -37,6 +37,21 @@ _FEW = 64  # ids: so many are searched through faster than they are bisected
 _LEVEL = 1  # of 9: trees are mostly hashes, and the higher levels gain next to nothing
 
 
+def parse_head(data: bytes) -> tuple[bytes, int, int] | None:
+    """Kind and size of the object that ``data`` begins with, and where its compressed payload begins; None if it is
+    none of ours."""
+    if not data:
+        return None
+    kind, size, shift, at = KINDS.get(data[0] >> 4 & 7), data[0] & 15, 4, 1
+    more = data[0] & 0x80
+    while more and at < len(data) and shift < 40:
+        size |= (data[at] & 0x7F) << shift
+        more = data[at] & 0x80
+        shift += 7
+        at += 1
+    return None if kind is None or more or size > PAYLOAD_LIMIT else (kind, size, at)
+
+
 class Pack:
     """One pack, found by its index; opened when first asked. Not for several threads."""
 
@@ -123,20 +138,10 @@ class Pack:
         return self._head(self._data(self._offset(position), 16), position)[:2]
 
     def _head(self, data: bytes, position: int) -> tuple[bytes, int, int]:
-        """Kind, size of the payload, and where in ``data`` the compressed payload begins."""
-        size, shift, at = 0, 4, 1
-        if data:
-            kind = KINDS.get(data[0] >> 4 & 7)
-            size = data[0] & 15
-            more = data[0] & 0x80
-            while more and at < len(data) and shift < 40:
-                size |= (data[at] & 0x7F) << shift
-                more = data[at] & 0x80
-                shift += 7
-                at += 1
-            if kind is not None and not more and size <= PAYLOAD_LIMIT:
-                return kind, size, at
-        raise self._damaged(position)
+        head = parse_head(data)
+        if head is None:
+            raise self._damaged(position)
+        return head
 
     def _damaged(self, position: int) -> DamagedError:
         return damaged_object(self.id_at(position), f"in {self.name}")

@@ -12,7 +12,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
@@ -167,6 +167,31 @@ class RefStore:
         check_ref_name(name)
         texts = (_read_file(f"{self._path}/{name}.log") or b"").decode("utf-8", "replace").split("\n")
         return [number for number, text in enumerate(texts, 1) if text and not _LINE.fullmatch(text)]
+
+    def has_reflog(self, name: str) -> bool:
+        """Whether there is a reflog: every ref that was ever moved has one."""
+        return self._is_there(f"{name}.log")
+
+    def mend_reflog(self, name: str, who: str, set_aside: Callable[[str], object]) -> bool:
+        """Write a reflog anew that has lines which cannot be read, or that is missing beside its ref; whether it was
+        so. ``set_aside`` takes the damaged one away."""
+        check_ref_name(name)
+        path = f"{self._path}/{name}.log"
+        now = self.read(name) if self._is_there(name) else None
+        try:
+            with self._exclusive():
+                if now is not None and not self.has_reflog(name):
+                    self._append(name, _line(None, now, who, "fsck --repair", None))
+                    return True
+                if not self.unreadable_lines(name):
+                    return False
+                texts = (_read_file(path) or b"").split(b"\n")
+                good = [text + b"\n" for text in texts if _LINE.fullmatch(text.decode("utf-8", "replace"))]
+                set_aside(path)
+                durable.replace_file(path, b"".join(good))
+                return True
+        except OSError as error:
+            raise durable.explain(error, f"write the reflog of {name}") from error
 
     # Files
 

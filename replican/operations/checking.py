@@ -119,6 +119,8 @@ class _Check:
                 continue
             if lines:
                 self._add(REFLOG, name, f"cannot be read in line {', '.join(map(str, lines))}")
+            if at is not None and not repo.refs.has_reflog(name):
+                self._add(REFLOG, name, "is missing: where the ref was before is not known")
             if at is not None:
                 found.append((name, at))
         return found

@@ -165,7 +165,7 @@ def _take_trees(repo: Repository, source: Repository, overlay: TreeOverlay, tops
         payloads[tree] = payload = source.objects.payload(TREE, tree)
         return parse_as_tree(tree, payload)
 
-    def lacking(trees: Iterable[TreeId]) -> list[bytes]:
+    def lacking(trees: Iterable[TreeId]) -> list[TreeId]:
         return repo.objects.lacking([tree for tree in trees if tree not in overlay.new])
 
     for top in tops:

@@ -80,6 +80,7 @@ def test_the_hint_follows_and_json_comes_last(tmp_path: Path) -> None:
     [
         ("OSError(errno.ENOSPC, 'No space left on device', '/x')", 3, "replican: no space left on device: '/x'\n"),
         ("OSError(errno.EDQUOT, 'Disk quota exceeded')", 3, "replican: disk quota exceeded\n"),
+        ("OSError(errno.ENOSPC, 'No space left on device', 14)", 3, "replican: no space left on device\n"),
         ("PermissionError(errno.EACCES, 'Permission denied', b'/x')", 4, "replican: permission denied: '/x'\n"),
         ("OSError(errno.EROFS, 'Read-only file system', '/x')", 4, "replican: read-only file system: '/x'\n"),
     ],

@@ -1,0 +1,261 @@
+"""Repair: what is damaged in a replica's own directory is made anew from whatever still knows it.
+
+Refs come from their reflogs, objects from damaged packs as far as these are whole, from the index and from the remotes'
+logs, the index from a scan. Each object has to have the hash that its id says, so nothing is ever made up. What is
+replaced is set aside, never deleted, and no file of the user's is touched.
+"""
+
+import os
+import stat
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import NamedTuple
+
+from replican.effects.loose import LooseObjects
+from replican.effects.objects import CHECKPOINT, TREE, check_object
+from replican.effects.refs import ANY, HEAD, remote_head
+from replican.effects.salvage import bad_packs, packs_aside, set_aside, whole_objects
+from replican.operations.checking import INDEX, OBJECT, REF, REFLOG, Checked, check
+from replican.operations.recording import observe
+from replican.operations.remotes import opened_remote
+from replican.repository import Repository
+from replican.values.checkpoints import Checkpoint
+from replican.values.errors import DamagedError, NotFoundError, ReplicanError
+from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId, object_hash
+from replican.values.trees import DIRECTORY, Entry, encode_tree
+
+_BATCH = 2000
+
+
+class Mended(NamedTuple):
+    """One thing that was mended: what it is, its name (an id, a ref, a file), and how."""
+
+    what: str
+    name: str
+    how: str
+
+
+class Repaired(NamedTuple):
+    """What was mended, and what a check finds afterwards."""
+
+    mended: list[Mended]
+    checked: Checked
+
+
+def repair(repo: Repository, *, content: bool = False) -> Repaired:
+    """Mend what can be mended, and check what there is then (``content``: all files, too). Takes the lock.
+
+    Safe to be killed at any moment: what was set aside is looked through again by the next repair.
+    """
+    with repo.locked("repair"):
+        work = _Repair(repo)
+        work.mend_refs()
+        work.mend_objects()
+        work.mend_index()
+        repo.notes += work.notes
+    return Repaired(work.mended, check(repo, content=content))
+
+
+class _Repair:
+    def __init__(self, repo: Repository) -> None:
+        self._repo = repo
+        self.mended: list[Mended] = []
+        self.notes: list[str] = []
+
+    # -- refs ---------------------------------------------------------------------------------------------------
+
+    def mend_refs(self) -> None:
+        names = {HEAD, *self._repo.refs.names()}
+        try:
+            names.update(remote_head(name) for name in self._repo.config.remotes)
+        except ReplicanError:
+            pass  # nobody but the user can mend the config
+        self._clear(f"{self._repo.dotdir}/refs", directory=True)
+        for name in sorted(names):
+            self._clear_way(name)
+            self._mend_ref(name)
+            self._mend_reflog(name)
+
+    def _clear_way(self, name: str) -> None:
+        """Set aside what lies at the place of a ref, its reflog, or a directory above, and is nothing of the kind."""
+        at = f"{self._repo.dotdir}/refs"
+        parts = name.split("/")
+        for part in parts[:-1]:
+            at = f"{at}/{part}"
+            self._clear(at, directory=True)
+        for path in (f"{at}/{parts[-1]}", f"{at}/{parts[-1]}.log"):
+            self._clear(path, directory=False)
+
+    def _clear(self, path: str, directory: bool) -> None:
+        try:
+            mode = os.lstat(path).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        if not (stat.S_ISDIR(mode) if directory else stat.S_ISREG(mode)):
+            set_aside(self._repo.dotdir, path)
+
+    def _mend_ref(self, name: str) -> None:
+        refs = self._repo.refs
+        values = [line.new for line in refs.reflog(name) if line.new is not None]
+        try:
+            now = refs.read(name)
+        except DamagedError:
+            now = None
+        else:
+            if now is None or now in values or not values or self._is_readable(now):
+                return
+        last = next((value for value in values if self._is_readable(value)), values[0] if values else None)
+        if last is not None:
+            refs.update(name, last, ANY, "fsck --repair", self._repo.who)
+            self.mended.append(Mended(REF, name, f"put back to {last.hex()}, which its reflog has"))
+        elif name != HEAD:
+            # What a remote's head was is known again by the next fetch.
+            set_aside(self._repo.dotdir, f"{self._repo.dotdir}/refs/{name}")
+            self.mended.append(Mended(REF, name, "set aside: the next fetch makes it anew"))
+
+    def _is_readable(self, checkpoint: CheckpointId) -> bool:
+        try:
+            self._repo.checkpoint(checkpoint)
+        except ReplicanError:
+            return False
+        return True
+
+    def _mend_reflog(self, name: str) -> None:
+        repo = self._repo
+        try:
+            mended = repo.refs.mend_reflog(name, repo.who, lambda path: set_aside(repo.dotdir, path))
+        except DamagedError:
+            return  # of a ref that has no value: the check tells
+        if mended:
+            self.mended.append(Mended(REFLOG, name, "written anew, from what could be read of it"))
+
+    # -- objects ------------------------------------------------------------------------------------------------
+
+    def mend_objects(self) -> None:
+        repo = self._repo
+        loose = LooseObjects(f"{repo.objects.path}/loose")
+        for path in (repo.objects.path, loose.path, f"{repo.objects.path}/pack"):
+            self._clear(path, directory=True)
+        for base in bad_packs(f"{repo.objects.path}/pack"):
+            for path in (f"{base}.pack", f"{base}.idx"):
+                if os.path.lexists(path):
+                    set_aside(repo.dotdir, path)
+            self.mended.append(Mended(OBJECT, os.path.basename(base), "set aside: what is whole in it is taken over"))
+        repo.objects.close()
+        for id in list(repo.objects.every_id()):
+            try:
+                check_object(*_read(repo, id))
+            except ReplicanError:
+                path = loose.path_of(id)
+                if os.path.lexists(path):
+                    set_aside(repo.dotdir, path)
+                    self.mended.append(Mended(OBJECT, id.hex(), "set aside"))
+        repo.objects.close()
+        self._take_over_whole()
+        self._find_missing()
+
+    def _take_over_whole(self) -> None:
+        """Store again what is whole in packs that were set aside."""
+        objects = self._repo.objects
+        for base in packs_aside(self._repo.dotdir):
+            batch: dict[bytes, tuple[bytes, bytes]] = {}
+            for id, kind, payload in whole_objects(base):
+                batch[id] = (kind, payload)
+                if len(batch) >= _BATCH:
+                    self._store(batch)
+                    batch = {}
+            self._store(batch)
+        objects.close()
+
+    def _store(self, batch: dict[bytes, tuple[bytes, bytes]]) -> None:
+        lacking = set(self._repo.objects.lacking(batch))
+        if lacking:
+            self._repo.objects.add({id: batch[id] for id in lacking})
+
+    def _find_missing(self) -> None:
+        """Get what the refs lead to and the log lacks from the index and the remotes."""
+        repo = self._repo
+        with ExitStack() as opened:
+            others = [*self._remotes(opened)]
+            stack: list[tuple[bytes, bytes]] = [
+                (CHECKPOINT, at) for name in repo.refs.names() if (at := repo.refs.read(name)) is not None
+            ]
+            seen: set[bytes] = {EMPTY_TREE}
+            while stack:
+                kind, id = stack.pop()
+                if id in seen:
+                    continue
+                seen.add(id)
+                form = self._have(kind, id, others)
+                if isinstance(form, Checkpoint):
+                    stack += [(TREE, form.tree), *((CHECKPOINT, parent) for parent in form.parents)]
+                elif form is not None:
+                    stack += [(TREE, entry.id) for entry in form if entry.kind == DIRECTORY]
+
+    def _have(self, kind: bytes, id: bytes, others: list[Repository]) -> Checkpoint | Iterable[Entry] | None:
+        """The object ``id``, from wherever it is to be had; None if it is nowhere."""
+        repo = self._repo
+        try:
+            return repo.objects.checkpoint(CheckpointId(id)) if kind == CHECKPOINT else repo.objects.tree(TreeId(id))
+        except ReplicanError:
+            pass
+        for where, payload in self._offers(kind, id, others):
+            if object_hash(kind, payload) != id:
+                continue
+            try:
+                form = check_object(kind, id, payload)
+            except ReplicanError:
+                continue
+            repo.objects.add({id: (kind, payload)})
+            self.mended.append(Mended(OBJECT, id.hex(), f"taken from {where}"))
+            return form
+        return None
+
+    def _offers(self, kind: bytes, id: bytes, others: list[Repository]) -> Iterable[tuple[str, bytes]]:
+        if kind == TREE:
+            try:
+                yield "the index", encode_tree(self._repo.index.tree(TreeId(id)))
+            except ReplicanError:
+                pass
+        for other in others:
+            try:
+                yield other.root, other.objects.payload(kind, id)
+            except ReplicanError:
+                continue
+
+    def _remotes(self, opened: ExitStack) -> Iterable[Repository]:
+        try:
+            names = list(self._repo.config.remotes)
+        except ReplicanError:
+            return
+        for name in names:
+            try:
+                yield opened.enter_context(opened_remote(self._repo, name)).repository
+            except ReplicanError as error:
+                self.notes.append(f"not asked for objects: {error.message}")
+
+    # -- the index ----------------------------------------------------------------------------------------------
+
+    def mend_index(self) -> None:
+        """A damaged index is made anew by a scan; a sound one is cleared of what a killed run left."""
+        repo = self._repo
+        try:
+            repo.index.check()
+            rebuilt = any("index was damaged" in note for note in repo.notes)
+        except DamagedError as error:
+            if error.code != "index-damaged":
+                raise
+            repo.rebuild_index(error.message)
+            rebuilt = True
+        try:
+            repo.recover()
+            if rebuilt:
+                observe(repo)
+                self.mended.append(Mended(INDEX, "index.db", "made anew by a scan of the folder"))
+        except (DamagedError, NotFoundError) as error:
+            self.notes.append(f"the folder was not looked at: {error.message}")
+
+
+def _read(repo: Repository, id: bytes) -> tuple[bytes, bytes, bytes]:
+    kind, payload = repo.objects.read(id)
+    return kind, id, payload
