@@ -32,14 +32,13 @@ def outer_replica(root: str) -> str | None:
     """The replica that a folder, which is none itself, would lie in."""
     from replican.repository import find_root
 
-    at = os.path.realpath(root)
+    at = os.path.dirname(os.path.realpath(root))
     while not os.path.isdir(at):
         at = os.path.dirname(at)
     try:
-        found = find_root(at)
+        return find_root(at)
     except NoRepositoryError:
         return None
-    return None if found == os.path.realpath(root) else found
 
 
 def make(root: str, *, nested: bool = False, wait: float = 10.0) -> tuple["Repository", bool]:

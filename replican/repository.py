@@ -30,11 +30,17 @@ _DIRECTORIES = ("objects", "refs", "trash", "stage", "hooks")
 
 
 def find_root(directory: str) -> str:
-    """The root of the replica in which ``directory`` lies; raises ``NoRepositoryError``."""
+    """The root of the replica in which ``directory`` lies; raises ``NoRepositoryError``, or ``DamagedError`` where
+    a log is there without the settings: it is not to be taken for a part of a replica above."""
     at = os.path.realpath(directory)
     while True:
         if is_replica(at):
             return at
+        if os.path.lexists(os.path.join(at, DOT, "refs", "head")):
+            raise DamagedError(
+                f"{at}/{DOT} has no config.toml",
+                "put it back, or let `replican init` make a new one: the log stays, remotes have to be added again",
+            )
         above = os.path.dirname(at)
         if above == at:
             raise NoRepositoryError(

@@ -126,14 +126,18 @@ class Trash:
             os.fsync(self.fd)
 
     def changed(self, items: Iterable[TrashItem]) -> list[TrashItem]:
-        """Those of ``items`` that somebody has written to since they were taken."""
+        """Those of ``items`` that somebody has written to since they were taken: files, by a descriptor, so the inode
+        is the same. Another one is damage, or this replica is a copy."""
         changed: list[TrashItem] = []
         for item in items:
+            if item.kind != FILE:
+                continue
             try:
                 found = os.lstat(item.file, dir_fd=self.fd)
             except FileNotFoundError:
                 continue
-            if not is_same_inode(found, item.ino, item.size, item.mtime_ns):
+            written = stat.S_ISREG(found.st_mode) and found.st_ino == item.ino
+            if written and not is_same_inode(found, item.ino, item.size, item.mtime_ns):
                 changed.append(item)
         return changed
 

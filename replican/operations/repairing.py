@@ -49,6 +49,7 @@ def repair(repo: Repository, *, content: bool = False) -> Repaired:
     """
     with repo.locked("repair"):
         work = _Repair(repo)
+        work.clear_ways()
         work.mend_refs()
         work.mend_objects()
         work.mend_index()
@@ -59,8 +60,17 @@ def repair(repo: Repository, *, content: bool = False) -> Repaired:
 class _Repair:
     def __init__(self, repo: Repository) -> None:
         self._repo = repo
+        self._index = f"{repo.dotdir}/index.db"
         self.mended: list[Mended] = []
         self.notes: list[str] = []
+
+    def clear_ways(self) -> None:
+        """Set aside what lies at the place of a file or a directory of ours, and is nothing of the kind."""
+        objects = self._repo.objects.path
+        for path in (objects, f"{objects}/loose", f"{objects}/pack", f"{self._repo.dotdir}/refs"):
+            self._clear(path, directory=True)
+        for suffix in ("", "-wal", "-shm"):
+            self._clear(self._index + suffix, directory=False)
 
     # -- refs ---------------------------------------------------------------------------------------------------
 
@@ -70,7 +80,6 @@ class _Repair:
             names.update(remote_head(name) for name in self._repo.config.remotes)
         except ReplicanError:
             pass  # nobody but the user can mend the config
-        self._clear(f"{self._repo.dotdir}/refs", directory=True)
         for name in sorted(names):
             self._clear_way(name)
             self._mend_ref(name)
@@ -134,8 +143,6 @@ class _Repair:
     def mend_objects(self) -> None:
         repo = self._repo
         loose = LooseObjects(f"{repo.objects.path}/loose")
-        for path in (repo.objects.path, loose.path, f"{repo.objects.path}/pack"):
-            self._clear(path, directory=True)
         for base in bad_packs(f"{repo.objects.path}/pack"):
             for path in (f"{base}.pack", f"{base}.idx"):
                 if os.path.lexists(path):
@@ -239,9 +246,9 @@ class _Repair:
     def mend_index(self) -> None:
         """A damaged index is made anew by a scan; a sound one is cleared of what a killed run left."""
         repo = self._repo
+        rebuilt = any("index was damaged" in note for note in repo.notes) or not os.path.exists(self._index)
         try:
             repo.index.check()
-            rebuilt = any("index was damaged" in note for note in repo.notes)
         except DamagedError as error:
             if error.code != "index-damaged":
                 raise
