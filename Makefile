@@ -13,12 +13,13 @@ INSTALL := $(PIP) install --config-settings editable_mode=strict -e
 # Tests share nothing but the machine, so two processes take them from each other.
 SIDE_BY_SIDE := -n 2 --dist worksteal
 
-.PHONY: help sync test torture bench dist clean
+.PHONY: help sync test torture torture-check bench dist clean
 
 help:
 	@echo 'make sync A=FOLDER B=FOLDER   keep two folders in step (B missing or empty: it becomes a copy of A)'
 	@echo 'make test                     style, types and tests'
 	@echo 'make torture N=20000          N random histories, a tenth as many on real folders: half an hour'
+	@echo 'make torture-check            plant mistakes, and see that those histories catch each of them'
 	@echo 'make bench                    measure against rsync, unison and git'
 	@echo 'make dist                     build wheel and sdist into dist/'
 	@echo 'make clean                    remove whatever the others made'
@@ -55,7 +56,12 @@ test: $(VENV)/installed-dev
 	$(BIN)/pytest $(SIDE_BY_SIDE)
 
 torture: $(VENV)/installed-dev
-	REPLICAN_TORTURE=$(N) $(BIN)/pytest $(SIDE_BY_SIDE) tests/properties tests/scripts/test_crashes.py
+	REPLICAN_TORTURE=$(N) $(BIN)/pytest $(SIDE_BY_SIDE) tests/properties tests/scripts/test_crashes.py \
+	    tests/scripts/test_faults.py tests/scripts/test_every_damage.py
+
+# That the histories bite: each of the mistakes planted in replican has to be caught by them.
+torture-check: $(VENV)/installed-dev
+	REPLICAN_TORTURE_CHECK=1 $(BIN)/pytest $(SIDE_BY_SIDE) -v tests/properties/test_defects.py
 
 bench: $(VENV)/installed
 	$(BIN)/python bench/run.py

@@ -60,6 +60,12 @@ def program() -> Sequence[str]:
     return [str(installed)]
 
 
+@pytest.fixture(name="program")
+def installed_program() -> Sequence[str]:
+    """What to run as ``replican``."""
+    return program()
+
+
 @pytest.fixture
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment that commands are run in: a home that is empty, UTF-8, no terminal."""

@@ -1,4 +1,4 @@
-"""Random histories of real folders: two to four replicas, users, kills, edits in the middle of a command, names that
+"""Random histories of real folders: two to five replicas, users, kills, edits in the middle of a command, names that
 cannot be changed for a while. They come to rest equal, nothing is lost, and nothing that was deleted is back.
 
 Quick by default, with seeds that never change. ``REPLICAN_TORTURE=<histories>`` runs a tenth as many instead (those of

@@ -12,6 +12,7 @@ from replican.operations.merging import settle_pending
 from replican.operations.recording import record
 from replican.operations.remotes import opened_remote
 from replican.operations.settling import forget_missing
+from replican.operations.tending import tend
 from replican.operations.undoing import undo
 from replican.repository import Repository
 from replican.values.errors import DivergedError, RefusedError, RemoteError
@@ -43,6 +44,8 @@ def run(command: str, root: str, other: str, allowed: frozenset[str] = ALLOWED) 
                     settle_pending(repo)
             elif command == "undo":
                 done = f"{len(undo(repo, allowed=allowed).changes)} changes"
+            elif command == "gc":
+                done = f"{tend(repo, grace_days=0).dropped} objects dropped"
             elif command == "pull":
                 pulled = syncing.pull(repo, other, allowed=allowed)
                 done = f"{pulled.merged.kind.name.lower()}{_told(pulled.merged.pending)}"

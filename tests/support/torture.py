@@ -1,4 +1,4 @@
-"""Random histories of two to four replicas in real folders, driven through the operations of the library.
+"""Random histories of two to five replicas in real folders, driven through the operations of the library.
 
 A history is a function of its seed, but for the clock of the disk. To see one:
 
@@ -29,8 +29,12 @@ from replican.operations import syncing
 from replican.repository import Repository
 from replican.values.trees import DIRECTORY
 
-COMMANDS = {"record": 2, "pull": 8, "push": 3, "sync": 6, "fetch": 2, "merge": 3, "undo": 1}
+COMMANDS = {"record": 2, "pull": 8, "push": 3, "sync": 6, "fetch": 2, "merge": 3, "undo": 1, "gc": 1}
 """What is run, with how often."""
+KILLED_SHARE, EDITED_SHARE = 0.4, 0.6
+"""Up to where on a scale to 1 a command is killed, and up to where somebody edits in the middle of it."""
+TOPOLOGIES = ["star", "ring", "chain", "mesh", "oneway"]
+DAYS = 86400
 
 
 class WrongError(AssertionError):
@@ -58,7 +62,7 @@ class History:
         self.log: list[str] = []
         self.oracle = Oracle()
         self.machine = Machine(patch)
-        links = links_of(rng.choice(["star", "ring", "chain", "mesh"]), count := rng.choice([2, 2, 3, 3, 4]))
+        links = links_of(rng.choice(TOPOLOGIES), count := rng.choice([2, 2, 3, 3, 4, 5]))
         self.links = list(dict.fromkeys(links))
         self.alone = rng.random() < 0.2
         self.step = 0
@@ -80,7 +84,7 @@ class History:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(os, "urandom", lambda size: bytes([number + 1]) * size)
             Repository.init(root).close()
-        return Peer(number, root, 0 if self.rng.random() < 0.6 else self.rng.randrange(-4000, 4000))
+        return Peer(number, root, 0 if self.rng.random() < 0.6 else self.rng.randrange(-400 * DAYS, 400 * DAYS))
 
     def say(self, text: str) -> None:
         self.log.append(f"{self.step:3} {text}")
@@ -185,9 +189,9 @@ class History:
         how = rng.random()
         self.machine.waiting = rng.random() < 0.7
         steps = rng.randrange(14) if self.machine.waiting else int(2 ** rng.uniform(0, 6.5))
-        said = f"{peer}: {command}" + ("" if command in ("record", "undo") else f" {other}")
+        said = f"{peer}: {command}" + ("" if command in ("record", "undo", "gc") else f" {other}")
         heads = self._head(peer)
-        if how < 0.4:
+        if how < KILLED_SHARE:
             outcome = self._killed(lambda: run(command, peer.root, str(other), allowed), steps)
             self.say(f"{said}: {outcome}")
             if outcome == "killed":
@@ -199,7 +203,7 @@ class History:
                 if rng.random() < 0.5 and not self.alone:
                     self.act(rng.choice([peer, other]), rng, f"{self.step}.7")
         else:
-            if how < 0.6:
+            if how < EDITED_SHARE:
                 editor = peer if rng.random() < 0.6 else other
                 if editor.number == 0 or not self.alone:
                     self.machine.fire = lambda: self.act(editor, rng, f"{self.step}.8", meanwhile=True)

@@ -1,0 +1,74 @@
+"""That the random histories bite: with a mistake planted in replican, one of the first of them has to fail.
+
+A few mistakes by default, all of them by ``make torture-check``.
+"""
+
+import os
+import shutil
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+
+import pytest
+import simulation
+import torture
+from defects import DEFECTS, EDITED, KILLED, PURE, REAL, Defect
+
+ALL = bool(os.environ.get("REPLICAN_TORTURE_CHECK"))
+QUICK = {"one merge base of several", "a deletion counts for nothing", "a commit records the disk alone"}
+MOST_PURE, MOST_REAL = 6000, 600
+
+
+@pytest.fixture
+def base() -> Iterator[str]:
+    place = tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    yield place
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def pure(seed: int, base: str) -> str | None:
+    return simulation.history(seed, partial=seed % 2 == 1)
+
+
+def real(seed: int, base: str) -> str | None:
+    try:
+        torture.history(seed, base)
+    except torture.WrongError as error:
+        return str(error)
+    return None
+
+
+SHARES = {REAL: (0.4, 0.6), KILLED: (1.0, 1.0), EDITED: (0.0, 1.0)}
+
+
+def first_caught(history: Callable[[int, str], str | None], most: int, base: str) -> tuple[int, str] | None:
+    """How many histories it took, and what was wrong; whatever a history raises is a catch, too."""
+    for seed in range(most):
+        try:
+            wrong = history(seed, base)
+        except Exception:
+            wrong = traceback.format_exc(limit=-1)
+        if wrong:
+            return seed + 1, wrong
+    return None
+
+
+@pytest.mark.parametrize("defect", [each for each in DEFECTS if ALL or each.name in QUICK], ids=lambda each: each.name)
+def test_a_planted_defect_is_caught(
+    defect: Defect, base: str, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> None:
+    history, most = (pure, MOST_PURE) if defect.histories == PURE else (real, MOST_REAL)
+    if defect.histories in SHARES:
+        for name, share in zip(("KILLED_SHARE", "EDITED_SHARE"), SHARES[defect.histories], strict=True):
+            monkeypatch.setattr(torture, name, share)
+    with pytest.MonkeyPatch.context() as patch:
+        defect.plant(patch)
+        caught = first_caught(history, most, base)
+    assert caught is not None, f"{defect.name}: not caught by {most} histories"
+    record_property("caught by", f"history {caught[0]}: {caught[1].strip().splitlines()[0][:150]}")
+    assert history(caught[0] - 1, base) is None, "the same history, without the defect, is a good one"
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(DEFECTS) >= 15
+    assert len({each.name for each in DEFECTS}) == len(DEFECTS)

@@ -1,0 +1,267 @@
+"""Planted defects: mistakes that somebody could make in replican, each of which a random history has to catch.
+
+Each is planted by replacing a function at run time. Those in the decisions are looked for by histories in memory, those
+in what reads and writes the disk by histories of real folders.
+"""
+
+import itertools
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from replican.decisions import frontier, reconcile
+from replican.decisions.graph import Graph
+from replican.effects import placing, staging, transition, trash
+from replican.effects.assemble import Assembler
+from replican.effects.index import Index
+from replican.effects.ledger import Ledger
+from replican.operations import merging, recording, tending
+from replican.values.checkpoints import Checkpoint
+from replican.values.ids import EMPTY_TREE, CheckpointId
+from replican.values.listing import Row
+from replican.values.trees import DIRECTORY, Entry
+
+Patch = pytest.MonkeyPatch
+
+
+class Defect(NamedTuple):
+    """A mistake: what it is, how it is planted, and which histories are to catch it."""
+
+    name: str
+    histories: str
+    plant: Callable[[Patch], None]
+
+
+PURE = "in memory"
+REAL = "of real folders"
+KILLED = "of real folders, with a kill in each command"
+EDITED = "of real folders, with an edit in the middle of each command"
+
+
+def _replaced(owner: Any, name: str, function: Callable[..., Any]) -> Callable[[Patch], None]:
+    return lambda patch: patch.setattr(owner, name, function)
+
+
+# -- in the core -------------------------------------------------------------------------------------------------
+
+
+def _one_base_of_several(patch: Patch) -> None:
+    common = Graph.common
+    patch.setattr(Graph, "common", lambda *args: frozenset(sorted(common(*args))[:1]))
+
+
+def _parents_as_they_come(patch: Patch) -> None:
+    turn = itertools.count()
+
+    def merge_checkpoint(graph: Graph, trees: Any, joined: Any, memo: Any) -> tuple[CheckpointId, Checkpoint]:
+        made, checkpoint = original(graph, trees, joined, memo)
+        if next(turn) % 2:
+            checkpoint = checkpoint._replace(parents=checkpoint.parents[::-1])
+            made = frontier.id_of(checkpoint)
+        return made, checkpoint
+
+    import simulation
+
+    original = frontier.merge_checkpoint
+    for module in (frontier, simulation, merging):
+        patch.setattr(module, "merge_checkpoint", merge_checkpoint)
+
+
+def _newest_is_last(graph: Graph, checkpoints: Any) -> frozenset[CheckpointId]:
+    """Of several heads only the one whose author's clock is ahead."""
+    left = set(checkpoints)
+    return frozenset([max(left, key=lambda each: (graph.time_ns(each), each))] if left else [])
+
+
+def _folded_as_they_come(patch: Patch) -> None:
+    """Not in the order of ids, but with the one first that this process met last."""
+    turn = itertools.count()
+    original = frontier._Fold.__init__
+
+    def init(fold: Any, joined: Any, graph: Graph) -> None:
+        original(fold, joined, graph)
+        if next(turn) % 2:
+            fold.order = fold.order[::-1]
+            fold.tree = graph.checkpoint(fold.order[0]).tree
+
+    patch.setattr(frontier._Fold, "__init__", init)
+
+
+def _merged_group(choose: Callable[[Any, Any, Any], bool]) -> Callable[[Patch], None]:
+    """Another rule for which versions of a name stay."""
+
+    def plant(patch: Patch) -> None:
+        original = reconcile._versions
+
+        def merge_group(key: bytes, name: bytes, was: Any, ours: Any, yours: Any, merged: Any) -> Any:
+            made = {}
+            for each in ours.keys() | yours.keys():
+                entry = reconcile._merge_directory(each, was.get(each), ours.get(each), yours.get(each), merged)
+                if entry is not None:
+                    made[each] = entry
+            before, mine, theirs = original(was), original(ours), original(yours)
+            kept = [
+                mine.get(version) or theirs[version]
+                for version in mine.keys() | theirs.keys()
+                if choose(version in before, version in mine, version in theirs)
+            ]
+            for at, entry in enumerate(sorted(kept, key=reconcile._order, reverse=True)):
+                taken = name
+                if at or name in made:
+                    taken = reconcile.copy_name(key, entry.mtime_ns, entry.blob, made)
+                made[taken] = entry._replace(name=taken)
+            return made
+
+        patch.setattr(reconcile, "_merge_group", merge_group)
+
+    return plant
+
+
+def _copies_are_unrelated(patch: Patch) -> None:
+    """Each conflict copy is merged as a file of its own."""
+    patch.setattr(reconcile, "keys_apart", lambda names: {})
+
+
+def _copies_named_by_whoever_merges(patch: Patch) -> None:
+    turn = itertools.count()
+    original = reconcile.copy_name
+
+    def copy_name(key: bytes, mtime_ns: int, blob: Any, taken: Any) -> bytes:
+        return original(key, mtime_ns + next(turn) % 7 * 10**9, blob, taken)
+
+    patch.setattr(reconcile, "copy_name", copy_name)
+
+
+def _empty_directories_go(patch: Patch) -> None:
+    original = reconcile._merge_directory
+
+    def merge_directory(*args: Any) -> Entry | None:
+        made = original(*args)
+        return None if made is not None and made.id == EMPTY_TREE else made
+
+    patch.setattr(reconcile, "_merge_directory", merge_directory)
+
+
+def _attributes_outlive_a_deletion(patch: Patch) -> None:
+    """A version is what its bytes, time and permissions are."""
+
+    def versions(group: dict[bytes, Entry]) -> dict[Any, Entry]:
+        return {
+            (entry.kind, entry.id, entry.perm, entry.mtime_ns): entry
+            for entry in group.values()
+            if entry.kind != DIRECTORY
+        }
+
+    patch.setattr(reconcile, "_versions", versions)
+
+
+# -- on the disk -------------------------------------------------------------------------------------------------
+
+
+def _no_last_look(patch: Patch) -> None:
+    def at(self: Any, change: Any, fd: int, row: Row | None) -> bool:
+        try:
+            found = os.lstat(os.path.basename(change.path), dir_fd=fd)
+        except OSError:
+            found = None
+        self.found[change.path] = found if change.old is not None else None
+        return True
+
+    patch.setattr(placing.Looked, "_at", at)
+    _what_came_out_is_not_looked_at(patch)  # which would notice most of it
+
+
+def _what_came_out_is_not_looked_at(patch: Patch) -> None:
+    for module in (trash, transition, placing):
+        patch.setattr(module, "is_same_inode", lambda *args: True)
+
+
+def _renames_overwrite(patch: Patch) -> None:
+    def rename_new(old_fd: int, old: bytes, new_fd: int, new: bytes) -> None:
+        os.rename(old, new, src_dir_fd=old_fd, dst_dir_fd=new_fd)
+
+    patch.setattr(transition, "rename_new", rename_new)
+
+
+def _base_before_the_head(patch: Patch) -> None:
+    """What was observed becomes base though the head did not move."""
+
+    def settle(self: Index, head: CheckpointId | None) -> bool:
+        self.promote()
+        return True
+
+    patch.setattr(Index, "settle", settle)
+
+
+def _what_a_merge_wrote_is_an_edit(patch: Patch) -> None:
+    """Rows of what a transition wrote have another id than what lies there."""
+    original = Ledger.put
+
+    def put(self: Ledger, directory: bytes, row: Row) -> None:
+        original(self, directory, row if row.kind == DIRECTORY else row._replace(perm=row.perm ^ 0o001))
+
+    patch.setattr(Ledger, "put", put)
+
+
+def _the_disk_is_the_truth(patch: Patch) -> None:
+    """A commit records the disk, whatever is pending."""
+    real = recording.reconcile
+
+    def commit(trees: Any, base: Any, left: Any, right: Any, budget: Any = None) -> Any:
+        return real(trees, left, left, right)
+
+    patch.setattr(recording, "reconcile", commit)
+
+
+def _head_alone_is_kept(repo: Any) -> set[bytes]:
+    return set() if repo.head is None else {repo.head}
+
+
+def _unverified(source: int, target: int, size: int, blob: bytes) -> bool:
+    data = os.read(source, size + 1)
+    os.write(target, data)
+    return True
+
+
+def _subdirectories_are_forgotten(patch: Patch) -> None:
+    """A changed directory does not reach the listing two above it."""
+    original = Assembler._tell
+
+    def tell(self: Assembler, path: bytes, tree: Any, was: Any) -> None:
+        if path.count(b"/") < 2:
+            original(self, path, tree, was)
+
+    patch.setattr(Assembler, "_tell", tell)
+
+
+DEFECTS = [
+    Defect("one merge base of several", PURE, _one_base_of_several),
+    Defect("no merge base", PURE, _replaced(Graph, "common", lambda *_: frozenset())),
+    Defect("parents in the order of their coming", PURE, _parents_as_they_come),
+    Defect("checkpoints folded in no fixed order", PURE, _folded_as_they_come),
+    Defect("author times in the place of ancestry", PURE, _replaced(Graph, "maximal", _newest_is_last)),
+    Defect("a deletion counts for nothing", PURE, _merged_group(lambda was, mine, theirs: True)),
+    Defect("a deletion takes an edit", PURE, _merged_group(lambda was, mine, theirs: mine and theirs)),
+    Defect("copies are merged as unrelated files", PURE, _copies_are_unrelated),
+    Defect("copies named by whoever merges", PURE, _copies_named_by_whoever_merges),
+    Defect("empty directories go", PURE, _empty_directories_go),
+    Defect("attributes outlive a deletion", PURE, _attributes_outlive_a_deletion),
+    Defect("no last look before a change", EDITED, _no_last_look),
+    Defect("what came out of a name is not looked at", EDITED, _what_came_out_is_not_looked_at),
+    Defect("a rename overwrites what came in between", EDITED, _renames_overwrite),
+    Defect("no journal", KILLED, _replaced(Index, "note_journal", lambda self, entries: None)),
+    Defect("base rows before the head moves", KILLED, _base_before_the_head),
+    Defect("what a merge wrote is recorded as an edit", REAL, _what_a_merge_wrote_is_an_edit),
+    Defect("a commit records the disk alone", REAL, _the_disk_is_the_truth),
+    Defect("the trash is not looked at again", REAL, lambda patch: _no_rescue(patch)),
+    Defect("gc keeps the head alone", REAL, _replaced(tending, "reachable", _head_alone_is_kept)),
+    Defect("content is not verified", EDITED, _replaced(staging, "copy_verified", _unverified)),
+    Defect("a change deep down is not told above", REAL, _subdirectories_are_forgotten),
+]
+
+
+def _no_rescue(patch: Patch) -> None:
+    for module in (recording, merging, tending):
+        patch.setattr(module, "rescue_changed", lambda *args, **named: [])

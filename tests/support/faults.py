@@ -1,0 +1,66 @@
+"""Runs ``replican`` under strace, which kills it, or fails it, at its Nth system call of a kind that changes something.
+
+Counted are the calls of each kind and of each process by itself, workers too. Never with ``--seccomp-bpf``, which
+drops injected signals without a word; that the fault came about is read from the trace.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+CHANGES = (
+    "write", "pwrite64", "writev", "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "mkdirat",
+    "rmdir", "symlink", "symlinkat", "link", "linkat", "truncate", "ftruncate", "chmod", "fchmod", "fchmodat",
+    "utimensat", "fsync", "fdatasync", "syncfs",
+)  # fmt: skip
+SPACE = ("write", "pwrite64", "fsync", "fdatasync", "syncfs", "mkdir", "mkdirat", "rename", "renameat2", "ftruncate")
+"""Those that may fail for want of room, or by a bad disk."""
+
+
+class Faulty(NamedTuple):
+    """How a run ended: its exit code (-9: killed), what it said, and how many faults came about."""
+
+    code: int
+    out: bytes
+    err: str
+    faults: int
+
+
+@cache
+def why_not() -> str | None:
+    """Why nothing can be traced here; None where it can."""
+    strace = shutil.which("strace")
+    if strace is None:
+        return "strace is not installed"
+    done = subprocess.run([strace, "-qq", "-o", "/dev/null", "true"], capture_output=True, check=False)
+    return None if done.returncode == 0 else f"strace may not trace here: {done.stderr.decode()[:100]}"
+
+
+def run_with(
+    fault: str, calls: Sequence[str], when: int, program: Sequence[str], env: Mapping[str, str], log: Path
+) -> Faulty:
+    """``fault`` is ``signal=SIGKILL`` or ``error=ENOSPC`` and the like, at the call of number ``when``."""
+    listed = ",".join(name for name in calls if name in known_calls())
+    command = ["strace", "-f", "-qq", "-o", os.fspath(log), "-e", f"trace={listed}"]
+    command += ["-e", f"inject={listed}:{fault}:when={when}", *program]
+    done = subprocess.run(command, env=env, capture_output=True, timeout=120, check=False)
+    text = log.read_text(errors="replace")
+    faults = text.count("killed by SIGKILL") if "signal" in fault else text.count("(INJECTED)")
+    return Faulty(done.returncode, done.stdout, done.stderr.decode("utf-8", "surrogateescape"), faults)
+
+
+@cache
+def known_calls() -> frozenset[str]:
+    """The calls that this machine has: some have no rename, say, but renameat only."""
+    found = set()
+    for name in {*CHANGES, *SPACE}:
+        done = subprocess.run(
+            ["strace", "-qq", "-o", "/dev/null", "-e", f"trace={name}", "true"], capture_output=True, check=False
+        )
+        if done.returncode == 0:
+            found.add(name)
+    return frozenset(found)
