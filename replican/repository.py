@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from replican.decisions.graph import Graph
     from replican.effects.config import Config
     from replican.effects.index import Index
+    from replican.values.traits import Traits
 
 DOT = ".replican"
 DEFAULT_WAIT = 10.0
@@ -185,6 +186,13 @@ class Repository:
 
     def checkpoint(self, checkpoint: CheckpointId, /) -> Checkpoint:
         return self.objects.checkpoint(checkpoint)
+
+    @property
+    def traits(self) -> "Traits":
+        """What the folder's file system can hold; found out while the lock is held, else what is known of it."""
+        from replican.effects.probing import known_traits, traits_of
+
+        return traits_of(self.root, self.dotdir, self.index) if self._index_writable else known_traits(self.index)
 
     # -- where it stands ----------------------------------------------------------------------------------------
 

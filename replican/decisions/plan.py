@@ -11,6 +11,7 @@ from replican.decisions.treediff import Change, diff_trees, walk_tree
 from replican.values.ids import EMPTY_TREE, TreeId
 from replican.values.names import group_key
 from replican.values.paths import ancestors_of, join, name_of, parent_of
+from replican.values.progress import Problem
 from replican.values.trees import DIRECTORY, Entry, TreeReader
 
 
@@ -58,7 +59,9 @@ class Plan(NamedTuple):
 
     ``new`` directories come first where nothing is in their way, then ``moves``, then the ``groups`` of files
     and links (those below directories that go included), then the ``gone`` directories, deepest first, then
-    the permissions of directories in ``perms``.
+    the permissions of directories in ``perms``. Before all of it, names are ``recased``: they differ from what lies
+    there only as the file system does not tell apart. ``held`` is what it cannot hold, and nothing is done for;
+    ``fitted`` is the tree without that.
     """
 
     base: TreeId
@@ -68,10 +71,13 @@ class Plan(NamedTuple):
     groups: tuple[Group, ...]
     gone: tuple[tuple[bytes, Entry], ...]
     perms: tuple[Change, ...]
+    recased: tuple[Move, ...] = ()
+    held: tuple[Problem, ...] = ()
+    fitted: TreeId | None = None
 
     @property
     def is_empty(self) -> bool:
-        return not (self.new or self.moves or self.groups or self.gone or self.perms)
+        return not (self.recased or self.new or self.moves or self.groups or self.gone or self.perms)
 
 
 def make_plan(trees: TreeReader, base: TreeId, head: TreeId) -> Plan:

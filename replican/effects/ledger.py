@@ -4,6 +4,7 @@ Rows are loaded a directory at a time, and edited here; :meth:`Ledger.settle` wr
 the trees above them. What is not in the ledger has not been done.
 """
 
+import os
 import time
 
 from replican.effects.assemble import chain
@@ -47,6 +48,12 @@ class Ledger:
         """``row`` is on the disk now; if it was written just now, it will be looked at again."""
         self.rows(directory)[row.name] = row.settled(time.time_ns())
         self._dirty.add(directory)
+
+    def note_mode(self, path: bytes, found: os.stat_result) -> None:
+        """A directory has other permissions than were meant: its file system keeps none, and they are no edit."""
+        row = self.row(path)
+        if row is not None:
+            self.put(parent_of(path), row._replace(disk_mode=found.st_mode & 0o7777))
 
     def enter(self, path: bytes) -> None:
         """A directory is there, whatever of it comes to be known: it has a record even if that is nothing."""

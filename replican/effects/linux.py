@@ -47,6 +47,26 @@ def rename_new(old_fd: int, old: bytes, new_fd: int, new: bytes) -> None:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fsdecode(new))
 
 
+def rename_case(old_fd: int, old: bytes, new_fd: int, new: bytes) -> None:
+    """Rename to a name that the file system takes for the same, in the same directory; raises ``FileExistsError`` where
+    another file has it."""
+    # Inode numbers tell nothing: some of FUSE give one to each name that a file was looked up by.
+    if _has(new_fd, new):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fsdecode(new))
+    os.rename(old, new, src_dir_fd=old_fd, dst_dir_fd=new_fd)
+    if not _has(new_fd, new):
+        # To it, this was a rename of a file to itself. By a name in between, which everybody sees, so that it is
+        # somebody's file and nothing to be swept away, if we are killed here.
+        between = b"%s.renaming" % new[:200]
+        rename_new(old_fd, old, new_fd, between)
+        rename_new(new_fd, between, new_fd, new)
+
+
+def _has(fd: int, name: bytes) -> bool:
+    """Whether a directory lists just this name."""
+    return os.fsdecode(name) in os.listdir(fd)
+
+
 def flush_filesystem(fd: int) -> None:
     """Flush all that was written to the file system on which ``fd`` lies; raises ``OSError`` if that failed."""
     if _syncfs is None:

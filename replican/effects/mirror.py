@@ -15,7 +15,7 @@ from typing import NamedTuple
 from replican.effects.forkpool import Beside, beside
 from replican.effects.linux import flush_filesystem
 from replican.effects.staging import Stage, copy_hashed, write_all
-from replican.effects.worktree import open_made
+from replican.effects.worktree import give_mode, open_made
 from replican.values.ids import BlobId
 from replican.values.paths import join
 from replican.values.trees import Entry
@@ -141,6 +141,6 @@ def finish_copy(fd: int, mode: int, mtime_ns: int) -> Copy:
     os.utime(fd, ns=(mtime_ns, mtime_ns))
     made = os.fstat(fd)
     if made.st_mode & 0o7777 != mode & 0o777:
-        os.fchmod(fd, mode & 0o777)
+        give_mode(fd, mode & 0o777)
         made = os.fstat(fd)
     return made.st_ino, made.st_ctime_ns

@@ -10,7 +10,7 @@ from replican.decisions.treediff import Change
 from replican.effects.linux import rename_new
 from replican.effects.staging import copy_verified
 from replican.effects.trash import hash_name, is_same_inode
-from replican.effects.worktree import FILE_FLAGS, TEMPORARY_PREFIX, set_mode, set_mtime
+from replican.effects.worktree import FILE_FLAGS, TEMPORARY_PREFIX, give_mode, set_mode, set_mtime
 from replican.values.listing import Row
 from replican.values.names import group_key
 from replican.values.paths import name_of
@@ -116,8 +116,11 @@ def _is_there(name: bytes, fd: int) -> bool:
     return True
 
 
-def adopt_attributes(name: bytes, fd: int, found: os.stat_result, old: Entry, new: Entry) -> os.stat_result:
-    """Give a file or directory the attributes that changed; what it then is.
+def adopt_attributes(
+    name: bytes, fd: int, found: os.stat_result, old: Entry, new: Entry, modes: bool = True
+) -> os.stat_result:
+    """Give a file or directory the attributes that changed; what it then is. Without ``modes`` its file system keeps no
+    permissions.
 
     A file with other names (hard links) gets an inode of its own first: those names are not meant.
     """
@@ -129,7 +132,7 @@ def adopt_attributes(name: bytes, fd: int, found: os.stat_result, old: Entry, ne
         _break_link(name, fd, new)
         found = os.lstat(name, dir_fd=fd)
     if set_perm:
-        set_mode(name, fd, new.perm)
+        set_mode(name, fd, new.perm, modes)
     if set_time:
         set_mtime(name, fd, new.mtime_ns)
     after = os.lstat(name, dir_fd=fd)
@@ -208,7 +211,7 @@ def _copy(from_fd: int, name: bytes, to_fd: int, target: bytes, entry: Entry) ->
         try:
             good = copy_verified(source, into, entry.size, entry.blob)
             if good:
-                os.fchmod(into, entry.perm)
+                give_mode(into, entry.perm)
                 os.utime(into, ns=(entry.mtime_ns, entry.mtime_ns))
                 os.fsync(into)
         finally:

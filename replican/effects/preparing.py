@@ -19,7 +19,7 @@ from replican.effects.linux import flush_filesystem
 from replican.effects.mirror import PLACE, Mirror
 from replican.effects.staging import Slot, Stage
 from replican.effects.treebuild import Building, Filled, TreeBuilder
-from replican.effects.worktree import open_regular
+from replican.effects.worktree import give_mode, open_regular
 from replican.values.errors import NoSpaceError
 from replican.values.ids import EMPTY_TREE, TreeId
 from replican.values.listing import Row
@@ -178,7 +178,7 @@ class Preparation:
         for new, (own, trees, closed) in zip(coming, planned, strict=True):
             # Those below it have their permissions already: each was given them by the one above.
             top = builder.open(new.path)
-            os.fchmod(top, new.entry.perm | 0o700)
+            give_mode(top, new.entry.perm | 0o700)
             os.close(top)
             whole = not new.apart and lost.isdisjoint(trees) and added.keys().isdisjoint(trees)
             built.append(

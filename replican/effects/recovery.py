@@ -12,6 +12,7 @@ from replican.effects.index import Index, JournalEntry
 from replican.effects.ledger import Ledger
 from replican.effects.linux import rename_new
 from replican.effects.placing import sweep
+from replican.effects.probing import known_traits
 from replican.effects.staging import Stage
 from replican.effects.trash import Trash, hash_name
 from replican.effects.worktree import Directories, set_mode, set_mtime
@@ -19,6 +20,7 @@ from replican.values.ids import BlobId, CheckpointId
 from replican.values.listing import Row
 from replican.values.names import copy_name, group_key
 from replican.values.paths import join, name_of, parent_of
+from replican.values.traits import Traits
 from replican.values.trees import DIRECTORY, LINK, LINK_PERM, Entry
 
 
@@ -46,6 +48,7 @@ class _Recovery:
         self._directories = directories
         self._stage = stage
         self._trash = trash
+        self._traits = known_traits(index)
 
     def clear_stage(self, journal: list[JournalEntry]) -> None:
         """A swap may have been cut short: what came out of a user's name lies on the stage under the new content's id.
@@ -99,7 +102,7 @@ class _Recovery:
             return
         if directory and not self.ledger.rows(directory) and self.ledger.row(directory) is None:
             return  # its directory came in the same moment, and is new to the index as a whole
-        self.ledger.put(directory, _smudged(_nearest(matching, found), found))
+        self.ledger.put(directory, _smudged(_nearest(matching, found, self._traits), found, self._traits))
 
     def _put_back(self, name: bytes, fd: int, versions: list[Entry | None]) -> bool:
         """An empty file where none was meant to be empty: a power cut. Put back what the stage or the trash has."""
@@ -117,7 +120,7 @@ class _Recovery:
                         self._index.drop_trash([shown])
                         self._trash.taken[:] = [item for item in self._trash.taken if item.file != shown]
                     if version.kind != LINK:
-                        set_mode(name, fd, version.perm)
+                        set_mode(name, fd, version.perm, self._traits.modes)
                     set_mtime(name, fd, version.mtime_ns)
                     return True
         return False
@@ -138,17 +141,20 @@ def _id_in(name: bytes) -> bytes:
         return b""
 
 
-def _nearest(versions: list[Entry], found: os.stat_result) -> Entry:
+def _nearest(versions: list[Entry], found: os.stat_result, traits: Traits) -> Entry:
     """Of versions with the same content, the one whose attributes the disk has; else the last, the old one."""
     for version in versions:
-        if version.mtime_ns == found.st_mtime_ns and version.perm in (found.st_mode & 0o777, LINK_PERM):
+        same_perm = not traits.modes or version.perm in (found.st_mode & 0o777, LINK_PERM)
+        if same_perm and traits.same_time(found.st_mtime_ns, version.mtime_ns):
             return version
     return versions[-1]
 
 
-def _smudged(version: Entry, found: os.stat_result) -> Row:
-    """A row that will be looked at again: attributes that differ from the version's are the user's doing."""
-    return Row(*version, version.perm, version.mtime_ns, 0, found.st_ino)
+def _smudged(version: Entry, found: os.stat_result, traits: Traits) -> Row:
+    """A row that will be looked at again: attributes that differ from the version's are the user's doing, but for what
+    the file system makes of them."""
+    time_ns = found.st_mtime_ns if traits.same_time(found.st_mtime_ns, version.mtime_ns) else version.mtime_ns
+    return Row(*version, version.perm if traits.modes else found.st_mode & 0o7777, time_ns, 0, found.st_ino)
 
 
 def _version(name: bytes, fd: int, found: os.stat_result) -> tuple[bytes, bytes | None]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from replican.effects.contents import ContentStore, ShelfStore, Wanted
 from replican.effects.durable import open_shelf
-from replican.effects.worktree import DIRECTORY_FLAGS, FILE_FLAGS
+from replican.effects.worktree import DIRECTORY_FLAGS, FILE_FLAGS, give_mode, set_mode
 from replican.values.ids import BlobId, blob_hasher, blob_id
 from replican.values.trees import LINK, Entry
 
@@ -187,7 +187,7 @@ class Stage:
                     hasher.update(data)
                 whole = hasher.digest() == entry.id
                 if whole:
-                    os.fchmod(fd, entry.perm)
+                    give_mode(fd, entry.perm)
                     os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
             finally:
                 os.close(fd)
@@ -216,7 +216,7 @@ class Stage:
             try:
                 good = copy_verified(source, target_fd, entry.size, entry.blob)
                 if good:
-                    os.fchmod(target_fd, entry.perm)
+                    give_mode(target_fd, entry.perm)
                     os.utime(target_fd, ns=(entry.mtime_ns, entry.mtime_ns))
             finally:
                 os.close(target_fd)
@@ -308,7 +308,7 @@ def _remove_tree(fd: int, name: bytes) -> None:
     waiting, number = [name], 0
     while waiting:
         name = waiting.pop()
-        os.chmod(name, 0o700, dir_fd=fd)
+        set_mode(name, fd, 0o700, False)
         directory = os.open(name, DIRECTORY_FLAGS, dir_fd=fd)
         try:
             with os.scandir(directory) as listing:
@@ -317,7 +317,7 @@ def _remove_tree(fd: int, name: bytes) -> None:
                 if not is_directory:
                     os.unlink(below, dir_fd=directory)
                     continue
-                os.chmod(below, 0o700, dir_fd=directory)  # to be moved it has to be writable itself
+                set_mode(below, directory, 0o700, False)  # to be moved it has to be writable itself
                 while True:
                     number += 1
                     up = b"gone-%d-%d" % (os.getpid(), number)

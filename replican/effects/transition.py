@@ -17,7 +17,7 @@ from replican.decisions.plan import Group, Move
 from replican.decisions.treediff import Change
 from replican.effects.index import Index
 from replican.effects.ledger import Ledger
-from replican.effects.linux import exchange, flush_filesystem, rename_new
+from replican.effects.linux import exchange, rename_case, rename_new
 from replican.effects.placing import CHANGED_HERE, Looked, adopt_attributes, as_placed, cause_of, look, place_across
 from replican.effects.preparing import BuiltDirectory, Prepared, needs_content
 from replican.effects.staging import Slot, Stage
@@ -28,10 +28,10 @@ from replican.values.journal import JournalEntry
 from replican.values.listing import decode_listing
 from replican.values.paths import join, name_of, parent_of
 from replican.values.progress import Problem, Progress
+from replican.values.traits import Traits
 from replican.values.trees import DIRECTORY, Entry
 
 _BATCH = 2000
-_FLUSH_ONE_BY_ONE = 64
 
 _Meant = tuple[bytes, Entry | None, Entry | None]
 """A path with what it holds and what it shall hold."""
@@ -49,11 +49,12 @@ class Outcome(NamedTuple):
 class Transition:
     """Carries out one prepared plan on one folder."""
 
-    def __init__(self, root: str, index: Index, stage: Stage, trash: Trash, progress: Progress) -> None:
+    def __init__(self, root: str, index: Index, stage: Stage, trash: Trash, progress: Progress, traits: Traits):
         self._index = index
         self._stage = stage
         self._trash = trash
         self._progress = progress
+        self._traits = traits
         self._directories = Directories(root)
         self._ledger = Ledger(index)
         self._pending: list[Problem] = []
@@ -68,6 +69,9 @@ class Transition:
         in_the_way = set(map(id, late))
         groups = [group for group in plan.groups if id(group) not in in_the_way] if late else plan.groups
         try:
+            for move in plan.recased:  # those below first
+                with self._batch([(move.old, move.was, None), (move.new, None, move.was)]):
+                    self._move(move, recase=True)
             self._bring_and_move(prepared)
             for at in range(0, len(groups), _BATCH):
                 batch = groups[at : at + _BATCH]
@@ -124,21 +128,13 @@ class Transition:
         entries = [JournalEntry(*meant) for meant in paths]
         if entries:
             self._index.note_journal(entries)
-            yield
+        yield
+        if entries:
             self._end()
-        else:
-            yield
 
     def _end(self) -> None:
         """Flush what was touched, then note rows and clear the journal: never the other way round."""
-        if len(self._touched) > _FLUSH_ONE_BY_ONE:
-            flush_filesystem(self._directories.root)
-        else:
-            for path in self._touched:
-                try:
-                    os.fsync(self._directories.open(path))
-                except OSError:
-                    self._directories.forget()
+        self._directories.flush(self._touched)
         self._trash.flush()
         self._touched.clear()
         self._directories.forget()
@@ -190,7 +186,8 @@ class Transition:
             tree = built.trees[each.path] if built.whole else None
             self._ledger.add_directory(each, tree, built.added.get(each.path, []))
             self._counts["written"] += each.files
-        self._ledger.put(fd_parent, row_of(entry, found)._replace(disk_mode=entry.perm))
+        perm = entry.perm if self._traits.modes else found.st_mode & 0o7777
+        self._ledger.put(fd_parent, row_of(entry, found)._replace(disk_mode=perm))
 
     def _bring_children(self, built: BuiltDirectory, path: bytes, entry: Entry) -> None:
         """Something stands at the place of a new directory: if it is one too, its names come one by one."""
@@ -225,7 +222,10 @@ class Transition:
         """Give those directories their permissions whose owner could not have reached into them before."""
         for path, perm in built.closed:
             try:
-                set_mode(name_of(path), self._directories.open(parent_of(path)), perm)
+                fd = self._directories.open(parent_of(path))
+                set_mode(name_of(path), fd, perm, self._traits.modes)
+                if not self._traits.modes:
+                    self._ledger.note_mode(path, os.lstat(name_of(path), dir_fd=fd))
             except OSError as error:
                 self._pending.append(Problem(path, cause_of(error)))
 
@@ -233,7 +233,7 @@ class Transition:
         parent = parent_of(path)
         try:
             fd = self._directories.open(parent)
-            set_mode(name_of(path), fd, entry.perm)
+            set_mode(name_of(path), fd, entry.perm, self._traits.modes)
             self._ledger.put(parent, row_of(entry, os.lstat(name_of(path), dir_fd=fd)))
         except OSError as error:
             self._pending.append(Problem(path, cause_of(error)))
@@ -275,7 +275,7 @@ class Transition:
 
     # -- moves --------------------------------------------------------------------------------------------------
 
-    def _move(self, move: Move) -> None:
+    def _move(self, move: Move, recase: bool = False) -> None:
         row = self._ledger.row(move.old)
         paths = [move.old, move.new]
         target = self._open(parent_of(move.new), lambda: paths)
@@ -290,25 +290,26 @@ class Transition:
             if looked is None:
                 self._pending += [Problem(path, CHANGED_HERE) for path in paths]
                 return
-            self._move_looked(move, source, target, looked)
+            self._move_looked(move, source, target, looked, recase)
         except OSError as error:
             self._pending += [Problem(path, cause_of(error)) for path in paths]
         finally:
             os.close(target)
 
-    def _move_looked(self, move: Move, source: int, target: int, looked: os.stat_result) -> None:
-        old, new = name_of(move.old), name_of(move.new)
-        rename_new(source, old, target, new)
+    def _move_looked(self, move: Move, source: int, target: int, looked: os.stat_result, recase: bool) -> None:
+        old, new, rename = name_of(move.old), name_of(move.new), rename_case if recase else rename_new
+        rename(source, old, target, new)
         found = os.lstat(new, dir_fd=target)
+        ino = found.st_ino if recase else looked.st_ino  # which may hang on the name
         if move.entry.kind == DIRECTORY:
-            same = found.st_ino == looked.st_ino
+            same = found.st_ino == ino
         else:
-            same = is_same_inode(found, looked.st_ino, looked.st_size, looked.st_mtime_ns)
+            same = is_same_inode(found, ino, looked.st_size, looked.st_mtime_ns)
         if not same:
-            rename_new(target, new, source, old)
+            rename(target, new, source, old)
             self._pending += [Problem(path, CHANGED_HERE) for path in (move.old, move.new)]
             return
-        found = adopt_attributes(new, target, found, move.was, move.entry)
+        found = adopt_attributes(new, target, found, move.was, move.entry, self._traits.modes)
         self._counts["moved"] += 1
         if move.entry.kind == DIRECTORY:
             self._directories.forget()
@@ -350,13 +351,13 @@ class Transition:
         if not needs_content(old, new):
             assert old is not None
             assert was is not None
-            found = adopt_attributes(name, fd, was, old, new)
+            found = adopt_attributes(name, fd, was, old, new, self._traits.modes)
             self._ledger.put(parent_of(path), row_of(new, found))
             self._counts["written"] += 1
             return
         if slot is None:
             return  # it has no source, which is said already
-        placed = self._place_new(slot, name, fd) if was is None else self._replace(slot, name, fd, path, old, was)
+        placed = self._place_new(slot, fd, name) if was is None else self._replace(slot, name, fd, path, old, was)
         if placed is None:
             self._pending.append(Problem(path, CHANGED_HERE))
             return
@@ -364,7 +365,7 @@ class Transition:
         self._counts["written"] += 1
         self._progress.advance(1, new.size)
 
-    def _place_new(self, slot: Slot, name: bytes, fd: int) -> os.stat_result:
+    def _place_new(self, slot: Slot, fd: int, name: bytes) -> os.stat_result:
         """Put staged content at a name that is free; what then lies there."""
         placed = os.lstat(slot.name, dir_fd=self._stage.fd)
         try:
@@ -389,7 +390,7 @@ class Transition:
                 raise
             swapped = False
         if not swapped:
-            return self._place_new(slot, name, fd) if self._trash.take(fd, name, path, old, was) else None
+            return self._place_new(slot, fd, name) if self._trash.take(fd, name, path, old, was) else None
         out = os.lstat(slot.name, dir_fd=self._stage.fd)
         if is_same_inode(out, was.st_ino, was.st_size, was.st_mtime_ns):
             self._trash.take(self._stage.fd, slot.name, path, old, out)

@@ -14,7 +14,7 @@ from replican.effects.contents import ContentStore, Wanted
 from replican.effects.forkpool import run_forked, worker_count
 from replican.effects.mirror import Mirror
 from replican.effects.staging import SMALL, Stage, copy_verified, read_exactly, write_all
-from replican.effects.worktree import open_made, open_regular
+from replican.effects.worktree import give_mode, open_made, open_regular, set_mode
 from replican.values.ids import BlobId, blob_id
 from replican.values.listing import Row, digest_of_rows, encode_listing
 from replican.values.paths import join
@@ -74,8 +74,11 @@ def fill_directory(job: Building, into: int, source: int | None, mirror: Mirror 
                 os.mkdir(entry.name, 0o700, dir_fd=into)
             except FileExistsError:
                 pass
-            os.chmod(entry.name, entry.perm | 0o700, dir_fd=into)
-            rows.append(Row(*entry, entry.perm, 0, 0, os.lstat(entry.name, dir_fd=into).st_ino))
+            set_mode(entry.name, into, entry.perm | 0o700, False)
+            found = os.lstat(entry.name, dir_fd=into)
+            has = found.st_mode & 0o7777
+            # What its owner needs to reach into it goes last.
+            rows.append(Row(*entry, entry.perm if has == entry.perm | 0o700 else has, 0, 0, found.st_ino))
             continue
         copy = None if mirror is None else mirror.copy_of(job.path, entry)
         if copy is not None:
@@ -142,7 +145,7 @@ def _finish(fd: int, perm: int, mtime_ns: int) -> os.stat_result:
     os.utime(fd, ns=(mtime_ns, mtime_ns))
     made = os.fstat(fd)
     if made.st_mode & 0o7777 != perm:
-        os.fchmod(fd, perm)
+        give_mode(fd, perm)
         made = os.fstat(fd)
     return made
 

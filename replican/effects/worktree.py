@@ -7,14 +7,19 @@ a directory's place, at whatever moment, is an error and not a way out of the ro
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
+from replican.effects.linux import flush_filesystem
 from replican.values.errors import NoRepositoryError
 
 DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # A FIFO or a device that takes a file's place must not be waited for.
 FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | getattr(os, "O_NOCTTY", 0)
+
+_FLUSH_ONE_BY_ONE = 64
+NO_MODES = frozenset([errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+"""What a file system without permissions answers to the owner of a file who sets some."""
 
 TEMPORARY_PREFIX = b".replican-tmp-"
 """Names that start so are ours, for a moment, where a rename cannot cross; every scan skips them."""
@@ -72,6 +77,17 @@ class Directories:
             fds.append(os.open(part, DIRECTORY_FLAGS, dir_fd=fds[-1]))
             names.append(part)
         return fds[-1]
+
+    def flush(self, paths: Collection[bytes]) -> None:
+        """Make durable what was renamed in these directories: each where they are few, else the file system."""
+        if len(paths) > _FLUSH_ONE_BY_ONE:
+            flush_filesystem(self.root)
+            return
+        for path in paths:
+            try:
+                os.fsync(self.open(path))
+            except OSError:
+                self.forget()
 
     def forget(self) -> None:
         """Close the chain: after a directory was renamed or removed, its descriptors stand for nothing."""
@@ -132,8 +148,16 @@ def open_regular(name: bytes, dir_fd: int) -> int | None:
     return None
 
 
-def set_mode(name: bytes, dir_fd: int, mode: int) -> None:
-    """Set the permissions of a file or directory, never through a link."""
+def set_mode(name: bytes, dir_fd: int, mode: int, kept: bool = True) -> None:
+    """Set the permissions of a file or directory, never through a link. Where none are ``kept``, that is no error."""
+    try:
+        _set_mode(name, dir_fd, mode)
+    except OSError as error:
+        if kept or error.errno not in NO_MODES:
+            raise
+
+
+def _set_mode(name: bytes, dir_fd: int, mode: int) -> None:
     # O_PATH needs no right to read, and /proc names exactly the inode that was opened.
     if hasattr(os, "O_PATH") and os.path.exists("/proc/self/fd"):
         fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
@@ -153,3 +177,12 @@ def set_mode(name: bytes, dir_fd: int, mode: int) -> None:
 def set_mtime(name: bytes, dir_fd: int, mtime_ns: int) -> None:
     """Set the time of a file or of a link itself."""
     os.utime(name, ns=(mtime_ns, mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
+
+
+def give_mode(fd: int, mode: int) -> None:
+    """Give a file or directory that we have just made its permissions, where its file system keeps any."""
+    try:
+        os.fchmod(fd, mode)
+    except OSError as error:
+        if error.errno not in NO_MODES:
+            raise

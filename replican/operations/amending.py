@@ -8,7 +8,8 @@ from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from replican.decisions import gates
-from replican.decisions.plan import Plan, make_plan
+from replican.decisions.fitting import plan_for
+from replican.decisions.plan import Plan
 from replican.decisions.treediff import Tally, tally
 from replican.effects.contents import ContentStore
 from replican.effects.transition import Outcome
@@ -70,7 +71,7 @@ def would_amend(
 def _gated(
     repo: Repository, overlay: TreeOverlay, base: TreeId, tree: TreeId, allowed: frozenset[str]
 ) -> tuple[Plan, Tally]:
-    plan = make_plan(overlay, base, tree)
-    counted = tally(overlay, base, tree)
+    plan = plan_for(overlay, repo.traits, base, tree)
+    counted = tally(overlay, base, tree if plan.fitted is None else plan.fitted)
     gates.pass_gates([*deletion_gates(repo.index, counted), room_needed(repo, overlay, plan)], allowed)
     return plan, counted

@@ -15,6 +15,7 @@ from replican.operations.syncing import merge_remote
 from replican.repository import DOT, Repository, is_replica
 from replican.values.errors import FolderError, NoRepositoryError, RefusedError, UsageError
 from replican.values.progress import Problem, Progress
+from replican.values.traits import STRONG
 
 ORIGIN = "origin"
 
@@ -66,7 +67,7 @@ def clone(
         joined = record(copy) if join or resumed else None
         with ExitStack() as held:
             # Into an empty folder, what is read for the origin's first checkpoint is copied in the same go.
-            mirror = None if joined else _mirror(held, copy)
+            mirror = None if joined or copy.traits != STRONG else _mirror(held, copy)
             refreshed = refresh(remote, mirror=mirror)
             copy.notes += refreshed.notes
             fetched = fetch_from(copy, remote, trust=True)

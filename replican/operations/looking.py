@@ -13,6 +13,7 @@ from replican.repository import Repository
 from replican.values.checkpoints import Checkpoint
 from replican.values.errors import DamagedError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
+from replican.values.paths import ancestors_of
 from replican.values.progress import Problem
 from replican.values.trees import DIRECTORY, Entry, TreeOverlay, TreeReader
 
@@ -127,8 +128,10 @@ def _pending(repo: Repository, index: Index, base: TreeId, head_tree: TreeId) ->
         return []
     overlay = TreeOverlay(repo)
     causes = {problem.path: problem.cause for problem in index.pending()}
+    held = {problem.path for problem in index.pending() if problem.held}
     for each in expand(overlay, list(diff_trees(overlay, base, head_tree))):
-        causes.setdefault(each.path, WAITING)
+        if held.isdisjoint(ancestors_of(each.path)):  # else what is above it says why
+            causes.setdefault(each.path, WAITING)
     return [Problem(path, cause) for path, cause in sorted(causes.items())]
 
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Container, Sequence
 from typing import NamedTuple
 
 from replican.decisions import gates
+from replican.decisions.fitting import plan_for
 from replican.decisions.frontier import Joined, JoinKind, join, merge_checkpoint
-from replican.decisions.plan import Plan, make_plan
+from replican.decisions.plan import Plan
 from replican.decisions.reconcile import OpenConflict, conflicts_in, conflicts_of
 from replican.decisions.treediff import Tally, diff_trees, listing_at, tally
 from replican.effects.contents import ContentStore, FolderStore
@@ -78,8 +79,8 @@ def merge(
         head, checkpoint = _head_of(repo, overlay, joined)
         tree = EMPTY_TREE if checkpoint is None else checkpoint.tree
         base = repo.index.base_root()
-        plan = make_plan(overlay, base, tree)
-        counted = tally(overlay, base, tree)
+        plan = plan_for(overlay, repo.traits, base, tree)
+        counted = tally(overlay, base, tree if plan.fitted is None else plan.fitted)
         gates.pass_gates(
             [
                 *([_unrelated(repo, joined, merged_before)] if joined.kind is JoinKind.MERGE else []),
@@ -115,7 +116,7 @@ def settle_pending(repo: Repository, stores: Sequence[ContentStore] = ()) -> Out
         repo.index.set_pending([])
         return NO_OUTCOME
     overlay = TreeOverlay(repo)
-    return carry_out(repo, overlay, make_plan(overlay, base, repo.head_tree), stores, None)
+    return carry_out(repo, overlay, plan_for(overlay, repo.traits, base, repo.head_tree), stores, None)
 
 
 def _head_of(repo: Repository, overlay: TreeOverlay, joined: Joined) -> tuple[CheckpointId | None, Checkpoint | None]:
@@ -205,8 +206,8 @@ def carry_out(
     if plan.is_empty:
         if record is not None:
             record()
-        repo.index.set_pending([])
-        return NO_OUTCOME
+        repo.index.set_pending(plan.held)
+        return NO_OUTCOME._replace(pending=list(plan.held))
     with Stage(f"{repo.dotdir}/stage") as stage, Trash(f"{repo.dotdir}/trash") as trash:
         here = FolderStore("this folder", repo.root, repo.index, by_hint=False)
         try:
@@ -218,7 +219,8 @@ def carry_out(
         if record is not None:
             _check_sources(prepared, stores, must_have)
             record()
-        outcome = Transition(repo.root, repo.index, stage, trash, repo.progress).run(prepared)
+        outcome = Transition(repo.root, repo.index, stage, trash, repo.progress, repo.traits).run(prepared)
+        outcome = outcome._replace(pending=[*plan.held, *outcome.pending])
         repo.notes += rescue_changed(repo.root, repo.index, trash)
         repo.index.set_pending(outcome.pending)
         repo.index.note_size(repo.index.count_files(), time.time_ns())

@@ -8,7 +8,7 @@ import errno
 import os
 
 from replican.effects.index import Index
-from replican.effects.linux import flush_filesystem, rename_new
+from replican.effects.linux import rename_new
 from replican.effects.placing import CHANGED_HERE, adopt_attributes, cause_of, look, place_across
 from replican.effects.staging import Slot, Stage
 from replican.effects.trash import Trash
@@ -21,7 +21,6 @@ from replican.values.trees import DIRECTORY, Entry
 _IN_THE_WAY = "a directory is in the way"
 _FILE_IN_THE_WAY = "a file or a link is in the way"
 _EXISTS = "something is there already"
-_FLUSH_ONE_BY_ONE = 64
 
 
 class Putter:
@@ -140,13 +139,6 @@ class Putter:
                 set_mode(name_of(path), self._directories.open(parent_of(path)), perm)
             except OSError as error:
                 self._problems.append(Problem(path, cause_of(error)))
-        if len(self._touched) > _FLUSH_ONE_BY_ONE:
-            flush_filesystem(self._directories.root)
-        else:
-            for path in sorted(self._touched):
-                try:
-                    os.fsync(self._directories.open(path))
-                except OSError:
-                    self._directories.forget()
+        self._directories.flush(sorted(self._touched))
         self._trash.flush()
         return self._done, sorted(self._problems)
