@@ -4,6 +4,7 @@ Only the fronts import it, and hand on what they read; the library knows no envi
 """
 
 import os
+from collections.abc import Mapping
 
 from replican.values.errors import UsageError
 
@@ -73,6 +74,11 @@ def author_date_ns() -> int | None:
 def pager() -> str | None:
     """The command that shows long text: ``REPLICAN_PAGER``, else ``PAGER``; None where neither is set."""
     return _get("REPLICAN_PAGER") or _get("PAGER")
+
+
+def for_program(added: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a program that is started: our own, and what is ``added``."""
+    return {**os.environ, **added}
 
 
 def no_color() -> bool:

@@ -58,6 +58,7 @@ KNOWN: Final[dict[str, Setting]] = {
     "author.name": Setting("", "the name that checkpoints carry; empty: login name @ host"),
     "trash.expiry_days": Setting(30, "how long the trash keeps what was replaced or deleted"),
     "gc.grace_days": Setting(14, "how long unreachable trees and checkpoints are kept"),
+    "merge.tool": Setting("", "the command that `resolve --tool` runs on the versions of a name"),
     "core.pager": Setting("", "the program that shows long text; empty: PAGER"),
 }
 """``alias.<name>`` is known besides: a text."""

@@ -58,12 +58,12 @@ def resolve(
     with repo.writing("resolve"):
         record(repo, past_gates=True)
         tree = repo.head_tree
-        chosen = _select(list(conflicts_in(repo, tree)), paths)
+        chosen = choose(list(conflicts_in(repo, tree)), paths)
         if copy is not None and len(chosen) > 1:
             raise RefusedError(f"--copy is for one conflict, and these are {len(chosen)}", "resolve them one by one")
         changes: Changes = {}
         for conflict in chosen:
-            names = _names_in(repo, tree, parent_of(conflict.path))
+            names = names_in(repo, tree, parent_of(conflict.path))
             # What is settled in one directory takes names that the next must not take again.
             names |= {name_of(path) for path in changes if parent_of(path) == parent_of(conflict.path)}
             changes.update(settle(conflict, keep, copy, names))
@@ -85,7 +85,8 @@ def _some(chosen: Sequence[OpenConflict]) -> str:
     return shown if len(chosen) <= 3 else f"{shown} and {len(chosen) - 3} more"
 
 
-def _names_in(reader: TreeReader, tree: TreeId, directory: bytes) -> set[bytes]:
+def names_in(reader: TreeReader, tree: TreeId, directory: bytes) -> set[bytes]:
+    """All names of one directory of a tree; none where there is no such directory."""
     if directory:
         entry = find_entry(reader, tree, directory)
         if entry is None:
@@ -94,7 +95,8 @@ def _names_in(reader: TreeReader, tree: TreeId, directory: bytes) -> set[bytes]:
     return {entry.name for entry in reader.tree(tree)}
 
 
-def _select(known: list[OpenConflict], paths: Iterable[bytes]) -> list[OpenConflict]:
+def choose(known: list[OpenConflict], paths: Iterable[bytes]) -> list[OpenConflict]:
+    """Those of the ``known`` conflicts that ``paths`` name; raises ``NotFoundError`` for a path that names none."""
     chosen: dict[bytes, OpenConflict] = {}
     for path in paths:
         found = [each for each in known if path == each.path or path in [copy for copy, _ in each.copies]]
