@@ -13,7 +13,7 @@ Output: text for people; or, with --porcelain=v1, one line for each path, of two
 
 With -z, these lines end in NUL, and paths are not quoted. With --json, an object with "head", "clean",
 "changes" (each "path", "status", "kind", and "from" for what was moved), "conflicts" (as "replican conflicts
---json"), "pending" (each "path", "cause" and "kind": "behind" or "unread"), and "remotes" (each "name", "url",
+--json"), "pending" (each "path", "cause" and "kind": "behind", "held" or "unread"), and "remotes" (each "name", "url",
 "state", "ahead", "behind"; the state is "up to date", "ahead", "behind", "diverged" or "unknown").
 
 Exit codes: 0 done, whatever was found.
@@ -40,7 +40,8 @@ KINDS = {b"f": "file", b"d": "directory", b"l": "link"}
 
 def as_json(status: "Status") -> dict[str, Any]:
     """A status as ``--json`` shows it."""
-    behind = [{**row, "kind": "behind"} for row in report.json_problems(status.pending)]
+    kinds = ["held" if each.held else "behind" for each in status.pending]
+    behind = [{**row, "kind": kind} for row, kind in zip(report.json_problems(status.pending), kinds, strict=True)]
     unread = [{**row, "kind": "unread"} for row in report.json_problems(status.unread)]
     return {
         "head": report.json_id(status.head),
@@ -79,12 +80,14 @@ def describe(status: "Status", shown: int) -> list[str]:
     lines += [f"{remote.name}: {_remote(remote.name, *remote[2:])}" for remote in status.remotes]
     changes = [f"{_word(each)}{_shown(each)}" for each in status.summary]
     conflicts = [f"{quoted(each.path)} ({len(each.copies) + 1} versions)" for each in status.conflicts]
-    pending = [f"{quoted(each.path)}: {each.cause}" for each in status.pending]
+    pending = [f"{quoted(each.path)}: {each.cause}" for each in status.pending if not each.held]
+    held = [f"{quoted(each.path)}: {each.cause}" for each in status.pending if each.held]
     unread = [f"{quoted(each.path)}: {each.cause}" for each in status.unread]
     for title, hint, found in (
         ("not recorded yet:", "'replican commit' records it, 'replican sync' does all at once", changes),
         ("with more than one version:", "'replican conflicts' lists them, 'replican resolve' settles them", conflicts),
         ("in the log, and not in the folder yet:", "the next merge, pull or sync tries again", pending),
+        ("in the log, and not possible here:", "it stays there, and comes as soon as it can", held),
         ("cannot be read, and stands as it was recorded:", "'replican commit' records the rest", unread),
     ):
         if found:

@@ -20,6 +20,7 @@ from replican.effects.hashing import CHANGED_WHILE_READ, cause_of
 from replican.effects.ignore import IGNORE_NAME, NO_RULES, Rules, read_rules
 from replican.effects.index import ASIDE, Index, Known
 from replican.effects.listdir import Directory, Seen, list_known, list_named, list_new
+from replican.effects.probing import known_traits
 from replican.effects.renames import Renames
 from replican.effects.worktree import DIRECTORY_FLAGS, TEMPORARY_PREFIX, open_root, opened_directory
 from replican.values.errors import FolderError
@@ -214,7 +215,10 @@ class Walk:
             old_path = self.renames.old_path(place.ino)
         looked_ns = time.time_ns()
         if place.wanted:
-            items, directories = list_named(fd, {DOT_DIRECTORY, os.fsencode(IGNORE_NAME), *place.wanted})
+            asked = {DOT_DIRECTORY, os.fsencode(IGNORE_NAME), *place.wanted}
+            if known_traits(self._index).folds:  # a name that is asked for is there under any case
+                asked &= set(map(os.fsencode, os.listdir(fd)))
+            items, directories = list_named(fd, asked)
         elif known is None and old_path is None:
             items, directories = list_new(fd)
         else:

@@ -127,12 +127,12 @@ def _pending(repo: Repository, index: Index, base: TreeId, head_tree: TreeId) ->
     if base == head_tree:
         return []
     overlay = TreeOverlay(repo)
-    causes = {problem.path: problem.cause for problem in index.pending()}
-    held = {problem.path for problem in index.pending() if problem.held}
+    known = {problem.path: problem for problem in index.pending()}
+    held = {path for path, problem in known.items() if problem.held}
     for each in expand(overlay, list(diff_trees(overlay, base, head_tree))):
         if held.isdisjoint(ancestors_of(each.path)):  # else what is above it says why
-            causes.setdefault(each.path, WAITING)
-    return [Problem(path, cause) for path, cause in sorted(causes.items())]
+            known.setdefault(each.path, Problem(each.path, WAITING))
+    return sorted(known.values())
 
 
 # -- changes -----------------------------------------------------------------------------------------------------

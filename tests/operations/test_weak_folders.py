@@ -129,6 +129,8 @@ def test_a_folded_collision_overwrites_nothing(
     }  # fmt: skip
     assert len(held(replicas)) == 1
     assert "the same name as" in next(iter(held(replicas).values()))
+    assert {each["kind"] for each in replicas.json("b", "status")["pending"]} == {"held"}
+    assert "not possible here" in replicas("b", "status").text
     assert "held back: the same name as" in replicas("b", "why", second).text
     rest(replicas, code=4)
     # Its absence is not a deletion, and what is edited beside it is an edit of that alone.
@@ -226,4 +228,17 @@ def test_a_conflict_of_names_that_fold(replicas: Replicas, monkeypatch) -> None:
     replicas("b", "resolve", "f", "--keep", "copy")
     replicas("b", "sync")
     assert contents(replicas.base / "a") == contents(replicas.base / "b") == {"f": b"by a"}
+    rest(replicas)
+
+
+def test_a_single_name_that_is_looked_at_is_there_in_its_own_case_only(replicas: Replicas, monkeypatch) -> None:
+    root = weaken(replicas, monkeypatch, FOLDS)
+    replicas.clone({"README": "1", "f": "1"})
+    os.rename(root / "README", root / "readme")
+    replicas("b", "update-index", "README")
+    replicas("b", "update-index", "readme")
+    assert replicas("b", "ls-files").lines == ["f", "readme"]
+    replicas("b", "append-checkpoint", replicas("b", "write-tree").line)
+    replicas("b", "sync")
+    assert contents(replicas.base / "a") == contents(root) == {"readme": b"1", "f": b"1"}
     rest(replicas)

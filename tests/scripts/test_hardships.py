@@ -120,6 +120,23 @@ def test_a_read_only_directory_is_no_obstacle_to_its_attributes(mine: Command, t
     assert stat.S_IMODE((b / "closed").stat().st_mode) == 0o500
 
 
+def test_a_directory_that_is_shut_travels_and_opens_again(mine: Command, tmp_path: Path) -> None:
+    """Its permissions are recorded as any others; what is in it stands, unseen, on both sides, and is no deletion."""
+    a, b = tmp_path / "a", tmp_path / "b"
+    write(a / "d/inside", "kept")
+    mine("clone", "a", "b")
+    (a / "d").chmod(0)
+    mine("-C", "b", "sync", code=4)
+    assert stat.S_IMODE((b / "d").stat().st_mode) == 0
+    assert "cannot read d: permission denied" in mine("-C", "b", "sync", code=4).stderr
+    (a / "d").chmod(0o755)
+    write(a / "d/new", "new")
+    mine("-C", "b", "sync", code=None)
+    mine("-C", "b", "sync")
+    assert contents(b) == {"d/inside": b"kept", "d/new": b"new"}
+    assert_equal(a, b)
+
+
 def test_a_source_that_cannot_be_made_a_replica(mine: Command, tmp_path: Path) -> None:
     place, run = tmp_path, mine
     write(place / "a/file", "x")
