@@ -3,7 +3,7 @@
 VENV := .venv
 BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --quiet
-N    ?= 20000
+N    ?= 100000
 
 # The copy that is installed is a strict editable one: links to the sources, laid out as a wheel lays them out, so
 # that the type checker sees where plumbing/ and porcelain/ belong. It is made again when a file comes or goes.
@@ -18,7 +18,7 @@ SIDE_BY_SIDE := -n 2 --dist worksteal
 help:
 	@echo 'make sync A=FOLDER B=FOLDER   keep two folders in step (B missing or empty: it becomes a copy of A)'
 	@echo 'make test                     style, types and tests'
-	@echo 'make torture N=20000          N random histories, a tenth as many on real folders: half an hour'
+	@echo 'make torture N=100000         N random histories, and a fiftieth as many on real folders: an hour'
 	@echo 'make torture-check            plant mistakes, and see that those histories catch each of them'
 	@echo 'make bench                    measure against rsync, unison and git'
 	@echo 'make dist                     build wheel and sdist into dist/'

@@ -9,8 +9,8 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 
+import pure_histories
 import pytest
-import simulation
 import torture
 from defects import DEFECTS, EDITED, KILLED, PURE, REAL, Defect
 
@@ -27,7 +27,7 @@ def base() -> Iterator[str]:
 
 
 def pure(seed: int, base: str) -> str | None:
-    return simulation.history(seed, partial=seed % 2 == 1)
+    return pure_histories.history(seed, partial=seed % 2 == 1)
 
 
 def real(seed: int, base: str) -> str | None:

@@ -1,9 +1,9 @@
 """Random histories of real folders: two to five replicas, users, kills, edits in the middle of a command, names that
 cannot be changed for a while. They come to rest equal, nothing is lost, and nothing that was deleted is back.
 
-Quick by default, with seeds that never change. ``REPLICAN_TORTURE=<histories>`` runs a tenth as many instead (those of
-``test_model.py`` have no disk, and take a tenth of the time), from a seed of the moment. What fails names its seed and
-tells its history, which ``tests/support/torture.py`` runs again and shortens.
+Quick by default, with seeds that never change. ``REPLICAN_TORTURE=<histories>`` runs a fiftieth as many instead (those
+of ``test_model.py`` have no disk, and take a fraction of the time), from a seed of the moment. What fails names its
+seed and tells its history, which ``tests/support/torture.py`` runs again and shortens.
 """
 
 import os
@@ -33,7 +33,7 @@ def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def seeds(chunk: int, base: str) -> range:
     """In memory 5 of 6 histories, on the disk the rest, with seeds of their own."""
-    many = (TORTURE // 10 if TORTURE else 24) // CHUNKS + 1
+    many = (TORTURE // 50 if TORTURE else 24) // CHUNKS + 1
     few = many // 5 if TORTURE else chunk // 7
     first = FIRST_SEED + chunk * (many + few)
     return range(first, first + many) if base.startswith("/dev/shm") else range(first + many, first + many + few)

@@ -13,7 +13,7 @@ import pytest
 
 from replican.decisions import frontier, reconcile
 from replican.decisions.graph import Graph
-from replican.effects import placing, staging, transition, trash
+from replican.effects import placing, recovery, staging, transition, trash
 from replican.effects.assemble import Assembler
 from replican.effects.index import Index
 from replican.effects.ledger import Ledger
@@ -236,6 +236,36 @@ def _subdirectories_are_forgotten(patch: Patch) -> None:
     patch.setattr(Assembler, "_tell", tell)
 
 
+def _no_recovery(patch: Patch) -> None:
+    def recover(*given: Any) -> list[str]:
+        given[2].clear_journal()
+        return []
+
+    patch.setattr(recovery, "recover", recover)
+
+
+def _promise_forgotten(patch: Patch) -> None:
+    """A kill between the head's move and the rows' promotion leaves the old rows."""
+    patch.setattr(Index, "settle", lambda self, head: False)
+
+
+def _killed_rows_trusted(patch: Patch) -> None:
+    """What lies at a path after a kill is taken for what was meant to be put there."""
+
+    def look_at(self: Any, entry: Any) -> None:
+        directory, _, name = entry.path.rpartition(b"/")
+        if entry.new is None:
+            self.ledger.drop(entry.path)
+            return
+        try:
+            found = os.lstat(name, dir_fd=self._directories.open(directory))
+        except OSError:
+            return
+        self.ledger.put(directory, recovery._smudged(entry.new, found))
+
+    patch.setattr(recovery._Recovery, "look_at", look_at)
+
+
 DEFECTS = [
     Defect("one merge base of several", PURE, _one_base_of_several),
     Defect("no merge base", PURE, _replaced(Graph, "common", lambda *_: frozenset())),
@@ -258,6 +288,9 @@ DEFECTS = [
     Defect("the trash is not looked at again", REAL, lambda patch: _no_rescue(patch)),
     Defect("gc keeps the head alone", REAL, _replaced(tending, "reachable", _head_alone_is_kept)),
     Defect("content is not verified", EDITED, _replaced(staging, "copy_verified", _unverified)),
+    Defect("after a kill the journal is thrown away", REAL, _no_recovery),
+    Defect("after a kill the rows of a recorded head are forgotten", REAL, _promise_forgotten),
+    Defect("after a kill whatever lies there counts as ours", REAL, _killed_rows_trusted),
     Defect("a change deep down is not told above", REAL, _subdirectories_are_forgotten),
 ]
 

@@ -30,7 +30,8 @@ TOLD = (
 class Machine:
     """``countdown`` steps from now ``fire`` is called, once; while ``waiting``, from the next journal on.
 
-    ``refused`` are absolute paths that cannot be changed, and directories of which no name can be.
+    ``refused`` are absolute paths that cannot be changed, and directories of which no name can be; ``unreadable`` are
+    files and directories that cannot be opened.
     """
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
@@ -38,6 +39,7 @@ class Machine:
         self.waiting = False
         self.fire: Callable[[], None] = lambda: None
         self.refused: set[bytes] = set()
+        self.unreadable: set[bytes] = set()
         self.steps = 0
         self._resting = False
         for module, names in (
@@ -51,6 +53,7 @@ class Machine:
             for name in names:
                 by_path = not isinstance(module, type)
                 patch.setattr(module, name, self._wrapped(getattr(module, name), by_path))
+        patch.setattr(os, "open", self._opening(os.open))
 
     def _wrapped(self, function: Callable[..., Any], by_path: bool) -> Callable[..., Any]:
         def call(*args: Any, **named: Any) -> Any:
@@ -63,6 +66,14 @@ class Machine:
             result = function(*args, **named)
             self._step()
             return result
+
+        return call
+
+    def _opening(self, function: Callable[..., int]) -> Callable[..., int]:
+        def call(path: Any, *args: Any, **named: Any) -> int:
+            if self.unreadable and not self._resting and _join(named.get("dir_fd"), path) in self.unreadable:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fsdecode(path))
+            return function(path, *args, **named)
 
         return call
 

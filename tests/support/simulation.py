@@ -1,5 +1,5 @@
 """Peers in memory that drive the decisions as the synchroniser does: commit as a merge, transitions that stop in part,
-kills with a journal, users who edit in between. A history is random, and a function of its seed.
+kills with a journal. What their users do, and the histories, are in ``pure_histories.py``.
 
 What the model (``merge_model.py``) lacks is here: edits of attributes alone, empty directories and their permissions,
 symlinks, equal bytes written again, copies.
@@ -18,7 +18,7 @@ from replican.values.checkpoints import Author, Checkpoint, id_of
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.names import group_key
 from replican.values.paths import is_below, parent_of
-from replican.values.trees import DIRECTORY, FILE, LINK, LINK_PERM, Entry
+from replican.values.trees import DIRECTORY, Entry
 
 
 class Node(NamedTuple):
@@ -43,9 +43,12 @@ class World:
 
     def __init__(self) -> None:
         self.trees = MemoryTrees()
+        self._built: dict[frozenset[tuple[bytes, Node]], TreeId] = {}
+        self._listed: dict[TreeId, Rows] = {}
         self.checkpoints: dict[CheckpointId, Checkpoint] = {}
         self.written: dict[tuple[bytes, str], int] = {}  # (group, token): how often
         self.dropped: set[tuple[bytes, str]] = set()
+        self.hands: dict[tuple[bytes, str], set[int]] = {}
         self.made: set[bytes] = set()  # directories that were made, empty, under names never used again
         self.used: set[bytes] = set()  # of these: something was put into it
         self.removed: set[bytes] = set()
@@ -54,6 +57,13 @@ class World:
         return self.checkpoints[checkpoint]
 
     def build(self, rows: Rows) -> TreeId:
+        key = frozenset(rows.items())
+        known = self._built.get(key)
+        if known is None:
+            known = self._built[key] = self._build(rows)
+        return known
+
+    def _build(self, rows: Rows) -> TreeId:
         assert all(not (above := parent_of(path)) or rows[above].kind == DIRECTORY for path in rows), rows
         blob = self.trees.blob
         return self.trees.build(
@@ -66,6 +76,13 @@ class World:
         )
 
     def rows(self, tree: TreeId) -> Rows:
+        """What the tree holds; not to be changed."""
+        known = self._listed.get(tree)
+        if known is None:
+            known = self._listed[tree] = self._rows(tree)
+        return known
+
+    def _rows(self, tree: TreeId) -> Rows:
         contents = self.trees.contents
         return {
             path: Node(entry.kind, entry.perm, 0, "")
@@ -79,7 +96,9 @@ class Peer:
     """``head``: the log. ``index``: what the disk was last known to hold. ``disk``: what it holds.
 
     ``flight``: paths that a killed transition may or may not have changed, with what it meant to put there.
-    ``unsure``: groups of which a user may have deleted something in the very moment after a kill.
+    ``unsure``: groups of which a user may have deleted something in the very moment after a kill. ``known`` are the
+    checkpoints that it has, ``fetched`` the heads of others as it knows them, ``promised`` the rows that come with a
+    head, ``refused`` the groups that cannot be written for now, ``offline`` until which step nobody reaches it.
     """
 
     def __init__(self, number: int, world: World) -> None:
@@ -89,29 +108,69 @@ class Peer:
         self.disk: Rows = {}
         self.flight: dict[bytes, Node | None] = {}
         self.unsure: set[bytes] = set()
-        self.graph = Graph(world)
-        self.memo = Forgetful()
         self.known: set[CheckpointId] = set()
+        self.fetched: dict[int, CheckpointId] = {}
+        self.promised: tuple[CheckpointId, Rows] | None = None
+        self.refused: set[bytes] = set()
+        self.offline = 0
+        self.writes = 0
+        self.offset = 0
+        self.restart()
 
     # -- what replican does ----------------------------------------------------------------------------------------
+
+    def restart(self) -> None:
+        """A new process: nothing is remembered but what is on the disk."""
+        self.graph = Graph(self)
+        self.memo = Forgetful()
+
+    def checkpoint(self, checkpoint: CheckpointId, /) -> Checkpoint:
+        """What it has of the log; to ask for anything else is a mistake."""
+        assert checkpoint in self.known, "a checkpoint that is not here"
+        return self.world.checkpoints[checkpoint]
+
+    def graph_has(self, head: CheckpointId) -> bool:
+        """Whether its own head comes from that one."""
+        return head in self.known and self.head is not None and self.graph.is_ancestor(head, self.head)
+
+    def tend(self) -> None:
+        """gc without a grace: the log keeps what a head needs."""
+        heads = [each for each in (self.head, *self.fetched.values()) if each is not None]
+        self.known = self.graph.closure(heads)
+        self.restart()
 
     def head_tree(self) -> TreeId:
         return EMPTY_TREE if self.head is None else self.world.checkpoints[self.head].tree
 
-    def commit(self, random_: random.Random) -> None:
+    def commit(self, random_: random.Random, killed: str = "") -> None:
+        """``killed`` names the point where it ends: "observed", "promised" (the head has not moved) or "moved"."""
         self.recover()
         trees = self.world.trees
         tree = reconcile(trees, self.world.build(self.index), self.head_tree(), self.world.build(self.disk)).tree
         if tree != self.head_tree():
-            author = Author("user", f"{self.number:016x}", random_.randint(-5, 5) * SECOND)
+            author = Author("user", f"{self.number:016x}", (self.offset + random_.randint(-5, 5)) * SECOND)
             checkpoint = Checkpoint(tree, (self.head,) if self.head else (), author, str(len(self.world.checkpoints)))
-            self.head = id_of(checkpoint)
-            self.world.checkpoints[self.head] = checkpoint
-            self.known.add(self.head)
+            made = id_of(checkpoint)
+            if killed == "observed":
+                return
+            self.promised = made, dict(self.disk)
+            if killed == "promised":
+                return
+            self.head = made
+            self.world.checkpoints[made] = checkpoint
+            self.known.add(made)
+            if killed:
+                return
+        self.promised = None
         self.index = dict(self.disk)  # with the head, or not at all
 
     def recover(self) -> None:
         """After a kill: look at what lies where the journal says."""
+        if self.promised is not None:
+            head, rows = self.promised
+            if head == self.head:
+                self.index = rows
+            self.promised = None
         for path, new in self.flight.items():
             self.unsure.add(group_of(path))
             found, old = self.disk.get(path), self.index.get(path)
@@ -135,12 +194,20 @@ class Peer:
             self.unsure.add(group_of(below))
             del self.index[below]
 
+    def fetch(self, other: "Peer") -> None:
+        """Take over the other's log, verified."""
+        if other.head is None:
+            return
+        received = other.graph.missing([other.head], self.known)
+        self.known.update(received)
+        check_received(self.graph, self.world.trees, received, self.memo)
+        self.fetched[other.number] = other.head
+
+    def merge(self, other: "Peer", random_: random.Random | None = None) -> None:
+        self.take(self.fetched.get(other.number), random_)
+
     def take(self, head: CheckpointId | None, random_: random.Random | None = None) -> None:
         """Merge a head, then bring the disk to it: wholly, or (with ``random_``) as far as it goes."""
-        if head is not None:
-            received = self.graph.missing([head], self.known)
-            check_received(self.graph, self.world.trees, received, self.memo)
-            self.known.update(received)
         joined = join(self.graph, self.head, head)
         self.head = joined.head
         if joined.head is None and joined.frontier:
@@ -154,7 +221,7 @@ class Peer:
         want, disk = self.world.rows(self.head_tree()), self.disk
         mode = random_.random() if random_ else 1.0
         diff = sorted(path for path in want.keys() | disk.keys() if want.get(path) != disk.get(path))
-        left_out = {group_of(path) for path in diff if disk.get(path) != self.index.get(path)}
+        left_out = {group_of(path) for path in diff if disk.get(path) != self.index.get(path)} | self.refused
         if random_ and mode < 0.4:
             left_out |= {group_of(path) for path in diff if random_.random() < 0.3}
         diff = [path for path in diff if group_of(path) not in left_out]
@@ -192,6 +259,7 @@ class Peer:
                 return
         if node is not None and node.kind == DIRECTORY and old is not None and old.kind != DIRECTORY:
             return
+        self.writes += 1
         for rows in noted:
             if node is None:
                 rows.pop(path, None)
@@ -214,6 +282,7 @@ class Peer:
                 for at, other in self.disk.items()
             ):
                 world.dropped.add((group, node.token))
+                world.hands.setdefault((group, node.token), set()).add(self.number)
 
     def write(self, path: bytes, node: Node) -> None:
         parts = path.split(b"/")
@@ -231,6 +300,10 @@ class Peer:
         if node.kind != DIRECTORY:
             key = (group_of(path), node.token)
             self.world.written[key] = self.world.written.get(key, 0) + 1
+            hands = self.world.hands.setdefault(key, set())
+            hands.add(self.number)
+            if len(hands) == 1:
+                self.world.dropped.discard(key)  # made again by the only one who ever had a hand in it
 
 
 def links_of(topology: str, count: int) -> list[tuple[int, int]]:
@@ -244,131 +317,5 @@ def links_of(topology: str, count: int) -> list[tuple[int, int]]:
         "chain": line + [(j, i) for i, j in line],
         "mesh": [(i, j) for i in range(count) for j in range(count) if i != j],
         "oneway": around,
+        "down": [(j, i) for i, j in line],
     }[topology]
-
-
-NAMES = [b"a", b"b", b"d/x", b"d/y", b"d/e/z", b"d", b"d/e", b"g.txt"]
-
-
-def history(seed: int, partial: bool = False) -> str | None:
-    """Run one; None if all is well, else what is not."""
-    random_ = random.Random(seed)
-    world = World()
-    peers = [Peer(number, world) for number in range(random_.randint(2, 5))]
-    topology = random_.choice(["star", "ring", "chain", "mesh", "oneway"])
-    links = links_of(topology, len(peers))
-    for fresh in range(1, random_.randint(5, 60) + 1):
-        peer = random_.choice(peers)
-        what = random_.random()
-        if what < 0.6:
-            _act(random_, peer, fresh)
-        elif what < 0.7:
-            peer.commit(random_)
-        elif what < 0.85:
-            one, other = (peers[at] for at in random_.choice(links))
-            one.commit(random_)
-            other.commit(random_)
-            one.take(other.head)
-        elif what < 0.92:
-            one, other = (peers[at] for at in random_.choice(links))
-            one.commit(random_)
-            other.commit(random_)
-            one.take(other.head, random_ if partial else None)
-        else:
-            for each in peers:
-                each.commit(random_)
-            heads = [each.head for each in peers]
-            for i, j in random_.sample(links, random_.randint(1, len(links))):  # at the same moment: old heads
-                peers[i].take(heads[j])
-    return _settle(random_, world, peers, links, at_once=seed % 2 == 0) or _judge(world, peers)
-
-
-def _act(random_: random.Random, peer: Peer, fresh: int) -> None:
-    """Something that a user does."""
-    world, disk = peer.world, peer.disk
-    files = sorted(path for path, node in disk.items() if node.kind != DIRECTORY)
-    directories = sorted(path for path, node in disk.items() if node.kind == DIRECTORY)
-    what, mtime = random_.random(), random_.randint(0, 5)
-    if what < 0.45 or not disk:
-        path = random_.choice([*NAMES, *files[:5], *(each + b"/in" for each in directories[:2])])
-        token = f"t{fresh}"
-        if random_.random() < 0.1:  # bytes that somebody else may write, too, or that were there before
-            token = random_.choice(["common", "usual"])
-        kind = LINK if random_.random() < 0.1 else FILE
-        peer.write(path, Node(kind, LINK_PERM if kind == LINK else 0o644, mtime, token))
-    elif what < 0.60:
-        peer.drop(random_.choice(sorted(disk)))
-    elif what < 0.68 and files:
-        old = random_.choice(files)
-        node = disk[old]
-        peer.drop(old)
-        peer.write(b"new%d" % fresh, node)
-    elif what < 0.72 and files:
-        peer.write(b"copy%d" % fresh, disk[random_.choice(files)])
-    elif what < 0.80:
-        made = (
-            b"made%d" % fresh
-            if not directories
-            else random_.choice([b"", *(d + b"/" for d in directories)]) + (b"made%d" % fresh)
-        )
-        peer.write(made, Node(DIRECTORY, 0o755, 0, ""))
-        world.made.add(made)
-    elif what < 0.90 and files:
-        path = random_.choice(files)
-        node = disk[path]
-        if node.kind == FILE and random_.random() < 0.6:
-            node = node._replace(perm=random_.choice([0o600, 0o644, 0o755, 0o640]))
-        if random_.random() < 0.6:
-            node = node._replace(mtime=mtime)
-        disk[path] = node
-    elif directories:
-        path = random_.choice(directories)
-        disk[path] = disk[path]._replace(perm=random_.choice([0o700, 0o755, 0o750]))
-
-
-def _settle(
-    random_: random.Random, world: World, peers: list[Peer], links: list[tuple[int, int]], at_once: bool
-) -> str | None:
-    for peer in peers:
-        peer.commit(random_)
-        peer.transition()
-    for _ in range(20):
-        before = [peer.head for peer in peers]
-        for i, j in links:
-            if not at_once:
-                peers[i].commit(random_)
-                peers[j].commit(random_)
-            peers[i].take(before[j] if at_once else peers[j].head)
-        for peer in peers:
-            peer.commit(random_)
-            peer.transition()
-        if [peer.head for peer in peers] == before:
-            break
-    else:
-        return "no rest"
-    if len({peer.head for peer in peers}) > 1:
-        return "heads differ"
-    for peer in peers:
-        if world.build(peer.disk) != peer.head_tree() or world.build(peer.index) != peer.head_tree():
-            return f"peer {peer.number} is not at its head"
-    return None
-
-
-def _judge(world: World, peers: list[Peer]) -> str | None:
-    """Nothing lost, nothing back."""
-    final = peers[0].disk
-    unsure = {group for peer in peers for group in peer.unsure}
-    there = {(group_of(path), node.token) for path, node in final.items() if node.kind != DIRECTORY}
-    for group, token in world.written:
-        if (group, token) not in there and (group, token) not in world.dropped:
-            return f"lost {token} of {group!r}"
-    for group, token in there & world.dropped:
-        if world.written.get((group, token), 0) < 2 and group not in unsure:
-            return f"back {token} of {group!r}"
-    for path in world.made - world.used:
-        replaced = world.removed | {group for group, _ in world.written}
-        if path not in final and not any(is_below(path, each) for each in replaced):
-            return f"lost directory {path!r}"
-        if path in final and path in world.removed and path not in unsure:
-            return f"back directory {path!r}"
-    return None

@@ -21,20 +21,20 @@ from machine import KILLED, Machine
 from one_command import ALLOWED, at_once, forget, missing, run
 from oracle import Oracle
 from simulation import links_of
-from users import BEGINNING, User
+from users import BEGINNING, DAY, User
 
+from replican.decisions.treediff import diff_trees
 from replican.effects import linux, preparing, transition
 from replican.effects.config import RemoteSettings
 from replican.operations import syncing
 from replican.repository import Repository
 from replican.values.trees import DIRECTORY
 
-COMMANDS = {"record": 2, "pull": 8, "push": 3, "sync": 6, "fetch": 2, "merge": 3, "undo": 1, "gc": 1}
+COMMANDS = {"record": 2, "pull": 8, "push": 3, "sync": 6, "fetch": 2, "merge": 3, "undo": 1, "gc": 2}
 """What is run, with how often."""
 KILLED_SHARE, EDITED_SHARE = 0.4, 0.6
 """Up to where on a scale to 1 a command is killed, and up to where somebody edits in the middle of it."""
 TOPOLOGIES = ["star", "ring", "chain", "mesh", "oneway"]
-DAYS = 86400
 
 
 class WrongError(AssertionError):
@@ -47,6 +47,7 @@ class Peer:
     def __init__(self, number: int, root: str, offset: int) -> None:
         self.number, self.root = number, root
         self.user = User(root, offset)
+        self.offline = 0
 
     def __str__(self) -> str:
         return f"p{self.number}"
@@ -62,8 +63,8 @@ class History:
         self.log: list[str] = []
         self.oracle = Oracle()
         self.machine = Machine(patch)
-        links = links_of(rng.choice(TOPOLOGIES), count := rng.choice([2, 2, 3, 3, 4, 5]))
-        self.links = list(dict.fromkeys(links))
+        topology, count = rng.choice(TOPOLOGIES), rng.choice([2, 2, 3, 3, 4, 5])
+        self.links = list(dict.fromkeys(links_of(topology, count)))
         self.alone = rng.random() < 0.2
         self.step = 0
         patch.setenv("XDG_CONFIG_HOME", f"{base}/home")
@@ -84,7 +85,7 @@ class History:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(os, "urandom", lambda size: bytes([number + 1]) * size)
             Repository.init(root).close()
-        return Peer(number, root, 0 if self.rng.random() < 0.6 else self.rng.randrange(-400 * DAYS, 400 * DAYS))
+        return Peer(number, root, 0 if self.rng.random() < 0.6 else self.rng.randrange(-400 * DAY, 400 * DAY))
 
     def say(self, text: str) -> None:
         self.log.append(f"{self.step:3} {text}")
@@ -105,6 +106,7 @@ class History:
                     self.patch.setenv("REPLICAN_AUTHOR_DATE", f"@{BEGINNING // SECOND + step * 10}")
                     self._one_step(random.Random(f"{self.seed}/{step}"))
             self.step = 0
+            self._ignore_nothing()
             wanted = snapshot(self.peers[0].root)
             self._come_to_rest()
             self._judge(wanted)
@@ -124,12 +126,20 @@ class History:
             self.say("pause: rows that were racy are so no more")
         elif what < 0.60:
             self._refuse(rng.choice(self.peers), rng)
-        elif what < 0.64 and not self.alone:
+        elif what < 0.62:
+            gone = rng.choice(self.peers)
+            gone.offline = self.step + rng.randrange(2, 8)
+            self.say(f"{gone} is not to be reached until step {gone.offline}")
+        elif what < 0.65:
+            self._all_at_once(rng)
+        elif what < 0.68 and not self.alone:
             i, j = rng.choice(self.links)
             self._hold(rng, self.peers[i], self.peers[j])
         else:
             i, j = rng.choice(self.links)
             command = rng.choices(list(COMMANDS), list(COMMANDS.values()))[0]
+            if self._apart(i, j) and command not in ("record", "undo", "gc", "merge"):
+                command = "merge"  # what was fetched earlier
             if command == "undo" and self.alone:
                 command = "record"
             if rng.random() < 0.6 and (not self.alone or j == 0):  # so that there is something to do
@@ -149,15 +159,30 @@ class History:
 
         self.machine.by_user(by_user)
 
+    def _apart(self, i: int, j: int) -> bool:
+        return max(self.peers[i].offline, self.peers[j].offline) > self.step
+
+    def _all_at_once(self, rng: random.Random) -> None:
+        """Pulls at the same moment: all have fetched before the first merges."""
+        links = [each for each in rng.sample(self.links, rng.randint(1, len(self.links))) if not self._apart(*each)]
+        for command in ("fetch", "merge"):
+            for i, j in links:
+                self._command_alone(command, self.peers[i], self.peers[j])
+
     def _refuse(self, peer: Peer, rng: random.Random) -> None:
-        if self.machine.refused and rng.random() < 0.5:
+        if (self.machine.refused or self.machine.unreadable) and rng.random() < 0.5:
             self.machine.refused.clear()
-            self.say("all names can be written again")
+            self.machine.unreadable.clear()
+            self.say("all names can be read and written again")
             return
         paths = [*sorted(snapshot(peer.root)), b"", b"a", b"b"]
         path = os.path.join(os.fsencode(peer.root), rng.choice(paths)).rstrip(b"/")
-        self.machine.refused.add(path)
-        self.say(f"{path!r} cannot be changed for a while")
+        if rng.random() < 0.4 and path != os.fsencode(peer.root):
+            self.machine.unreadable.add(path)
+            self.say(f"{path!r} cannot be opened for a while")
+        else:
+            self.machine.refused.add(path)
+            self.say(f"{path!r} cannot be changed for a while")
 
     def _hold(self, rng: random.Random, peer: Peer, other: Peer) -> None:
         """A program has a file open while a command runs, and goes on writing to it."""
@@ -168,6 +193,7 @@ class History:
         path = rng.choice(files)
         with open(os.path.join(os.fsencode(writer.root), path), "r+b") as file:
             self.say(f"{writer}: {path!r} is open while")
+            self.act(other if writer is peer else peer, rng, f"{self.step}.5", among=[path])
             self._command_alone(rng.choice(["pull", "push", "sync"]), peer, other)
             before = snapshot(writer.root)
             file.seek(0, os.SEEK_END)
@@ -240,7 +266,7 @@ class History:
         return "killed" if code == KILLED else said
 
     def _note_journal(self, peer: Peer) -> list[bytes]:
-        """What a killed run was about to change: of that nobody knows whether the user has seen it."""
+        """What a killed run was about to change, which nobody knows whether the user has seen, and what is pending."""
         names = []
         with Repository(peer.root) as repo:
             for entry in repo.index.journal() if os.path.exists(f"{repo.dotdir}/index.db") else ():
@@ -248,6 +274,8 @@ class History:
                 self.oracle.doubt(entry.path, whole)
                 self.say(f"    in its journal: {entry.path!r}")
                 names.append(entry.path)
+            if os.path.exists(f"{repo.dotdir}/index.db"):
+                names += [change.path for change in diff_trees(repo, repo.index.base_root(), repo.head_tree)]
         return names
 
     def _head(self, peer: Peer) -> Any:
@@ -262,10 +290,13 @@ class History:
 
     def _come_to_rest(self) -> None:
         self.machine.refused.clear()
+        self.machine.unreadable.clear()
         self.say("-- quiescence --")
         for peer in self.peers:
             self.say(f"{peer}: {run('record', peer.root, '')}")
-        for round_ in range(10):
+        for round_ in range(14):
+            if not self.alone:
+                self._ignore_nothing()
             before = [self._head(peer) for peer in self.peers]
             for i, j in self.links:
                 done = run("pull", self.peers[i].root, f"p{j}")
@@ -276,6 +307,19 @@ class History:
             if same and round_ > 2:
                 self._give_up()
         raise self.fail("no rest: " + ", ".join(self._state(peer) for peer in self.peers))
+
+    def _ignore_nothing(self) -> None:
+        """At the end nothing is ignored, so that all that users wrote is everywhere."""
+        for peer in self.peers[:1] if self.alone else self.peers:
+
+            def by_user(peer: Peer = peer) -> None:
+                before = snapshot(peer.root)
+                done = peer.user.ignore_nothing()
+                if done is not None:
+                    self.say(f"{peer}: ignores nothing any more: {done}")
+                    self.oracle.acted(peer.number, peer.root, before, snapshot(peer.root), False)
+
+            self.machine.by_user(by_user)
 
     def _give_up(self) -> None:
         """What was deleted in the moment after a kill may be back, and its only content gone."""

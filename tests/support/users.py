@@ -17,6 +17,8 @@ Key = tuple[bytes, str, bytes]
 """A version of a name: the path that its group of copies has, its kind, its content."""
 
 NAMES = [b"a", b"b", b"c.txt", b"d", b"e", b"F\xff"]
+IGNORE = b".replicanignore"
+DAY = 86_400
 BEGINNING = 1_700_000_000 * SECOND
 
 
@@ -186,6 +188,24 @@ class User:
         self._stamp(path)
         return repr(path)
 
+    def ignore(self) -> str | None:
+        """What is not recorded yet, and has one of these names, is not going to be."""
+        if os.path.lexists(self.at(IGNORE)) and IGNORE not in self.files:
+            return None
+        names = self._rng.sample([b"c.txt", b"e", b"b", b"n*"], 2)
+        with open(self.at(IGNORE), "wb") as file:
+            file.write(b"# %s\n%s\n" % (self._number.encode(), b"\n".join(names)))
+        self._stamp(IGNORE)
+        return repr(names)
+
+    def ignore_nothing(self) -> str | None:
+        """Every ignore file goes; None where there is none."""
+        seen = snapshot(self.top)
+        found = [path for path in seen if path.rpartition(b"/")[2] == IGNORE and seen[path][0] != "directory"]
+        for path in found:
+            os.unlink(self.at(path))
+        return repr(found) if found else None
+
     def delete(self) -> str | None:
         path = self._pick(self.leaves)
         if path is None:
@@ -295,6 +315,7 @@ ACTIONS: dict[str, tuple[int, Callable[[User], str | None]]] = {
     "touch": (3, User.touch),
     "chmod": (5, User.chmod),
     "link": (4, User.link),
+    "ignore": (2, User.ignore),
     "delete": (8, User.delete),
     "recreate": (4, User.recreate),
     "copy": (3, User.copy),
