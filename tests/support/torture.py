@@ -24,7 +24,7 @@ from simulation import links_of
 from users import BEGINNING, DAY, User
 
 from replican.decisions.treediff import diff_trees
-from replican.effects import linux, preparing, transition
+from replican.effects import linux, preparing, worktree
 from replican.effects.config import RemoteSettings
 from replican.operations import syncing
 from replican.repository import Repository
@@ -72,7 +72,7 @@ class History:
         patch.setattr(syncing, "beside", at_once)
         # No power is cut here: what is written need not be flushed.
         patch.setattr(os, "fsync", lambda fd: None)
-        for module in (preparing, transition, linux):
+        for module in (preparing, worktree, linux):
             patch.setattr(module, "flush_filesystem", lambda fd: None)
         self.peers = [self._begin(number) for number in range(count)]
         self.say(f"{count} replicas, links {self.links}{', only p0 is edited' if self.alone else ''}")
