@@ -178,13 +178,6 @@ def _what_came_out_is_not_looked_at(patch: Patch) -> None:
         patch.setattr(module, "is_same_inode", lambda *args: True)
 
 
-def _renames_overwrite(patch: Patch) -> None:
-    def rename_new(old_fd: int, old: bytes, new_fd: int, new: bytes) -> None:
-        os.rename(old, new, src_dir_fd=old_fd, dst_dir_fd=new_fd)
-
-    patch.setattr(transition, "rename_new", rename_new)
-
-
 def _base_before_the_head(patch: Patch) -> None:
     """What was observed becomes base though the head did not move."""
 
@@ -280,8 +273,6 @@ DEFECTS = [
     Defect("attributes outlive a deletion", PURE, _attributes_outlive_a_deletion),
     Defect("no last look before a change", EDITED, _no_last_look),
     Defect("what came out of a name is not looked at", EDITED, _what_came_out_is_not_looked_at),
-    Defect("a rename overwrites what came in between", EDITED, _renames_overwrite),
-    Defect("no journal", KILLED, _replaced(Index, "note_journal", lambda self, entries: None)),
     Defect("base rows before the head moves", KILLED, _base_before_the_head),
     Defect("what a merge wrote is recorded as an edit", REAL, _what_a_merge_wrote_is_an_edit),
     Defect("a commit records the disk alone", REAL, _the_disk_is_the_truth),
