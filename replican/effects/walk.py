@@ -233,6 +233,8 @@ class Walk:
         elif rules.fingerprint:
             rules = rules.below(os.fsencode(place.name), None)
         if known is not None and self._is_same(known, place, items, mount, rules):
+            if known.tree == ASIDE:  # the directory above, if it is compared, must know that this one has no row
+                self._assembler.set_aside(path, known.digest, known.ino)
             below = self._known_below(place, directories)
         else:
             names = self._compare(fd, place, items, rules, mount, looked_ns, old_path)

@@ -177,3 +177,23 @@ def test_mounts(folder: Watched) -> None:
         assert b"a/b/file0" in folder.entries(seen)
     finally:
         subprocess.run(["umount", folder.path("a")], check=True)
+
+
+@pytest.mark.parametrize("inside", ["junk", "fifo"])
+def test_beside_a_directory_that_is_not_recorded_there_may_be_changes(folder: Watched, inside: str) -> None:
+    """The listing above is made anew, and the directory has no row in it, whether it is looked into or as it was."""
+    folder.write(".replicanignore", b"junk\n")
+    folder.write("d/file", b"1")
+    folder.write("d/sub/junk", b"x")
+    if inside == "fifo":
+        os.unlink(folder.path("d/sub/junk"))
+        os.mkfifo(folder.path("d/sub/fifo"))
+    folder.record()
+    for content in (b"22", b"333"):
+        folder.write("d/file", content)
+        seen = folder.record()
+        assert b"d/sub" not in folder.entries(seen)
+        folder.index.check()
+    folder.write("d/sub/real", b"y")
+    assert b"d/sub/real" in folder.entries(folder.record())
+    folder.index.check()
