@@ -193,6 +193,13 @@ def test_the_architecture_page_knows_the_rooms_that_there_are() -> None:
     assert [room for room in effects if f"`{room}`" not in page and f"effects/{room}`" not in page] == []
 
 
+def test_each_test_that_the_architecture_page_names_is_there() -> None:
+    page = (HOUSE / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    assert len(named) > 10
+    assert named == [(file, test) for file, test in named if f"\ndef {test}(" in (HOUSE / file).read_text("utf-8")]
+
+
 def test_the_version_stands_in_one_place() -> None:
     import replican
 

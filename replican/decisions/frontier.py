@@ -201,13 +201,14 @@ def merge_checkpoint(
 
 
 def check_claim(
-    graph: Graph, trees: TreeOverlay, claim: CheckpointId, memo: Memo, budget: Budget | None = None
+    graph: Graph, trees: TreeOverlay, claim: CheckpointId, memo: Memo, budget: Budget | None = None, trust: bool = False
 ) -> None:
     """Verify one received checkpoint, whose ancestors are verified: raises ``RemoteError`` where it is not allowed.
 
     A user checkpoint has at most one parent, and no lower rules than that. A merge joins two or more user checkpoints
     none of which comes from another, and is the very one that we make of them. ``UnsupportedError`` means that this
-    release cannot tell: the checkpoint may be kept, and must not be merged.
+    release cannot tell: the checkpoint may be kept, and must not be merged. ``trust`` takes a merge's tree as it is;
+    what it joins is checked all the same: every walk of the graph relies on it.
     """
     checkpoint = graph.checkpoint(claim)
     parents = frozenset(checkpoint.parents)
@@ -223,7 +224,7 @@ def check_claim(
         raise _refusal(claim, "a merge never has a merge for a parent")
     if graph.maximal(parents) != parents:
         raise _refusal(claim, "one of its parents comes from another")
-    if merge_checkpoint(graph, trees, parents, memo, budget)[0] != claim:
+    if not trust and merge_checkpoint(graph, trees, parents, memo, budget)[0] != claim:
         raise _refusal(claim, "it is not what merging its parents gives")
 
 
@@ -237,11 +238,10 @@ def check_received(
     limits: Limits | None = None,
 ) -> None:
     """Verify received checkpoints, parents first (``Graph.missing`` gives that order); raises what :func:`check_claim`
-    does. Those in ``trusted`` are taken as they are."""
+    does. The trees of merges in ``trusted`` are taken as they are."""
     budget = Budget(limits, len(received))
     for each in received:
-        if each not in trusted:
-            check_claim(graph, trees, each, memo, budget)
+        check_claim(graph, trees, each, memo, budget, trust=each in trusted)
 
 
 def _refusal(claim: CheckpointId, problem: str) -> RemoteError:

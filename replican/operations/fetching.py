@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from replican.decisions.frontier import check_received
 from replican.decisions.graph import Graph
-from replican.decisions.limits import Limits, Measure, measure_tree
+from replican.decisions.limits import LimitError, Limits, Measure, measure_tree
 from replican.decisions.treediff import unknown_below
 from replican.effects.forms import CHECKPOINT, TREE, parse_as_tree
 from replican.effects.mirror import Mirror
@@ -106,6 +106,8 @@ def fetch_from(repo: Repository, remote: FolderRemote, *, trust: bool = False) -
             counts = (0, 0) if head is None else take_over(repo, remote.repository, head, trust=trust)
         except (DamagedError, NotFoundError) as error:
             raise _damaged(remote, error) from error
+        except LimitError as error:  # no gate of the user's: nothing that is typed here opens it
+            raise RemoteError(f"remote {remote.name}: {error.message}", error.hint) from error
         if head is None:
             if old is not None:
                 raise RemoteError(
@@ -146,19 +148,23 @@ def take_over(repo: Repository, source: Repository, head: CheckpointId, *, trust
 
 
 class _AtHand:
-    """The one tree that is being looked at; of those that are here already nothing is counted again."""
+    """The one tree that is being looked at, above those that are here.
 
-    def __init__(self) -> None:
+    What is here counts like what comes: else a tree that grows by a little with each fetch would pass every limit.
+    """
+
+    def __init__(self, repo: Repository) -> None:
+        self._repo = repo
         self.id = EMPTY_TREE
         self.entries: Sequence[Entry] = ()
 
     def tree(self, tree: TreeId, /) -> Sequence[Entry]:
-        return self.entries if tree == self.id else ()
+        return self.entries if tree == self.id else self._repo.tree(tree)
 
 
 def _take_trees(repo: Repository, source: Repository, overlay: TreeOverlay, tops: Iterable[TreeId]) -> None:
     """Read what is new of these trees and measure it, those below first."""
-    limits, measured, at_hand = Limits(), dict[TreeId, Measure](), _AtHand()
+    limits, measured, at_hand = Limits(), dict[TreeId, Measure](), _AtHand(repo)
     payloads: dict[TreeId, bytes] = {}
 
     def read(tree: TreeId) -> Sequence[Entry]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from folders import SECOND, write
+from in_process import InProcess
 
 
 @pytest.fixture
@@ -23,3 +24,13 @@ def two(cli, tmp_path: Path) -> tuple[Path, Path]:
     os.utime(a / "link", ns=(5, 7), follow_symlinks=False)
     cli("clone", "a", "b")
     return a, tmp_path / "b"
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """A folder with a log of its own, beside a file that no command may ever touch."""
+    write(tmp_path / "outside/secret", "not yours")
+    write(tmp_path / "victim/mine", "mine")
+    InProcess(tmp_path)("init", "victim")
+    InProcess(tmp_path / "victim")("commit")
+    return tmp_path / "victim"
