@@ -110,6 +110,33 @@ def measure_tree(
     return known[tree]
 
 
+def measure_change(reader: TreeReader, base: TreeId, tree: TreeId, limits: Limits) -> None:
+    """Measure what of ``tree`` is not at the same path in ``base``; raises :class:`LimitError` where it is too much.
+
+    A tree may come to its size over many fetches, none of which sees all of it; a merge does, before any of it is
+    written out. Costs what differs.
+    """
+    measured: dict[TreeId, Measure] = {}
+    entries = depth = 0
+    waiting = [(base, tree, 1)]
+    while waiting:
+        old, new, at = waiting.pop()
+        depth = max(depth, at)
+        there = {entry.name: entry.id for entry in reader.tree(old) if entry.kind == DIRECTORY}
+        for entry in reader.tree(new):
+            if entry.kind != DIRECTORY:
+                continue
+            known = there.get(entry.name)
+            if known is None:
+                inner = measure_tree(reader, entry.tree, limits, measured)
+                entries += inner.entries
+                depth = max(depth, at + inner.depth)
+            elif known != entry.id:
+                waiting.append((TreeId(known), entry.tree, at + 1))
+        _check(entries <= limits.entries, "tree lists too much")
+        _check(depth <= limits.depth, "tree is too deep")
+
+
 def _check(holds: bool, problem: str) -> None:
     if not holds:
         raise LimitError(problem, "nothing that replican makes is like that: it was not taken over")

@@ -17,6 +17,7 @@ from replican.effects import durable
 from replican.effects.forms import CHECKPOINT, TREE, check_object, parse_as_checkpoint, parse_as_tree, show_kind
 from replican.effects.loose import PAYLOAD_LIMIT, LooseObjects, damaged_object, missing_object
 from replican.effects.packs import Pack, write_pack
+from replican.effects.salvage import sweep
 from replican.values.checkpoints import Checkpoint
 from replican.values.errors import DamagedError, NotFoundError, RefusedError
 from replican.values.ids import CheckpointId, TreeId, object_hash
@@ -29,7 +30,6 @@ LOOSE_LIMIT = 32
 GRACE_SECONDS = 14 * 86400
 """What nothing refers to is kept for this long: somebody may be about to."""
 
-_LEFTOVER_SECONDS = 3600.0
 _HEX_PREFIX = re.compile(r"[0-9a-f]{1,64}")
 _PACK_INDEX = re.compile(r"(pack-[0-9a-f]{64})\.idx")
 _CACHED_ENTRIES = 150_000
@@ -171,12 +171,12 @@ class ObjectStore:
         """Whether the object is there; not whether it is whole."""
         return not self.lacking([id])
 
-    def lacking(self, ids: Iterable[_Id]) -> list[_Id]:
-        """Those of ``ids`` that are not there, with one look at what came since for all of them."""
-        missing = [id for id in ids if self._home(id) is None]
+    def lacking(self, ids: Iterable[_Id], kind: bytes | None = None) -> list[_Id]:
+        """Those of ``ids`` that are not there (as objects of ``kind``), with one look at what came since for all."""
+        missing = [id for id in ids if not self._holds(id, kind)]
         if missing:
             self._rescan()
-        return [id for id in missing if self._home(id) is None]
+        return [id for id in missing if not self._holds(id, kind)]
 
     def ids(self) -> Iterator[tuple[bytes, bytes]]:
         """Id and kind of every object, once, in no order; the kind as the store has it, not verified."""
@@ -312,7 +312,7 @@ class ObjectStore:
                     durable.discard(pack.base + ".pack")
             for id in ages:
                 durable.discard(self._loose.path_of(id))
-            self._sweep()
+            sweep(self._loose.path, self._pack)
         except OSError as error:
             raise durable.explain(error, f"write objects to {self.path}") from error
         finally:
@@ -329,17 +329,6 @@ class ObjectStore:
             return None
         durable.make_directory(self._pack)
         return write_pack(self._pack, ((id, *self.read(id)) for id in ids), len(ids))
-
-    def _sweep(self) -> None:
-        """Delete what killed writers left behind."""
-        limit = time.time() - _LEFTOVER_SECONDS
-        for directory in (self._loose.path, self._pack):
-            for name in durable.names_in(directory):
-                orphan = name.endswith(".pack") and not os.path.lexists(f"{directory}/{name[:-5]}.idx")
-                if name.startswith(durable.TEMPORARY_PREFIX) or orphan:
-                    path = f"{directory}/{name}"
-                    if os.lstat(path).st_mtime < limit:
-                        durable.discard(path)
 
     # Where things are
 
@@ -368,6 +357,14 @@ class ObjectStore:
             except OSError as error:
                 raise durable.explain(error, f"read {self._pack}/{name}.idx") from error
         self._scanned = True
+
+    def _holds(self, id: bytes, kind: bytes | None) -> bool:
+        """Whether the object is there, as far as is known; the kind is what the store says, not verified."""
+        for pack in self._packs.values():
+            position = pack.position(id)
+            if position is not None:
+                return kind is None or pack.head(position)[0] == kind
+        return self._home(id) is not None if kind is None else self._loose.kind(id) == kind
 
     def _home(self, id: bytes) -> str | None:
         """The file that has the object, as far as is known without looking for new packs."""

@@ -6,6 +6,7 @@ Nothing damaged is deleted: it is moved to `.replican/damaged`, where whoever kn
 
 import os
 import re
+import time
 import zlib
 from collections.abc import Iterator
 from typing import Final
@@ -23,6 +24,7 @@ Whole = tuple[bytes, bytes, bytes]
 _PACK = re.compile(r"pack-[0-9a-f]{64}\.(?:pack|idx)")
 _PACK_HEAD: Final = 12
 _HEAD_LIMIT: Final = 16
+_LEFTOVER_SECONDS: Final = 3600.0
 _CHUNK: Final = 1 << 16
 
 
@@ -59,6 +61,18 @@ def _is_whole(base: str) -> bool:
         return False
     finally:
         pack.close()
+
+
+def sweep(*directories: str) -> None:
+    """Delete what killed writers left behind in directories of objects, an hour ago or more."""
+    limit = time.time() - _LEFTOVER_SECONDS
+    for directory in directories:
+        for name in durable.names_in(directory):
+            orphan = name.endswith(".pack") and not os.path.lexists(f"{directory}/{name[:-5]}.idx")
+            if name.startswith(durable.TEMPORARY_PREFIX) or orphan:
+                path = f"{directory}/{name}"
+                if os.lstat(path).st_mtime < limit:
+                    durable.discard(path)
 
 
 def packs_aside(dotdir: str) -> list[str]:

@@ -22,7 +22,6 @@ from replican.values.errors import (
     DamagedError,
     FolderError,
     LockedError,
-    MissingObjectError,
     NotFoundError,
     RefusedError,
     RemoteError,
@@ -85,7 +84,7 @@ def refresh(remote: FolderRemote, *, mirror: Mirror | None = None) -> Refreshed:
             notes.append(f"{remote.name} has edits that it does not record: {made.gated.message}")
     except (FolderError, LockedError, RefusedError) as error:
         notes.append(f"{remote.name} could not record its latest edits: {error.message}")
-    except (DamagedError, MissingObjectError) as error:
+    except (DamagedError, NotFoundError) as error:
         raise _damaged(remote, error) from error
     notes = [f"{remote.name}: {note}" for note in there.notes] + notes
     there.notes.clear()
@@ -148,23 +147,22 @@ def take_over(repo: Repository, source: Repository, head: CheckpointId, *, trust
 
 
 class _AtHand:
-    """The one tree that is being looked at, above those that are here.
+    """The one tree that is being looked at; of those that are here already nothing is counted again.
 
-    What is here counts like what comes: else a tree that grows by a little with each fetch would pass every limit.
+    So a tree may grow beyond the limits over many fetches: a merge measures all that it would write out.
     """
 
-    def __init__(self, repo: Repository) -> None:
-        self._repo = repo
+    def __init__(self) -> None:
         self.id = EMPTY_TREE
         self.entries: Sequence[Entry] = ()
 
     def tree(self, tree: TreeId, /) -> Sequence[Entry]:
-        return self.entries if tree == self.id else self._repo.tree(tree)
+        return self.entries if tree == self.id else ()
 
 
 def _take_trees(repo: Repository, source: Repository, overlay: TreeOverlay, tops: Iterable[TreeId]) -> None:
     """Read what is new of these trees and measure it, those below first."""
-    limits, measured, at_hand = Limits(), dict[TreeId, Measure](), _AtHand(repo)
+    limits, measured, at_hand = Limits(), dict[TreeId, Measure](), _AtHand()
     payloads: dict[TreeId, bytes] = {}
 
     def read(tree: TreeId) -> Sequence[Entry]:
@@ -172,7 +170,8 @@ def _take_trees(repo: Repository, source: Repository, overlay: TreeOverlay, tops
         return parse_as_tree(tree, payload)
 
     def lacking(trees: Iterable[TreeId]) -> list[TreeId]:
-        return repo.objects.lacking([tree for tree in trees if tree not in overlay.new])
+        # One that is here as a checkpoint is no tree, whatever a listing says: it is lacking, and not to be had.
+        return repo.objects.lacking([tree for tree in trees if tree not in overlay.new], TREE)
 
     for top in tops:
         for tree, entries in unknown_below(read, lacking, top):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from replican.decisions import gates
 from replican.decisions.fitting import plan_for
 from replican.decisions.frontier import Joined, JoinKind, join, merge_checkpoint
+from replican.decisions.limits import Limits, measure_change
 from replican.decisions.plan import Plan
 from replican.decisions.reconcile import OpenConflict, conflicts_in, conflicts_of
 from replican.decisions.treediff import Tally, diff_trees, listing_at, tally
@@ -79,6 +80,7 @@ def merge(
         head, checkpoint = _head_of(repo, overlay, joined)
         tree = EMPTY_TREE if checkpoint is None else checkpoint.tree
         base = repo.index.base_root()
+        measure_change(overlay, base, tree, Limits())
         plan = plan_for(overlay, repo.traits, base, tree)
         counted = tally(overlay, base, tree if plan.fitted is None else plan.fitted)
         gates.pass_gates(

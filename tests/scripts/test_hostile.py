@@ -299,20 +299,49 @@ def test_absurd_times_of_checkpoints(victim: Path, tmp_path: Path, time: bytes) 
 
 
 def test_a_tree_that_doubles_over_many_fetches(victim: Path, tmp_path: Path) -> None:
-    """What came before counts: a tree is measured with all that it names, not by what is new of it."""
+    """No fetch sees all of it: a merge does, before anything of it is written out."""
     evil, run = Forger(tmp_path / "evil"), InProcess(victim)
     run("remote", "add", "evil", evil.root)
     tree, at = evil.tree(file(b"f", b"x")), None
-    codes = []
-    for _ in range(5):
-        for _ in range(6):
+    for _ in range(8):
+        for _ in range(5):
             tree = evil.tree(directory(b"a", tree), directory(b"b", tree))
         at = evil.offer(tree, *([at] if at else []))
         with evil.at_work():
-            codes.append(run("--wait", "0", "fetch", "evil", code=None).code)
-    # 3 * 2^18 entries are allowed, 3 * 2^24 still, 3 * 2^30 are not; without those before, none is more than 3 * 2^6
-    assert codes == [0, 0, 0, 5, 5]
+            run("--wait", "0", "fetch", "evil")
+    before = snapshot(victim)
+    for words in (["merge", "evil"], ["merge", "evil", "--dry-run"]):
+        assert "lists too much" in run(*words, code=3).err
+    assert snapshot(victim) == before
     run("fsck")
+
+
+def test_a_checkpoint_of_ours_is_no_tree(victim: Path, tmp_path: Path) -> None:
+    """Though there is an object with that id here."""
+    evil, run = Forger(tmp_path / "evil", like=victim), InProcess(victim)
+    evil.offer(evil.tree(directory(b"d", evil.head)), evil.head)
+    run("remote", "add", "evil", evil.root)
+    with evil.at_work():
+        run("--wait", "0", "fetch", "evil", code=5)
+    run("fsck")
+
+
+def test_a_link_over_two_checkpoints_leads_nowhere(victim: Path, tmp_path: Path) -> None:
+    """First a link, then a directory of that name: what comes into the directory never goes through the link."""
+    outside = tmp_path / "elsewhere"
+    write(outside / "file", "of somebody else")
+    evil, run = Forger(tmp_path / "evil", like=victim), InProcess(victim)
+    evil.offer(evil.tree(link(b"way", os.fsencode(outside))), evil.head)
+    (evil.root / "way").symlink_to(outside)
+    run("remote", "add", "evil", evil.root)
+    before = snapshot(outside)
+    run("pull", "evil", "--allow-mass-delete", "--allow-unrelated", code=None)
+    (evil.root / "way").unlink()
+    write(evil.root / "way/file", "evil")
+    evil.offer(evil.tree(directory(b"way", evil.tree(file(b"file", b"evil")))), evil.head)
+    run("pull", "evil", "--allow-mass-delete", "--allow-unrelated", code=None)
+    assert snapshot(outside) == before
+    run("fsck", "--content")
 
 
 def test_a_million_entries_take_bounded_memory(victim: Path, tmp_path: Path, environment: dict[str, str]) -> None:
