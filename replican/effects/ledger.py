@@ -4,6 +4,7 @@ Rows are loaded a directory at a time, and edited here; :meth:`Ledger.settle` wr
 the trees above them. What is not in the ledger has not been done.
 """
 
+import errno
 import os
 import time
 
@@ -14,6 +15,7 @@ from replican.effects.treebuild import Filled
 from replican.values.ids import TreeId
 from replican.values.listing import Row, decode_listing, is_racy
 from replican.values.paths import ancestors_of, name_of, parent_of
+from replican.values.trees import DIRECTORY
 
 
 class Ledger:
@@ -43,6 +45,16 @@ class Ledger:
     def row(self, path: bytes) -> Row | None:
         """What the disk was last known to hold at ``path``."""
         return self.rows(parent_of(path)).get(name_of(path))
+
+    def expect_directory(self, path: bytes) -> None:
+        """Raise ``FileNotFoundError`` where no directory has come to ``path``.
+
+        What answers to the name is another's then, in the eyes of a directory that folds names where the probe's does
+        not.
+        """
+        row = self.row(path) if path else None
+        if path and (row is None or row.kind != DIRECTORY):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fsdecode(path))
 
     def put(self, directory: bytes, row: Row) -> None:
         """``row`` is on the disk now; if it was written just now, it will be looked at again."""

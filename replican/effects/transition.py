@@ -145,6 +145,7 @@ class Transition:
     def _open(self, path: bytes, problem_paths: Callable[[], Iterable[bytes]]) -> int | None:
         """The descriptor of a directory that is about to be changed; None, and pending, if it cannot be."""
         try:
+            self._ledger.expect_directory(path)
             fd = self._directories.open(path)
             if not os.access(".", os.W_OK | os.X_OK, dir_fd=fd, effective_ids=True):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -192,7 +193,7 @@ class Transition:
     def _bring_children(self, built: BuiltDirectory, path: bytes, entry: Entry) -> None:
         """Something stands at the place of a new directory: if it is one too, its names come one by one."""
         try:
-            into = self._directories.open(path)
+            into = self._directories.open_listed(path)
         except OSError:
             self._pending.append(Problem(path, CHANGED_HERE))
             return

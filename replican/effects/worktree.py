@@ -89,6 +89,13 @@ class Directories:
             except OSError:
                 self.forget()
 
+    def open_listed(self, path: bytes) -> int:
+        """The same; ``FileNotFoundError`` where the directory above lists no such name, but one that folds to it."""
+        above, _, name = path.rpartition(b"/")
+        if os.fsdecode(name) not in os.listdir(self.open(above)):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fsdecode(name))
+        return self.open(path)
+
     def forget(self) -> None:
         """Close the chain: after a directory was renamed or removed, its descriptors stand for nothing."""
         while len(self._fds) > 1:

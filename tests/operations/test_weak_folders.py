@@ -242,3 +242,19 @@ def test_a_single_name_that_is_looked_at_is_there_in_its_own_case_only(replicas:
     replicas("b", "sync")
     assert contents(replicas.base / "a") == contents(root) == {"readme": b"1", "f": b"1"}
     rest(replicas)
+
+
+def test_a_directory_that_folds_in_a_folder_that_does_not(replicas: Replicas, monkeypatch) -> None:
+    """As by ``chattr +F``: the probe cannot know of it."""
+    replicas.clone({"sub/d/deep": "dd", "sub/plain": "p", "moves/from": "m"})
+    weaken(replicas, monkeypatch, FOLDS, "b/sub")
+    replicas.write("a/sub/D/more", "theirs")
+    replicas.write("a/sub/PLAIN", "theirs, too")
+    os.rename(replicas.base / "a/moves/from", replicas.base / "a/sub/D/to")
+    before = contents(replicas.base / "a")
+    for _ in range(2):
+        replicas("b", "sync", code=4)
+        assert contents(replicas.base / "a") == before
+        assert replicas.names("b", "sub") == ["d", "plain"]
+        assert replicas.names("b", "sub/d") == ["deep"]
+    assert replicas.read("b/sub/plain") == "p"
