@@ -63,8 +63,12 @@ torture: $(VENV)/installed-dev
 torture-check: $(VENV)/installed-dev
 	REPLICAN_TORTURE_CHECK=1 $(BIN)/pytest $(SIDE_BY_SIDE) -v tests/properties/test_defects.py
 
-bench: $(VENV)/installed
-	$(BIN)/python bench/run.py
+# What is measured is what a user has: the program as a wheel installs it, compiled. In the editable copy, links and
+# (where bytecode is not written) every import would be measured, too.
+bench: $(BIN)/python
+	$(BIN)/python -m venv --clear .venv-bench
+	.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install .
+	.venv-bench/bin/python bench/run.py
 
 dist: $(VENV)/installed-dev
 	rm -rf dist
@@ -72,7 +76,7 @@ dist: $(VENV)/installed-dev
 	@ls dist/*
 
 clean:
-	rm -rf $(VENV) build dist replican.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-bench build dist replican.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A name may be there and not run (a version manager's stub), or lack venv: so each is tried.

@@ -27,7 +27,7 @@ class Bench:
         self.rounds = rounds
         self.files = files
         self.rows: list[Row] = []
-        self.python = os.path.realpath(sys.executable)
+        self.python = sys.executable
         self.source = f"{root}/source"
         corpus.make_corpus(self.source, files)
 
