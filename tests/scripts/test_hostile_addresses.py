@@ -139,10 +139,12 @@ def test_what_others_wrote_does_nothing_to_a_terminal(replicas: Replicas) -> Non
     commands = [
         ["status"], ["diff"], ["commit"], ["--wait", "0", "fetch", "evil"], ["log", "evil/head"], ["show", "evil/head"],
         ["diff", "HEAD", "evil/head"], ["ls-tree", "-r", "evil/head"], ["cat-log", "evil/head"],
-        ["merge", "--dry-run", "evil"], ["--wait", "0", "pull", "evil"], ["status"], ["log", "--graph"], ["log"], ["show"], ["conflicts"], ["reflog"],
+        ["merge", "--dry-run", "evil"], ["--wait", "0", "pull", "evil"], ["status"], ["log", "--graph"], ["log"],
+        ["show"], ["conflicts"], ["reflog"],
         ["why", name.decode()], ["why", "nothing" + EVIL], ["restore", "nothing" + EVIL], ["resolve", "*" + EVIL],
         ["ls-files"], ["undo", "--dry-run"], ["fsck", "--content"], ["remote", "-v"], ["fetch", EVIL],
-        ["config", "x." + EVIL], [EVIL], ["log", EVIL], ["rev-parse", EVIL], ["cat-object", "-p", EVIL], ["-C", EVIL, "status"],
+        ["config", "x." + EVIL], [EVIL], ["log", EVIL], ["rev-parse", EVIL], ["cat-object", "-p", EVIL],
+        ["-C", EVIL, "status"],
     ]  # fmt: skip
     seen = ""
     with evil.at_work():
