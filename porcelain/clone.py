@@ -11,8 +11,8 @@ that was interrupted goes on where it was when the command is given again.
 Output: one line. With --json, an object with "root", "source", "made_replica", "head", and what came: "added",
 "changed", "moved", "deleted", "conflicts" and "pending".
 
-Exit codes: 0 done; 3 DIR has files, or is a replica; 4 some paths could not be read or written, or SRC cannot
-be made a replica; 8 no folder at SRC, or it is no replica, with --no-init.
+Exit codes: 0 done; 2 SRC is no address; 3 DIR has files, or is a replica; 4 some paths could not be read or
+written, or SRC cannot be made a replica; 8 no folder at SRC, or it is no replica, with --no-init.
 
     replican clone ~/Documents /mnt/disk/Documents
 """
@@ -24,20 +24,17 @@ from replican.plumbing._front.context import Context
 from replican.plumbing._front.output import quoted
 from replican.plumbing._front.params import Argument, Option
 from replican.porcelain import _report as report
-from replican.values.errors import RemoteError, UsageError
+from replican.values.errors import UsageError
 
 if TYPE_CHECKING:
     from replican.operations.cloning import Cloned
 
 
 def source_folder(source: str) -> str:
-    """The folder that SRC means; raises ``RemoteError`` for an address that is none of a folder here."""
-    if source.startswith("file://"):
-        return source.removeprefix("file://")
-    host, colon, _ = source.partition(":")
-    if colon and "/" not in host and not os.path.exists(source):
-        raise RemoteError(f"{source} is not a folder here", "only folders on this machine can be cloned so far")
-    return source
+    """The folder that SRC means; raises ``UsageError`` or ``RemoteError`` for an address that is none of a folder."""
+    from replican.operations.remotes import folder_of
+
+    return folder_of(source, os.getcwd())
 
 
 def _tell(ctx: Context, done: "Cloned", ending: report.Ending) -> None:

@@ -6,7 +6,8 @@ listed.
 Output of the list: one name a line; with -v, a tab and the address. With --json, a list of objects with "name"
 and "url".
 
-Exit codes: 0 done; 2 usage, or a name that is taken; 8 no such remote.
+Exit codes: 0 done; 2 usage, a name that is taken, or no address; 5 an address that cannot be reached from here; 8 no
+such remote.
 
     replican remote add disk /mnt/disk/Documents
     replican remote -v
@@ -21,15 +22,20 @@ from replican.plumbing._front.params import Argument, Option
 from replican.values.errors import UsageError
 
 if TYPE_CHECKING:
+    from replican.effects.config import RemoteSettings
     from replican.repository import Repository
 
 
 def address(given: str, directory: str) -> str:
-    """An address as it is kept: a path is absolute, so that it means the same from everywhere."""
+    """An address as it is kept: a path is absolute, so that it means the same from everywhere.
+
+    Raises ``UsageError`` for what is none.
+    """
+    from replican.operations.remotes import check_address
+
+    check_address(given)
     if "://" in given:
         return given
-    if not given or "\0" in given or "\n" in given:
-        raise UsageError(f"not an address of a remote: {given!r}")
     host, colon, _ = given.partition(":")
     if colon and "/" not in host and not os.path.exists(os.path.join(directory, given)):
         return given
@@ -37,12 +43,11 @@ def address(given: str, directory: str) -> str:
 
 
 def set_url(repo: "Repository", name: str, url: str) -> str | None:
-    """Give a remote, which must be there, another address; a warning where nothing can be reached there."""
-    from replican.operations.remotes import remote_root
+    """Give a remote, which must be there, another address; a warning where nothing can be reached there.
 
-    repo.config.set_remote(name, repo.config.remote(name)._replace(url=url))
-    root = remote_root(repo, name)
-    return None if os.path.isdir(root) else f"there is no folder at {root} now"
+    Raises ``UsageError`` or ``RemoteError`` for an address of nothing that can be reached at all: it is not kept.
+    """
+    return _keep(repo, name, url, repo.config.remote(name)._replace(url=url))
 
 
 def add_remote(repo: "Repository", name: str, url: str) -> str | None:
@@ -53,8 +58,15 @@ def add_remote(repo: "Repository", name: str, url: str) -> str | None:
         raise UsageError(
             f"there is a remote named '{name}' already", f"'replican remote set-url {name} PATH' changes it"
         )
-    repo.config.set_remote(name, RemoteSettings(url))
-    return set_url(repo, name, url)
+    return _keep(repo, name, url, RemoteSettings(url))
+
+
+def _keep(repo: "Repository", name: str, url: str, settings: "RemoteSettings") -> str | None:
+    from replican.operations.remotes import folder_of
+
+    root = folder_of(url, repo.root)
+    repo.config.set_remote(name, settings)
+    return None if os.path.isdir(root) else f"there is no folder at {root} now"
 
 
 def remove_remote(repo: "Repository", name: str) -> None:

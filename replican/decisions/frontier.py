@@ -126,7 +126,9 @@ def merged_tree(
         while fold.at < len(fold.order):
             following = fold.order[fold.at]
             if fold.base is None:
+                before = graph.steps
                 fold.base = graph.common(fold.order[: fold.at], following)
+                budget.spend(steps=graph.steps - before)
             base = _known_tree(graph, trees, fold.base, made, memo)
             if base is None:
                 stack.append(_Fold(fold.base, graph))
@@ -222,7 +224,11 @@ def check_claim(
         raise _refusal(claim, "a merge needs two or more parents, sorted")
     if any(graph.checkpoint(parent).is_merge for parent in parents):
         raise _refusal(claim, "a merge never has a merge for a parent")
-    if graph.maximal(parents) != parents:
+    before = graph.steps
+    related = graph.maximal(parents) != parents
+    if budget is not None:
+        budget.spend(steps=graph.steps - before)
+    if related:
         raise _refusal(claim, "one of its parents comes from another")
     if not trust and merge_checkpoint(graph, trees, parents, memo, budget)[0] != claim:
         raise _refusal(claim, "it is not what merging its parents gives")

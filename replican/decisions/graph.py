@@ -43,6 +43,8 @@ class Graph:
         self._memo = generations
         self._generations: dict[CheckpointId, int] = {}
         self._parents: dict[CheckpointId, tuple[CheckpointId, ...]] = {}
+        self.steps = 0
+        """How many checkpoints the walks that look for common ancestors went over so far: what they cost."""
 
     def checkpoint(self, checkpoint: CheckpointId) -> Checkpoint:
         """The checkpoint itself, from the reader."""
@@ -117,6 +119,7 @@ class Graph:
         floor = self.generation(ancestor)
         seen, stack = {descendant}, [descendant]
         while stack:
+            self.steps += 1
             for parent in self.parents(stack.pop()):
                 if parent == ancestor:
                     return True
@@ -138,6 +141,7 @@ class Graph:
         seen: set[CheckpointId] = set()
         stack = list(left)
         while stack:
+            self.steps += 1
             for parent in self.parents(stack.pop()):
                 if parent not in seen and self.generation(parent) >= floor:
                     seen.add(parent)
@@ -168,6 +172,7 @@ class Graph:
         best: list[CheckpointId] = []
         while live:
             _, at = heappop(queue)
+            self.steps += 1
             mark = marks[at]
             if not mark & _BELOW:
                 live -= 1
@@ -214,6 +219,7 @@ class Graph:
                     tips[at] = None
                     continue
                 walking = True
+                self.steps += 1
                 below = tips[at] = parents[0]
                 lines[at][below] = len(lines[at])
                 if not at:

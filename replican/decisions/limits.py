@@ -46,6 +46,10 @@ class Measure(NamedTuple):
     path_length: int
 
 
+_STEP = 32
+"""What a step of a walk over the log counts, in entries read: a million and a half of them take some ten seconds."""
+
+
 class Budget:
     """Counts the work down of one merge; or of verifying ``received`` checkpoints, of which honest ones need little
     each, so that many of them together do not get what each would get alone."""
@@ -57,10 +61,10 @@ class Budget:
         self.merges = self.limits.merges + 64 * received
         self.work = self.limits.work + 4096 * received
 
-    def spend(self, *, merges: int = 0, entries: int = 0) -> None:
-        """Account for work about to be done; raises :class:`LimitError` where there is none left."""
+    def spend(self, *, merges: int = 0, entries: int = 0, steps: int = 0) -> None:
+        """Account for work, of reconciling or of walking the log; raises :class:`LimitError` where none is left."""
         self.merges -= merges
-        self.work -= entries
+        self.work -= entries + steps * _STEP
         if self.merges < 0 or self.work < 0:
             raise LimitError(
                 "this merge takes more work than is allowed",

@@ -195,4 +195,4 @@ def _directory_row(name: bytes, mode: int, ino: int, old: Row | None, tracked: b
 def _are_plain(names: list[str]) -> bool:
     """Whether none of the names can be one that a tree may not hold: told at once for a whole directory."""
     text = "\0".join(names)
-    return text.isascii() and ".replican" not in text.lower()
+    return text.isascii() and "replic" not in text.lower()

@@ -79,15 +79,20 @@ class Directories:
         return fds[-1]
 
     def flush(self, paths: Collection[bytes]) -> None:
-        """Make durable what was renamed in these directories: each where they are few, else the file system."""
+        """Make durable what was renamed in these directories: each where they are few, else the file system.
+
+        A directory that was removed meanwhile needs none; raises ``OSError`` where the disk fails to.
+        """
         if len(paths) > _FLUSH_ONE_BY_ONE:
             flush_filesystem(self.root)
             return
         for path in paths:
             try:
-                os.fsync(self.open(path))
+                fd = self.open(path)
             except OSError:
                 self.forget()
+                continue
+            os.fsync(fd)
 
     def open_listed(self, path: bytes) -> int:
         """The same; ``FileNotFoundError`` where the directory above lists no such name, but one that folds to it."""

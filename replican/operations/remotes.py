@@ -1,12 +1,15 @@
 """Remotes: another working copy, given as a path to its folder."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from replican.effects.contents import ContentStore, FolderStore, ShelfStore
 from replican.repository import DOT, Repository, is_replica
 from replican.values.errors import NoRepositoryError, RemoteError, UnknownRemoteError, UsageError
+
+_HELPER = re.compile(r"[A-Za-z0-9+.-]*::")
 
 
 class FolderRemote:
@@ -45,16 +48,37 @@ def default_remote(repo: Repository) -> str:
     raise UnknownRemoteError("this replica has no remote", "add one: `replican remote add NAME PATH`")
 
 
+def check_address(url: str) -> None:
+    """Raise ``UsageError`` for what is never an address: what a program would take for an option, names a program to
+    be run (as git's ``ext::`` does), or has characters that a terminal obeys."""
+    plain = url.removeprefix("file://")
+    if not plain or plain[0] in "-!|" or _HELPER.match(plain):
+        raise UsageError(f"not an address of a remote: {url!r}", "a folder of such a name is given as ./NAME")
+    if any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 for char in url):
+        raise UsageError(f"not an address of a remote: {url!r}", "it has control characters")
+
+
+def folder_of(url: str, directory: str) -> str:
+    """The folder, absolute, that an address means to who stands in ``directory``.
+
+    Raises ``UsageError`` for what is no address, ``RemoteError`` for one that is not of a folder.
+    """
+    check_address(url)
+    url = url.removeprefix("file://")
+    full = os.path.join(directory, os.path.expanduser(url))
+    if "://" in url or (":" in url.split("/")[0] and not os.path.exists(full)):
+        raise RemoteError(f"{url} is not a folder here", "only folders on this machine can be reached so far")
+    full = os.path.realpath(full)
+    check_address(full)  # where a link leads, or the place where one stands, counts as much as what was typed
+    return full
+
+
 def remote_root(repo: Repository, name: str) -> str:
     """The folder of a remote, absolute; a relative one is relative to the root of this replica."""
-    url = repo.config.remote(name).url
-    if url.startswith("file://"):
-        url = url.removeprefix("file://")
-    if url.startswith("-") or "\0" in url:
-        raise UsageError(f"not an address of a remote: {url!r}")
-    if "://" in url or (":" in url.split("/")[0] and not os.path.exists(url)):
-        raise RemoteError(f"remote {name} is at {url}, and only folders on this machine can be reached so far")
-    return os.path.realpath(os.path.join(repo.root, os.path.expanduser(url)))
+    try:
+        return folder_of(repo.config.remote(name).url, repo.root)
+    except RemoteError as error:
+        raise RemoteError(f"remote {name} cannot be reached: {error.message}", error.hint) from error
 
 
 @contextmanager

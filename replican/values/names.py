@@ -25,6 +25,8 @@ _KEY_LIMIT = NAME_LIMIT - _SUFFIX_SIZE
 _EXTENSION_LIMIT = 64
 _FIRST_SECOND, _LAST_SECOND = -62135596800, 253402300799  # the years 1 and 9999
 
+# FAT and NTFS drop what a name ends in, name streams after a colon, and give every long name a short one.
+_OURS = re.compile(rb"(?:\.replican|replic~[0-9])[. ]*(?::.*)?", re.DOTALL)
 _COPY = re.compile(rb"(.+)\.conflict-\d{8}T\d{6}Z-[0-9a-f]{8,64}(\.[^.]*)?", re.DOTALL)
 _IGNORABLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
@@ -37,7 +39,9 @@ def is_tree_name(name: bytes) -> bool:
     if not name or len(name) > NAME_LIMIT or b"/" in name or b"\0" in name:
         return False
     if name.isascii():  # nearly all names end here
-        return name[0] != 0x2E or (name != b"." and name != b".." and name.lower() != DOT_DIRECTORY)
+        if name[0] != 0x2E and b"~" not in name:
+            return True
+        return name != b"." and name != b".." and not _OURS.fullmatch(name.lower())
     return not _folds_to_dot_directory(name)
 
 
@@ -50,7 +54,8 @@ def _folds_to_dot_directory(name: bytes) -> bool:
     import unicodedata
 
     text = unicodedata.normalize("NFKC", _IGNORABLE.sub("", text))
-    return _IGNORABLE.sub("", unicodedata.normalize("NFKC", text.casefold())) == DOT_DIRECTORY.decode()
+    text = _IGNORABLE.sub("", unicodedata.normalize("NFKC", text.casefold()))
+    return _OURS.fullmatch(text.encode()) is not None
 
 
 def is_copy_name(name: bytes) -> bool:

@@ -94,7 +94,7 @@ def parse_tree(payload: bytes) -> list[Entry]:
         perm, size, mtime = _PERMS[perm_digits], int(size_digits), int(mtime_digits)
         if name <= last:
             raise MalformedError("tree has entries that are twice there or not sorted")
-        if (name[0] == _DOT or not name.isascii()) and not is_tree_name(name):
+        if (name[0] == _DOT or b"~" in name or not name.isascii()) and not is_tree_name(name):
             raise MalformedError(f"tree has the forbidden name {name!r}")
         if size >= SIZE_LIMIT or not -TIME_LIMIT < mtime < TIME_LIMIT:
             raise MalformedError("tree has a size or time out of range")

@@ -154,6 +154,22 @@ def ladder(made: MemoryLog, floors: int) -> frozenset[CheckpointId]:
     return frozenset([one, other])
 
 
+def test_walks_over_a_log_that_is_built_to_be_walked_are_counted() -> None:
+    """Every merge joins half of a wide floor, so each has as many common ancestors with what was folded before."""
+    made, chance = MemoryLog(), random.Random(1)
+    floor = [made.user(None, name=f"0 {number}") for number in range(16)]
+    for number in range(1, 5):
+        floor = [made.user(made.merge(chance.sample(floor, 8)), name=f"{number} {at}") for at in range(16)]
+    graph = Graph(made)
+    received = graph.missing(floor, ())
+    check_received(graph, MemoryTrees(), received, Forgetful())
+    steps, graph = graph.steps, Graph(made)
+    assert steps > 1000
+    with pytest.raises(LimitError, match="more work than is allowed"):
+        check_received(graph, MemoryTrees(), received, Forgetful(), limits=Limits(work=-4096 * len(received)))
+    assert graph.steps < steps / 2
+
+
 def test_virtual_bases_thousands_deep() -> None:
     made = MemoryLog()
     trees = MemoryTrees()

@@ -1,9 +1,14 @@
 """``replican sync``: how it is called, and what it tells. What it does is tested in ``tests/scripts``."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 from folders import assert_equal, write
+from replicas import OLD, Replicas
+
+from replican.repository import Repository
 
 
 @pytest.fixture
@@ -65,3 +70,26 @@ def test_a_gate_here(cli, here: Path, tmp_path: Path) -> None:
     assert (tmp_path / "a/letter").exists()
     cli("sync", "--allow-mass-delete", cwd=here, code=3)  # the other side's gate
     assert (tmp_path / "a/letter").exists()
+
+
+def test_where_a_directory_cannot_be_flushed_the_journal_stays(
+    replicas: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was renamed there may be gone after a power cut: no row may say that it lies there."""
+    replicas.clone({"f": "1"})
+    replicas.write("a/new", "2", OLD)
+    place, flush = str(replicas.base / "b"), os.fsync
+
+    def fsync(fd: int) -> None:
+        if os.readlink(f"/proc/self/fd/{fd}") == place:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        flush(fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        assert "input/output error" in replicas("b", "sync", code=4).err
+    with Repository(place) as repo:
+        assert [entry.path for entry in repo.index.journal()] == [b"new"]
+    replicas("b", "sync")
+    replicas("b", "fsck", "--content")
+    assert replicas.read("b/new") == "2"

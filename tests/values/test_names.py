@@ -46,6 +46,7 @@ names = st.one_of(
         ".rep\u200clican".encode(), "\ufeff.replican".encode(), ".replican\u2060".encode(),
         "．ＲＥＰＬＩＣＡＮ".encode(),
         "\u2024replican".encode(), ".replic\u00adan".encode(), ".re\u034fplican".encode(), ".ⓡeplican".encode(),
+        b".replican.", b".Replican . .", b".replican:stream", ".replican\u200d .".encode(), b"REPLIC~1", b"replic~9.",
     ],
 )  # fmt: skip
 def test_forbidden(name: bytes) -> None:
@@ -57,6 +58,7 @@ def test_forbidden(name: bytes) -> None:
     [
         b"a", b"...", b".a", b"replican", b".replican2", b".replicanignore", b"x.replican", b"x" * 255, b" ", b"\n",
         b"\xff", b".replican\xff", b"\x80", "é".encode(), "．x".encode(), ".replıcan".encode(), b"~", b"-rf", b"a\\b",
+        b"replic~", b"replic~10", b"replic~1x", b".replican.d", b"file~1", b". .",
     ],
 )  # fmt: skip
 def test_allowed(name: bytes) -> None:
