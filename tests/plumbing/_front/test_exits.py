@@ -117,8 +117,13 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_is_one_line(tmp_path: Path) -> None:
+    # Whoever runs the tests in the background has a shell ignore interrupts for them.
     with subprocess.Popen(
-        script("output.flush(); time.sleep(20)"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+        script("output.flush(); time.sleep(20)"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
