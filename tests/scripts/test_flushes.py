@@ -1,0 +1,119 @@
+"""The order of what is made durable, read from a trace: nothing may outlive what it stands for.
+
+A file takes a user's name only once its data are flushed; a ref moves only once the objects, their directory and the
+line of its reflog are; a name of the user's changes only once the journal is; and the journal is cleared, with rows
+noted, only once the directories in which something was renamed are.
+"""
+
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import faults
+import pytest
+from folders import write
+
+pytestmark = pytest.mark.skipif(faults.why_not() is not None, reason=str(faults.why_not()))
+
+CALLS = "write,pwrite64,rename,renameat,renameat2,fsync,fdatasync,syncfs,unlinkat,unlink"
+_CALL = re.compile(r"^(?:\d+\s+)?(\w+)\((.*)\)\s+= (-?\d+)")
+_FD = re.compile(r"\d+<([^>]*)>")
+_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
+
+
+class Call(NamedTuple):
+    """A system call that was done: its name, and the absolute paths that it names."""
+
+    name: str
+    paths: list[str]
+
+
+def trace(program: Sequence[str], words: Sequence[str], env: Mapping[str, str], where: Path) -> list[Call]:
+    log = where / "trace"
+    command = ["strace", "-f", "-y", "-s", "4096", "-qq", "-o", str(log), "-e", f"trace={CALLS}", *program, *words]
+    subprocess.run(command, cwd=where, env=env, check=True, capture_output=True)
+    calls = []
+    for line in log.read_text(errors="replace").splitlines():
+        match = _CALL.match(line)
+        if match is None or match[3].startswith("-"):
+            continue
+        name, arguments = match[1], match[2]
+        fds, texts = _FD.findall(arguments), _TEXT.findall(arguments)
+        if name.startswith("renameat"):
+            paths = [f"{fd}/{text}" for fd, text in zip(fds, texts, strict=True)]
+        elif name in ("rename", "unlink"):
+            paths = texts
+        elif name == "unlinkat":
+            paths = [f"{fds[0]}/{texts[0]}"] if fds and texts else texts
+        else:
+            paths = fds[:1]
+        calls.append(Call(name, paths))
+    return calls
+
+
+def flushed_before(calls: Sequence[Call], at: int, path: str, since: int = 0) -> bool:
+    """Whether ``path`` was flushed, itself or with its whole file system, after it was last written to."""
+    written = max((i for i in range(since, at) if "write" in calls[i].name and path in calls[i].paths), default=since)
+    return any(
+        call.name == "syncfs" or (call.name in ("fsync", "fdatasync") and path in call.paths)
+        for call in calls[written:at]
+    )
+
+
+@pytest.mark.parametrize("files", [3, 80], ids=["few", "many"])
+def test_nothing_outlives_what_it_stands_for(
+    cli, tmp_path: Path, environment: Mapping[str, str], program: Sequence[str], files: int
+) -> None:
+    for number in range(files):
+        write(tmp_path / f"a/d{number % 3}/{number}", f"old {number}")
+    cli("clone", "a", "b")
+    for number in range(files):
+        write(tmp_path / f"a/d{number % 3}/{number}", f"new, {number}")
+    write(tmp_path / "a/fresh/deep/file", "new")
+    calls = trace(program, ["-C", "b", "sync"], environment, tmp_path)
+    b = str(tmp_path / "b")
+    dot, stage = f"{b}/.replican", f"{b}/.replican/stage"
+    index = [
+        i for i, call in enumerate(calls) if call.name == "fdatasync" and call.paths[0].startswith(f"{dot}/index.db")
+    ]
+
+    placed = [
+        i
+        for i, call in enumerate(calls)
+        if call.name.startswith("rename")
+        and call.paths[0].startswith(stage + "/")
+        and call.paths[-1].startswith(b + "/")
+        and not call.paths[-1].startswith(dot)
+    ]
+    assert len(placed) >= files + 1, "each file, and the new directory"
+    for i in placed:
+        source = calls[i].paths[0]
+        inside = [path for call in calls[:i] if "write" in call.name for path in call.paths if is_in(path, source)]
+        for path in {*inside}:
+            assert flushed_before(calls, i, path), f"{path} takes a user's name before its data are durable"
+
+    moved = [i for i, call in enumerate(calls) if call.name == "rename" and call.paths[-1] == f"{dot}/refs/head"]
+    (head,) = moved
+    assert head < placed[0], "the merge is recorded before the folder is changed"
+    objects = [i for i, call in enumerate(calls) if call.name == "rename" and f"{dot}/objects/" in call.paths[-1]]
+    assert objects
+    for i in objects:
+        assert i < head
+        assert flushed_before(calls, i, calls[i].paths[0]), "an object has its name before its bytes"
+    directory = str(Path(calls[objects[-1]].paths[-1]).parent)
+    assert any(call.name == "fsync" and directory in call.paths for call in calls[objects[-1] : head])
+    assert flushed_before(calls, head, f"{dot}/refs/head.log"), "the reflog comes before the ref"
+
+    assert any(head < i < placed[0] for i in index), "the journal is durable before the first change"
+    after = next(i for i in index if i > placed[-1])
+    for parent in {str(Path(calls[i].paths[-1]).parent) for i in placed}:
+        i = max(i for i in placed if str(Path(calls[i].paths[-1]).parent) == parent)
+        assert any(
+            call.name == "syncfs" or (call.name == "fsync" and parent in call.paths) for call in calls[i:after]
+        ), f"{parent} is not flushed before its rows are noted"
+
+
+def is_in(path: str, place: str) -> bool:
+    return path == place or path.startswith(place + "/")
