@@ -132,6 +132,7 @@ def take_over(repo: Repository, source: Repository, head: CheckpointId, *, trust
         order.append(at)
         stack.extend(checkpoint.parents)
     if not order:
+        repo.checkpoint(head)  # what is here may be no checkpoint
         return 0, 0
     overlay = TreeOverlay(repo)
     _take_trees(repo, source, overlay, (received.new[at].tree for at in reversed(order)))
@@ -166,7 +167,8 @@ def _take_trees(repo: Repository, source: Repository, overlay: TreeOverlay, tops
     payloads: dict[TreeId, bytes] = {}
 
     def read(tree: TreeId) -> Sequence[Entry]:
-        payloads[tree] = payload = source.objects.payload(TREE, tree)
+        # Everybody knows the empty one, so it need not be there.
+        payloads[tree] = payload = b"" if tree == EMPTY_TREE else source.objects.payload(TREE, tree)
         return parse_as_tree(tree, payload)
 
     def lacking(trees: Iterable[TreeId]) -> list[TreeId]:
