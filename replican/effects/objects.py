@@ -360,11 +360,13 @@ class ObjectStore:
 
     def _holds(self, id: bytes, kind: bytes | None) -> bool:
         """Whether the object is there, as far as is known; the kind is what the store says, not verified."""
+        if kind is None:
+            return self._home(id) is not None
         for pack in self._packs.values():
             position = pack.position(id)
             if position is not None:
-                return kind is None or pack.head(position)[0] == kind
-        return self._home(id) is not None if kind is None else self._loose.kind(id) == kind
+                return pack.head(position)[0] == kind
+        return self._loose.kind(id) == kind
 
     def _home(self, id: bytes) -> str | None:
         """The file that has the object, as far as is known without looking for new packs."""
