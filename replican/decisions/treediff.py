@@ -116,26 +116,42 @@ def entry_named(entries: Sequence[Entry], name: bytes) -> Entry | None:
 
 def tally(reader: TreeReader, old: TreeId, new: TreeId) -> Tally:
     """How much differs, in files and links; costs what differs, with what directories that came or went hold."""
+    return tally_pairs(_pairs_below(reader, diff_trees(reader, old, new)))
+
+
+def tally_pairs(pairs: Iterable[tuple[Entry | None, Entry | None]]) -> Tally:
+    """How much differs, by the files and links themselves: each as it was and as it is, None where it is not there."""
     gone: Counter[bytes] = Counter()
     came: Counter[bytes] = Counter()
     changed = 0
-    for change in diff_trees(reader, old, new):
-        before, after = change.old, change.new
-        if before is not None and after is not None and (before.kind != DIRECTORY != after.kind):
+    for before, after in pairs:
+        if before is None:
+            if after is not None:
+                came[after.id] += 1
+        elif after is None:
+            gone[before.id] += 1
+        else:
             changed += 1
-            continue
-        if before is not None and (after is None or after.kind != before.kind):
-            gone.update(_contents(reader, before))
-        if after is not None and (before is None or before.kind != after.kind):
-            came.update(_contents(reader, after))
     moved = (gone & came).total()
     return Tally(came.total() - moved, gone.total() - moved, moved, changed)
 
 
-def _contents(reader: TreeReader, entry: Entry) -> Iterator[bytes]:
+def _pairs_below(reader: TreeReader, changes: Iterable[Change]) -> Iterator[tuple[Entry | None, Entry | None]]:
+    """The files and links of changes, before and after, and those of directories that came or went."""
+    for _, before, after in changes:
+        if before is not None and after is not None and before.kind != DIRECTORY != after.kind:
+            yield before, after
+            continue
+        if before is not None and (after is None or after.kind != before.kind):
+            yield from ((entry, None) for entry in _files_of(reader, before))
+        if after is not None and (before is None or before.kind != after.kind):
+            yield from ((None, entry) for entry in _files_of(reader, after))
+
+
+def _files_of(reader: TreeReader, entry: Entry) -> Iterator[Entry]:
     if entry.kind == DIRECTORY:
-        return (below.id for _, below in walk_tree(reader, entry.tree) if below.kind != DIRECTORY)
-    return iter([entry.id])
+        return (below for _, below in walk_tree(reader, entry.tree) if below.kind != DIRECTORY)
+    return iter([entry])
 
 
 def unknown_below(

@@ -30,7 +30,7 @@ from replican.values.listing import (
 from replican.values.names import is_tree_name
 from replican.values.paths import join
 from replican.values.progress import Problem
-from replican.values.trees import DIRECTORY, FILE, LINK, LINK_PERM, TIME_LIMIT
+from replican.values.trees import DIRECTORY, FILE, LINK, LINK_PERM, TIME_LIMIT, Entry
 
 make_row = Row._make
 NAME_NOT_ALLOWED: Final = "name not allowed"
@@ -174,6 +174,27 @@ class Examined:
                 self.problems.append(Problem(join(self.path, name), answer))
                 self.flawed = True
         self.todo = []
+
+    def pairs(self, known: dict[bytes, Row]) -> list[tuple[Entry | None, Entry | None]] | None:
+        """The files and links that differ from the rows it was compared with, before and after.
+
+        None where that is not all, since directories came or went, or the rows are another path's.
+        """
+        if not self.tracked and self.path:
+            return None
+        found: list[tuple[Entry | None, Entry | None]] = []
+        left = known.copy()
+        for row in self.rows:
+            old = left.pop(row.name, None)
+            if old is row or (old is not None and old[:6] == row[:6]):
+                continue
+            if row.kind == DIRECTORY and old is not None and old.kind == DIRECTORY:
+                continue
+            found.append((None if old is None else old.entry, row.entry))
+        found += [(old.entry, None) for old in left.values()]
+        if any(each is not None and each.kind == DIRECTORY for pair in found for each in pair):
+            return None
+        return found
 
     def digest(self) -> bytes | None:
         """What its stat data digest to now; None if the next look has to compare row by row."""

@@ -15,6 +15,9 @@ from replican.values.ids import TreeId
 from replican.values.listing import Row, listing_totals
 from replican.values.paths import is_below
 from replican.values.progress import Problem, Progress, Silent
+from replican.values.trees import Entry
+
+Pair = tuple[Entry | None, Entry | None]
 
 
 class Scan(NamedTuple):
@@ -24,7 +27,9 @@ class Scan(NamedTuple):
     recorded); ``gone`` are directories that went, with all below them; ``root`` is the folder's tree; ``payloads``
     are the
     trees that are new. ``problems`` are paths that could not be seen: what the index has of them stands. ``skipped``
-    is what is never recorded (special files and the like), named when its directory is compared. ``files`` and
+    is what is never recorded (special files and the like), named when its directory is compared. ``pairs`` are the
+    files and links that differ from what was known of them, before and after; None where directories came or went,
+    whose files they would lack. ``files`` and
     ``size`` (bytes) are those of the whole folder, links too; ``hashed_files`` and ``hashed_size`` were read for it.
     """
 
@@ -34,6 +39,7 @@ class Scan(NamedTuple):
     payloads: dict[TreeId, bytes]
     problems: list[Problem]
     skipped: list[Problem]
+    pairs: list[Pair] | None
     mounts_gone: list[bytes]
     files: int
     size: int
@@ -56,18 +62,25 @@ class Survey:
         self.known: Mapping[bytes, Known] = index.digests()
         self.assembler = Assembler(self.known.get, index.record, index.observed_root())
         self.walk = Walk(root, index, self.known, self.assembler, take or self._take, full)
-        self.waiting: list[Examined] = []
+        self.waiting: list[tuple[Examined, dict[bytes, Row]]] = []
+        self._pairs: list[Pair] | None = []
         self.hashed_files = 0
         self.hashed_size = 0
 
-    def _take(self, examined: Examined, _: dict[bytes, Row]) -> None:
+    def _take(self, examined: Examined, known: dict[bytes, Row]) -> None:
         if examined.todo:
-            self.waiting.append(examined)
+            self.waiting.append((examined, known))
         else:
-            self.put(examined)
+            self.put(examined, known)
 
-    def put(self, examined: Examined) -> None:
-        """A directory of which all is known now."""
+    def put(self, examined: Examined, known: dict[bytes, Row]) -> None:
+        """A directory of which all is known now; ``known`` are the rows that it was compared with."""
+        if self._pairs is not None:
+            pairs = examined.pairs(known)
+            if pairs is None:
+                self._pairs = None
+            else:
+                self._pairs += pairs
         examined.rows.sort()
         self.walk.problems += examined.problems
         self.assembler.put(
@@ -86,16 +99,17 @@ class Survey:
 
     def _hash_waiting(self, progress: Progress, workers: int | None, mirror: Mirror | None) -> None:
         """Hash what has to be, and let go of each directory as it is done."""
-        jobs = [Job(each.path, [name for name, _ in each.todo], each.size) for each in self.waiting]
-        waiting: list[Examined | None] = [*self.waiting]
+        jobs = [Job(each.path, [name for name, _ in each.todo], each.size) for each, _ in self.waiting]
+        waiting: list[tuple[Examined, dict[bytes, Row]] | None] = [*self.waiting]
         self.waiting.clear()
         for number, answers in hash_all(self._root, jobs, progress, workers, mirror):
-            examined = waiting[number]
-            assert examined is not None
+            each = waiting[number]
+            assert each is not None
             waiting[number] = None
+            examined, known = each
             self.note(answers)
             examined.take(answers)
-            self.put(examined)
+            self.put(examined, known)
 
     def note(self, answers: list[Answer]) -> None:
         """Count what was read."""
@@ -120,6 +134,7 @@ class Survey:
             made.payloads,
             sorted(walk.problems),
             sorted(walk.skipped),
+            None if missing or walk.renames.taken or walk.standing else self._pairs,
             [path for path in self._index.mounts() if path not in walk.mounts and self._was_covered(path)],
             files,
             size,

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from replican.decisions import gates
 from replican.decisions.reconcile import reconcile
-from replican.decisions.treediff import Tally, tally, unknown_below
+from replican.decisions.treediff import Tally, tally, tally_pairs, unknown_below
 from replican.effects.index import Index
 from replican.effects.mirror import Mirror
 from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.refs import HEAD
-from replican.effects.scan import Scan, scan
+from replican.effects.scan import Pair, Scan, scan
 from replican.effects.trash import Trash
 from replican.operations.trashing import rescue_changed
 from replican.repository import Repository
@@ -97,7 +97,9 @@ def record(
             behind = index.base_root() != tree
             return Recorded(head, False, NOTHING, seen.problems, seen.skipped, behind=behind)
         try:
-            counted = _pass_gates(repo, overlay, seen, base, observed, allowed)
+            # Otherwise they are what differs from what was seen earlier, and not from the base.
+            pairs = seen.pairs if fresh else None
+            counted = _pass_gates(repo, overlay, seen, pairs, base, observed, allowed)
         except RefusedError as error:
             index.discard_observed()
             if past_gates:
@@ -154,12 +156,18 @@ def new_trees(repo: Repository, overlay: TreeOverlay, tree: TreeId) -> dict[byte
 
 
 def _pass_gates(
-    repo: Repository, overlay: TreeOverlay, seen: Scan, base: TreeId, observed: TreeId, allowed: frozenset[str]
+    repo: Repository,
+    overlay: TreeOverlay,
+    seen: Scan,
+    pairs: list[Pair] | None,
+    base: TreeId,
+    observed: TreeId,
+    allowed: frozenset[str],
 ) -> Tally:
     """The gates before a commit; what the folder's user added and deleted."""
     if base == EMPTY_TREE:
         return Tally(seen.files, 0, 0, 0)
-    counted = tally(overlay, base, observed)
+    counted = tally(overlay, base, observed) if pairs is None else tally_pairs(pairs)
     closed = [gates.missing_mount([show(path) for path in seen.mounts_gone])]
     closed += deletion_gates(repo.index, counted)
     gates.pass_gates(closed, allowed)
