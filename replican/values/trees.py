@@ -11,11 +11,13 @@ have written. ``man 5 replican-format`` describes it byte by byte.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from operator import lt
 from typing import Final, NamedTuple, Protocol
 
 from replican.values.errors import MalformedError, UnsupportedError
-from replican.values.ids import BlobId, TreeId, tree_id
+from replican.values.ids import ID_SIZE, BlobId, TreeId, tree_id
 from replican.values.names import is_tree_name
 
 FILE: Final = b"f"
@@ -82,34 +84,72 @@ def parse_tree(payload: bytes) -> list[Entry]:
 
     ``UnsupportedError`` is for a listing with attributes of a later release.
     """
+    # Column by column: listings are many, and each call for a single entry is felt.
     entries: list[Entry] = []
-    at, end, last = 0, len(payload), b""
-    match = _ENTRY.match
-    while at < end:
-        found = match(payload, at)
-        if found is None:
-            raise _refusal(payload, at)
-        at = found.end()
-        kind, perm_digits, size_digits, mtime_digits, name, id_ = found.groups()
-        perm, size, mtime = _PERMS[perm_digits], int(size_digits), int(mtime_digits)
-        if name <= last:
+    end, last = 0, b""
+    for found, found_end in _split(payload):
+        kinds, perms, sizes, mtimes, names, ids = zip(*found, strict=True)
+        end += _FIXED_SIZE * len(found) + sum(map(len, (b"".join(sizes), b"".join(mtimes), b"".join(names))))
+        if end != found_end:
+            raise _refusal(payload)
+        size, mtime, perm = list(map(int, sizes)), list(map(int, mtimes)), [_PERMS[digits] for digits in perms]
+        if names[0] <= last or not all(map(lt, names, names[1:])):
             raise MalformedError("tree has entries that are twice there or not sorted")
-        if (name[0] == _DOT or b"~" in name or not name.isascii()) and not is_tree_name(name):
-            raise MalformedError(f"tree has the forbidden name {name!r}")
-        if size >= SIZE_LIMIT or not -TIME_LIMIT < mtime < TIME_LIMIT:
+        last = names[-1]
+        _check_names(names)
+        if max(size) >= SIZE_LIMIT or min(mtime) <= -TIME_LIMIT or max(mtime) >= TIME_LIMIT:
             raise MalformedError("tree has a size or time out of range")
-        if kind != FILE and ((perm != LINK_PERM) if kind == LINK else (size or mtime)):
-            raise MalformedError("tree has an entry with attributes that its kind cannot have")
-        entries.append(_new_entry(Entry, (name, kind, perm, size, mtime, id_)))
-        last = name
+        if kinds.count(FILE) != len(kinds):
+            _check_attributes(zip(kinds, perm, size, mtime, strict=True))
+        entries += [_new_entry(Entry, each) for each in zip(names, kinds, perm, size, mtime, ids, strict=True)]
+    if end != len(payload):
+        raise _refusal(payload)
     return entries
 
 
+_AT_ONCE = 4096
+_SMALL = 1 << 20
+_FIXED_SIZE = 1 + 4 + 1 + 1 + 1 + 1 + ID_SIZE
+"""An entry's bytes but for its size, time and name: kind, permissions, three spaces, NUL, id."""
+_new_entry = tuple.__new__  # what ``Entry(...)`` does, without a call in between
+
+
+def _split(payload: bytes) -> Iterator[tuple[list[tuple[bytes, ...]], int]]:
+    """The fields of what looks like entries, none overlapping, and where they have to end if nothing lies in between.
+
+    A listing may have a million names: of a large one, some come at a time.
+    """
+    if len(payload) <= _SMALL:
+        if found := _ENTRY.findall(payload):
+            yield found, len(payload)
+        return
+    matches = _ENTRY.finditer(payload)
+    while some := list(islice(matches, _AT_ONCE)):
+        yield [match.groups() for match in some], some[-1].end()
+
+
+def _check_names(names: Sequence[bytes]) -> None:
+    text = b"/".join(names)
+    if text.isascii() and b"~" not in text and b"/." not in text and text[0] != _DOT:
+        return  # nearly all listings end here
+    for name in names:
+        if not is_tree_name(name):
+            raise MalformedError(f"tree has the forbidden name {name!r}")
+
+
 _DOT = 0x2E
-_new_entry = tuple.__new__  # what ``Entry(...)`` does, without a call in between: listings have many
 
 
-def _refusal(payload: bytes, at: int) -> MalformedError | UnsupportedError:
+def _check_attributes(entries: Iterable[tuple[bytes, int, int, int]]) -> None:
+    for kind, perm, size, mtime in entries:
+        if kind != FILE and ((perm != LINK_PERM) if kind == LINK else (size or mtime)):
+            raise MalformedError("tree has an entry with attributes that its kind cannot have")
+
+
+def _refusal(payload: bytes) -> MalformedError | UnsupportedError:
+    at = 0
+    while found := _ENTRY.match(payload, at):
+        at = found.end()
     if _TRAILER.match(payload, at):
         return UnsupportedError("tree has attributes of a later release", "upgrade replican")
     return MalformedError(f"tree has no entry at byte {at}")
