@@ -202,15 +202,17 @@ def find_blobs(connection: sqlite3.Connection, ids: Collection[BlobId]) -> dict[
 
 def put(connection: sqlite3.Connection, changed: Iterable[DirRecord], gen: int) -> None:
     """Write records at a generation, over those that are there."""
-    for path, tree, digest, ino, mount, blob in changed:
-        connection.execute("DELETE FROM dirs WHERE path = ? AND gen = ?", (path, gen))
-        listing = connection.execute("INSERT INTO listings (rows) VALUES (?)", (blob,)).lastrowid
+    (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM listings").fetchone()
+    listings: list[tuple[int, bytes]] = []
+    rows: list[tuple[bytes | int | None, ...]] = []
+    for listing, (path, tree, digest, ino, mount, blob) in enumerate(changed, last + 1):
         files, size = listing_totals(blob)
         values = (path, gen, digest, tree, listing_sum(blob), signed(ino), int(mount), files, size)
-        connection.execute(
-            f"INSERT INTO dirs ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*values, _seal(*values), listing),
-        )
+        listings.append((listing, blob))
+        rows.append((*values, _seal(*values), listing))
+    connection.executemany("DELETE FROM dirs WHERE path = ? AND gen = ?", [(row[0], gen) for row in rows])
+    connection.executemany("INSERT INTO listings (id, rows) VALUES (?, ?)", listings)
+    connection.executemany(f"INSERT INTO dirs ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 def bury(connection: sqlite3.Connection, path: bytes, gen: int) -> None:
