@@ -135,12 +135,6 @@ class ObjectStore:
         if added is not None:
             return added
         damage: DamagedError | None = None
-        try:
-            found = self._loose.read(id)
-            if found is not None:
-                return found
-        except DamagedError as error:
-            damage = error  # a pack may have it whole
         for again in (False, True):  # once more for what came since, and for what a repack moved
             if again:
                 self._rescan()
@@ -160,6 +154,12 @@ class ObjectStore:
                         damage = damaged_object(id, f"{pack.name}.pack is missing")
                 except OSError as error:
                     raise durable.explain(error, f"read {pack.base}.pack") from error
+            try:
+                loose = self._loose.read(id)  # after the packs: most objects are there, and this costs an open()
+                if loose is not None:
+                    return loose
+            except DamagedError as error:
+                damage = error
         raise damage or next(iter(self._damage.values()), None) or missing_object(id)
 
     def kind_and_size(self, id: bytes) -> tuple[bytes, int]:
