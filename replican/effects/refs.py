@@ -23,6 +23,7 @@ from replican.values.ids import HEX_SIZE, CheckpointId
 HEAD: Final = "head"
 
 _NOBODY = "0" * HEX_SIZE
+_PIECE = 4096  # longer than most lines of a reflog
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9_-])?"
 _REMOTE = re.compile(_LABEL)
 _NAME = re.compile(rf"head|(?:remotes|stores)/{_LABEL}/head")
@@ -239,9 +240,12 @@ class RefStore:
             state = os.fstat(fd)
             if not stat.S_ISREG(state.st_mode):
                 raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
-            size = state.st_size
-            torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"  # a power cut, or a full disk
-            durable.write_all(fd, b"\n" + line if torn else line)
+            begun = _begun_line(fd, state.st_size)
+            if begun and not _LINE.fullmatch(begun.decode("utf-8", "replace")):
+                # A power cut, or a full disk: it never was whole, so no ref moved by it.
+                os.ftruncate(fd, state.st_size - len(begun))
+                begun = b""
+            durable.write_all(fd, b"\n" + line if begun else line)
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -272,6 +276,18 @@ def _read_file(path: str, limit: int = 1 << 30) -> bytes | None:
             return file.read(limit)
         except OSError as error:
             raise durable.explain(error, f"read {path}") from error
+
+
+def _begun_line(fd: int, size: int) -> bytes:
+    """What stands behind the last end of a line; nothing in a file that ends as it should."""
+    tail, at = b"", size
+    while at and b"\n" not in tail:
+        start = max(0, at - _PIECE)
+        piece = os.pread(fd, at - start, start)
+        if not piece:
+            break
+        tail, at = piece + tail, start
+    return tail.rpartition(b"\n")[2]
 
 
 def _parse(content: bytes) -> CheckpointId:

@@ -165,10 +165,31 @@ def test_a_torn_line_spoils_no_other(refs: RefStore, tmp_path: Path) -> None:
     refs.update("head", C, B, "third", "")
     log = tmp_path / "refs" / "head.log"
     assert [entry.reason for entry in refs.reflog("head")] == ["third", "second", "first"]
+    assert refs.unreadable_lines("head") == [], "what was begun and never whole is gone"
     lines = log.read_bytes().splitlines(keepends=True)
-    lines[2] = b"\xff" + lines[2][1:]
+    lines[1] = b"\xff" + lines[1][1:]
     log.write_bytes(b"".join(lines))
     assert [entry.reason for entry in refs.reflog("head")] == ["third", "first"]
+
+
+@pytest.mark.parametrize("tail", [b"\0" * 150, b"a0" * 5000, b"\0" * 4096])
+def test_the_beginning_of_a_line_is_cut_off(refs: RefStore, tmp_path: Path, tail: bytes) -> None:
+    log = tmp_path / "refs" / "head.log"
+    refs.update("head", A, None, "first", "")
+    good = log.read_bytes()
+    log.write_bytes(good + tail)
+    refs.update("head", B, A, "second", "")
+    assert log.read_bytes().startswith(good)
+    assert len(log.read_bytes().splitlines()) == 2
+    assert refs.unreadable_lines("head") == []
+
+
+def test_a_line_that_lacks_its_end_only_is_kept(refs: RefStore, tmp_path: Path) -> None:
+    log = tmp_path / "refs" / "head.log"
+    refs.update("head", A, None, "first", "")
+    log.write_bytes(log.read_bytes()[:-1])
+    refs.update("head", B, A, "second", "")
+    assert [entry.reason for entry in refs.reflog("head")] == ["second", "first"]
 
 
 def test_the_log_is_durable_before_the_ref(refs: RefStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
