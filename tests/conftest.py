@@ -108,3 +108,14 @@ def replicas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     from replicas import Replicas
 
     return Replicas(tmp_path, monkeypatch)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What tests have to say of their run beyond passing (their property ``summary``), where it was asked for."""
+    if not (TORTURE or os.environ.get("REPLICAN_TORTURE_CHECK")):
+        return
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            for name, value in report.user_properties:
+                if name == "summary":
+                    terminalreporter.write_line(str(value))

@@ -10,10 +10,11 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from torture import WrongError, history
+from verdicts import told
 
 TORTURE = int(os.environ.get("REPLICAN_TORTURE", "0"))
 FIRST_SEED = int(time.time()) * 1_000_000 if TORTURE else 0
@@ -40,11 +41,17 @@ def seeds(chunk: int, base: str) -> range:
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_folders_come_to_rest_equal_and_nothing_is_lost(chunk: int, base: str) -> None:
+def test_folders_come_to_rest_equal_and_nothing_is_lost(
+    chunk: int, base: str, record_property: Callable[[str, object], None]
+) -> None:
     failures: list[str] = []
-    for seed in seeds(chunk, base):
+    failed: list[int] = []
+    begun, those = time.monotonic(), seeds(chunk, base)
+    for seed in those:
         try:
             history(seed, base)
         except WrongError as error:
             failures.append(str(error))
+            failed.append(seed)
+    record_property("summary", told("of real folders", those, begun, failed))
     assert not failures, f"{len(failures)} histories failed; the first:\n{failures[0]}"

@@ -10,6 +10,7 @@ import importlib.util
 import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 from pure_histories import history
 from tiny_trees import SECOND, MemoryTrees
+from verdicts import told
 
 from replican.decisions.frontier import Forgetful, merged_tree
 from replican.decisions.graph import Graph
@@ -39,8 +41,12 @@ def seeds(chunk: int, quick: int, share: int = 2) -> range:
 
 @pytest.mark.parametrize("partial", [False, True], ids=["plain", "partial"])
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_histories_converge_and_lose_nothing(chunk: int, partial: bool) -> None:
-    failures = {seed: failure for seed in seeds(chunk, 600) if (failure := history(seed, partial))}
+def test_histories_converge_and_lose_nothing(
+    chunk: int, partial: bool, record_property: Callable[[str, object], None]
+) -> None:
+    begun, those = time.monotonic(), seeds(chunk, 600)
+    failures = {seed: failure for seed in those if (failure := history(seed, partial))}
+    record_property("summary", told("in memory" + ", partial" * partial, those, begun, list(failures)))
     assert not failures
 
 

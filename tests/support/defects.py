@@ -6,6 +6,7 @@ in what reads and writes the disk by histories of real folders.
 
 import itertools
 import os
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,12 +16,13 @@ from replican.decisions import frontier, reconcile
 from replican.decisions.graph import Graph
 from replican.effects import placing, recovery, staging, transition, trash
 from replican.effects.assemble import Assembler
+from replican.effects.examine import Examined
 from replican.effects.index import Index
 from replican.effects.ledger import Ledger
 from replican.operations import merging, recording, tending
 from replican.values.checkpoints import Checkpoint
 from replican.values.ids import EMPTY_TREE, CheckpointId
-from replican.values.listing import Row
+from replican.values.listing import DIRECTORY_MODE, KIND_MASK, Row
 from replican.values.trees import DIRECTORY, Entry
 
 Patch = pytest.MonkeyPatch
@@ -237,6 +239,56 @@ def _no_recovery(patch: Patch) -> None:
     patch.setattr(recovery, "recover", recover)
 
 
+def _ignored_are_deleted(patch: Patch) -> None:
+    """Ignore rules are asked about what is tracked, too."""
+    original = Examined.compare
+
+    def compare(self: Examined, items: Any, known: Any, rules: Any, full: bool, dir_fd: int) -> None:
+        kept = [
+            each for each in items if not rules.ignores(os.fsencode(each[0]), each[1] & KIND_MASK == DIRECTORY_MODE)
+        ]
+        original(self, kept, known, rules, full, dir_fd)
+
+    patch.setattr(Examined, "compare", compare)
+
+
+def _bases_without_a_base(patch: Patch) -> None:
+    """Several merge bases are joined as if they had nothing in common."""
+    original = frontier._known_tree
+
+    def known_tree(graph: Any, trees: Any, joined: Any, made: Any, memo: Any) -> Any:
+        if len(joined) < 2:
+            return original(graph, trees, joined, made, memo)
+        tree = EMPTY_TREE
+        for each in sorted(joined):
+            tree = reconcile.reconcile(trees, EMPTY_TREE, tree, graph.checkpoint(each).tree).tree
+        return tree
+
+    patch.setattr(frontier, "_known_tree", known_tree)
+
+
+def _the_oldest_base(patch: Patch) -> None:
+    """The merge base is where the histories began, not where they parted."""
+
+    def common(self: Graph, heads: Any, other: CheckpointId) -> frozenset[CheckpointId]:
+        found = original(self, heads, other)
+        first = [each for each in self.closure(found) if not self.checkpoint(each).parents]
+        return frozenset(sorted(first)[:1])
+
+    original = Graph.common
+    patch.setattr(Graph, "common", common)
+
+
+def _copies_named_by_the_time_of_day(patch: Patch) -> None:
+    """By the clock of whoever merges. A history is over in a moment, so that its days go by fast."""
+    original = reconcile.copy_name
+
+    def copy_name(key: bytes, mtime_ns: int, blob: Any, taken: Any) -> bytes:
+        return original(key, time.monotonic_ns() * 100_000, blob, taken)
+
+    patch.setattr(reconcile, "copy_name", copy_name)
+
+
 def _promise_forgotten(patch: Patch) -> None:
     """A kill between the head's move and the rows' promotion leaves the old rows."""
     patch.setattr(Index, "settle", lambda self, head: False)
@@ -283,6 +335,10 @@ DEFECTS = [
     Defect("after a kill the rows of a recorded head are forgotten", REAL, _promise_forgotten),
     Defect("after a kill whatever lies there counts as ours", REAL, _killed_rows_trusted),
     Defect("a change deep down is not told above", REAL, _subdirectories_are_forgotten),
+    Defect("ignored files count as deleted", REAL, _ignored_are_deleted),
+    Defect("several merge bases joined without a base", PURE, _bases_without_a_base),
+    Defect("the oldest merge base", PURE, _the_oldest_base),
+    Defect("copies named by the time of day", PURE, _copies_named_by_the_time_of_day),
 ]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from folders import Seen, differences, seen_of, snapshot
 from users import Key, directories, group_of, versions
+from verdicts import verdict
 
 from replican.decisions.treediff import diff_trees, walk_tree
 from replican.effects.index import Index
@@ -128,23 +129,23 @@ class Oracle:
                 continue  # an empty file after a kill is what a power cut leaves
             # Who moved a directory while a merge wrote to it moved that, too.
             if not (self.meanwhile and key[1:] in somewhere):
-                return f"lost {key}"
+                return verdict("lost", key)
         for content in self._expected:
             if ("file", content) not in somewhere:
-                return f"lost what was written to an open file: {content!r}"
+                return verdict("lost", f"what was written to an open file: {content!r}")
         for key in sorted(there & self.dropped):
             if self.written[key] < 2 and not self._is_doubted(key[0]):
-                return f"back {key}"
+                return verdict("back", key)
         return self._check_directories(final)
 
     def _check_directories(self, final: dict[bytes, Seen]) -> str | None:
         there = directories(final)
         for path in self.made:
             if not self.meanwhile and path not in there and not any(is_below(path, each) for each in self.removed):
-                return f"lost directory {path!r}"
+                return verdict("lost", f"directory {path!r}")
         for path in there & self.removed:
             if self.made[path] < 2 and path not in self.used and not self._is_doubted(path):
-                return f"back directory {path!r}"
+                return verdict("back", f"directory {path!r}")
         return None
 
     def _is_doubted(self, path: bytes) -> bool:
@@ -157,31 +158,34 @@ class Oracle:
         for root in roots:
             wrong = differences(first, snapshot(root))
             if wrong:
-                return f"{os.path.basename(roots[0])} / {os.path.basename(root)}: " + "; ".join(wrong)
+                names = f"{os.path.basename(roots[0])} / {os.path.basename(root)}"
+                return verdict("unequal", f"{names}: {'; '.join(wrong)}")
             with Repository(root) as repo:
                 name = os.path.basename(root)
                 heads.add(repo.head)
                 index = repo.index
                 if index.pending() or index.problems() or index.journal():
-                    return f"{name}: left are {index.pending()}, {index.problems()}, {index.journal()}"
+                    left = f"{index.pending()}, {index.problems()}, {index.journal()}"
+                    return verdict("not at rest", f"{name}: left are {left}")
                 if index.base_root() != repo.head_tree or index.observed_root() != repo.head_tree:
-                    return f"{name}: the index is not at the head"
+                    return verdict("unsound", f"{name}: the index is not at the head")
                 with Index.open(":memory:", writable=True) as nothing:
                     found = scan(root, nothing, workers=1)
                     if found.root != repo.head_tree:
                         trees = TreeOverlay(repo)
                         trees.new.update(found.payloads)
                         wrong = [str(each) for each in diff_trees(trees, repo.head_tree, found.root)]
-                        return f"{name}: a scan from nothing finds another tree: {'; '.join(wrong)}"
+                        what = f"{name}: a scan from nothing finds another tree: {'; '.join(wrong)}"
+                        return verdict("unsound", what)
                 damage = check(repo, content=True)
                 # Through another name of its inode, what is in the trash can be rewritten unseen.
                 found_damage = [each for each in damage.damage if each.what != TRASH or not self.linked]
                 if found_damage or damage.edited:
-                    return f"{name}: fsck finds {damage}"
-                left = os.listdir(f"{repo.dotdir}/stage")
-                if left and not self.killed:
-                    return f"{name}: left on the stage are {left}"
-        return None if len(heads) == 1 else f"heads differ: {heads}"
+                    return verdict("unsound", f"{name}: fsck finds {damage}")
+                staged = os.listdir(f"{repo.dotdir}/stage")
+                if staged and not self.killed:
+                    return verdict("unsound", f"{name}: left on the stage are {staged}")
+        return None if len(heads) == 1 else verdict("unequal", f"heads differ: {heads}")
 
     def check_rest(self, roots: Sequence[str], again: Callable[[], None]) -> str | None:
         """A further round touches nothing."""
@@ -190,10 +194,11 @@ class Oracle:
         for root, was in zip(roots, before, strict=True):
             now = (_heads(root), _inodes(root))
             if now != was:
-                return f"{os.path.basename(root)}: a further round changed {set(was[1].items()) ^ set(now[1].items())}"
+                changed = set(was[1].items()) ^ set(now[1].items())
+                return verdict("not at rest", f"{os.path.basename(root)}: a further round changed {changed}")
             with Repository(root) as repo:
                 if record(repo, full=True).new:
-                    return f"{os.path.basename(root)}: a full scan finds something new"
+                    return verdict("unsound", f"{os.path.basename(root)}: a full scan finds something new")
         return None
 
 

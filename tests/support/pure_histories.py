@@ -7,16 +7,17 @@ A history is a function of its seed; any of its steps can be left out, and the o
 
 import random
 import sys
-from collections.abc import Callable
 
-from simulation import Node, Peer, World, group_of, links_of
+from pure_users import ACTIONS, NAMES, User
+from simulation import IGNORE, Node, Peer, World, group_of, links_of
+from verdicts import broke_off, verdict
 
 from replican.decisions.reconcile import conflicts_in
+from replican.values.errors import RemoteError
 from replican.values.names import is_copy_name
 from replican.values.paths import is_below
-from replican.values.trees import DIRECTORY, FILE, LINK, LINK_PERM
+from replican.values.trees import DIRECTORY
 
-NAMES = [b"a", b"b", b"d/x", b"d/y", b"d/e/z", b"d", b"d/e", b"g.txt"]
 DAY = 86_400
 KILLS = ("observed", "promised", "moved")
 
@@ -51,6 +52,7 @@ class History:
                 self._one_step(random.Random(self.seed * 1009 + step))
         self.step = 0
         rng = random.Random(self.seed + 1)
+        self._ignore_nothing()
         wanted = dict(self.peers[0].disk)
         return self._settle(rng, at_once=self.seed % 2 == 0) or self._judge(wanted)
 
@@ -139,7 +141,7 @@ class History:
             mtime += rng.choice([-400, 400]) * DAY
         names = list(ACTIONS)
         name = rng.choices(names, [ACTIONS[each][0] for each in names])[0] if paths else "write"
-        user = _User(rng, peer, self.step, mtime, files, directories)
+        user = User(rng, peer, self.step, mtime, files, directories)
         done = ACTIONS[name][1](user)
         self.say(f"p{peer.number}'s user: {name} {done}")
 
@@ -151,22 +153,30 @@ class History:
             peer.commit(rng)
             peer.transition()
         for _ in range(20):
+            self._ignore_nothing()
             before = [peer.head for peer in self.peers]
             self._round(rng, at_once)
             if [peer.head for peer in self.peers] == before:
                 break
         else:
-            return "no rest"
+            return verdict("not at rest")
         if len({peer.head for peer in self.peers}) > 1:
-            return "heads differ"
+            return verdict("unequal", "heads differ")
         for peer in self.peers:
             if self.world.build(peer.disk) != peer.head_tree() or self.world.build(peer.index) != peer.head_tree():
-                return f"peer {peer.number} is not at its head"
+                return verdict("unsound", f"peer {peer.number} is not at its head")
         writes, heads, disks = [p.writes for p in self.peers], before, [dict(p.disk) for p in self.peers]
         self._round(rng, at_once=not at_once)
         if [(p.writes, p.head, p.disk) for p in self.peers] != list(zip(writes, heads, disks, strict=True)):
-            return "a further round writes"
+            return verdict("not at rest", "a further round writes")
         return None
+
+    def _ignore_nothing(self) -> None:
+        """At the end nothing is ignored, so that all that users wrote is everywhere."""
+        for peer in self.peers[:1] if self.alone else self.peers:
+            if IGNORE in peer.disk:
+                self.say(f"p{peer.number}: ignores nothing any more")
+                peer.drop(IGNORE)
 
     def _round(self, rng: random.Random, at_once: bool) -> None:
         links = [(self.peers[i], self.peers[j]) for i, j in self.links]
@@ -190,181 +200,26 @@ class History:
         world = self.world
         lists = [list(conflicts_in(world.trees, world.build(peer.disk))) for peer in self.peers]
         if any(each != lists[0] for each in lists):
-            return "lists of conflicts differ"
+            return verdict("conflicts")
         final = self.peers[0].disk
         if self.alone and (final != wanted or any(is_copy_name(path.rpartition(b"/")[2]) for path in final)):
-            return "not what the only user left"
+            return verdict("alone")
         unsure = {group for peer in self.peers for group in peer.unsure}
         there = {(group_of(path), node.token) for path, node in final.items() if node.kind != DIRECTORY}
         for key in world.written:
             if key not in there and key not in world.dropped:
-                return f"lost {key[1]} of {key[0]!r}"
+                return verdict("lost", f"{key[1]} of {key[0]!r}")
         for key in there & world.dropped:
             if world.written.get(key, 0) < 2 and key[0] not in unsure:
-                return f"back {key[1]} of {key[0]!r}"
+                return verdict("back", f"{key[1]} of {key[0]!r}")
         standing = {path for path, node in final.items() if node.kind == DIRECTORY}
         for path in world.made - world.used:
             replaced = world.removed | {group for group, _ in world.written}
             if path not in standing and not any(is_below(path, each) for each in replaced):
-                return f"lost directory {path!r}"
+                return verdict("lost", f"directory {path!r}")
             if path in standing and path in world.removed and path not in unsure:
-                return f"back directory {path!r}"
+                return verdict("back", f"directory {path!r}")
         return None
-
-
-class _User:
-    """One act; ``files`` (links, too) and ``directories`` are what there is to do it to."""
-
-    def __init__(
-        self, rng: random.Random, peer: Peer, step: int, mtime: int, files: list[bytes], directories: list[bytes]
-    ) -> None:
-        self.rng, self.peer, self.step, self.mtime = rng, peer, step, mtime
-        self.files, self.directories = files, directories
-        self.disk = peer.disk
-
-    def _target(self) -> bytes:
-        inside = [each + b"/in" for each in self.directories[:2]]
-        return self.rng.choice([*NAMES, *self.files[:5], *inside])
-
-    def _file(self) -> bytes | None:
-        return self.rng.choice(self.files) if self.files else None
-
-    def _node(self, token: str, like: Node | None = None) -> Node:
-        perm = 0o644 if like is None else like.perm
-        return Node(FILE, perm, self.mtime, token) if like is None else like._replace(mtime=self.mtime, token=token)
-
-    def write(self) -> object:
-        path, rng = self._target(), self.rng
-        token = rng.choice(["common", "usual"]) if rng.random() < 0.1 else f"t{self.step}"
-        self.peer.write(path, self._node(token))
-        return path, token
-
-    def link(self) -> object:
-        path = self._target()
-        self.peer.write(path, Node(LINK, LINK_PERM, self.mtime, f"l{self.step}"))
-        return path
-
-    def append(self) -> object:
-        if path := self._file():
-            self.peer.write(path, self._node(f"{self.disk[path].token}+{self.step}", self.disk[path]))
-        return path
-
-    def truncate(self) -> object:
-        if (path := self._file()) and (cut := self.disk[path].token[:-1]):
-            self.peer.write(path, self._node(cut, self.disk[path]))
-        return path
-
-    def rewrite(self) -> object:
-        """As many other bytes, at the same time."""
-        if path := self._file():
-            node = self.disk[path]
-            token = f"{self.step:02}"[-2:].rjust(len(node.token), "_")[-len(node.token) :]
-            self.peer.write(path, node._replace(token=token))
-        return path
-
-    def delete(self) -> object:
-        path = self.rng.choice(sorted([*self.files, *self.directories]))
-        self.peer.drop(path)
-        return path
-
-    def recreate(self) -> object:
-        if path := self._file():
-            node = self.disk[path]
-            self.peer.drop(path)
-            self.peer.write(path, node._replace(mtime=self.mtime))
-        return path
-
-    def rename(self) -> object:
-        """To a new name, in whatever directory."""
-        if path := self._file():
-            node = self.disk[path]
-            above = self.rng.choice([b"", *(each + b"/" for each in self.directories)])
-            self.peer.drop(path)
-            self.peer.write(above + b"new%d" % self.step, node)
-        return path
-
-    def swap(self) -> object:
-        if len(self.files) < 2:
-            return None
-        one, other = self.rng.sample(self.files, 2)
-        first, second = self.disk[one], self.disk[other]
-        self.peer.drop(one)
-        self.peer.drop(other)
-        self.peer.write(one, second)
-        self.peer.write(other, first)
-        return one, other
-
-    def move(self) -> object:
-        """A directory with all that it holds gets another name."""
-        if not self.directories:
-            return None
-        path = self.rng.choice(self.directories)
-        nodes = {each: node for each, node in self.disk.items() if is_below(each, path)}
-        self.peer.drop(path)
-        new = b"moved%d" % self.step
-        for each, node in sorted(nodes.items()):
-            self.peer.write(new + each[len(path) :], node)
-        return path, new
-
-    def copy(self) -> object:
-        if path := self._file():
-            self.peer.write(b"copy%d" % self.step, self.disk[path])
-        return path
-
-    def make(self) -> object:
-        above = self.rng.choice([b"", *(each + b"/" for each in self.directories)])
-        path = above + b"made%d" % self.step
-        self.peer.write(path, Node(DIRECTORY, 0o755, 0, ""))
-        self.peer.world.made.add(path)
-        return path
-
-    def turn(self) -> object:
-        """A file becomes a directory, a directory a file or a link."""
-        path = self.rng.choice(sorted([*self.files, *self.directories]))
-        was = self.disk[path].kind
-        self.peer.drop(path)
-        if was == DIRECTORY:
-            self.peer.write(path, self._node(f"t{self.step}"))
-        else:
-            self.peer.write(path + b"/in", self._node(f"t{self.step}"))
-        return path
-
-    def attributes(self) -> object:
-        if path := self._file():
-            node = self.disk[path]
-            if node.kind == FILE and self.rng.random() < 0.6:
-                node = node._replace(perm=self.rng.choice([0o600, 0o644, 0o755, 0o640]))
-            if self.rng.random() < 0.6:
-                node = node._replace(mtime=self.mtime)
-            self.disk[path] = node
-        return path
-
-    def permissions(self) -> object:
-        if self.directories:
-            path = self.rng.choice(self.directories)
-            self.disk[path] = self.disk[path]._replace(perm=self.rng.choice([0o700, 0o755, 0o750]))
-            return path
-        return None
-
-
-ACTIONS: dict[str, tuple[int, Callable[[_User], object]]] = {
-    "write": (36, _User.write),
-    "link": (4, _User.link),
-    "append": (5, _User.append),
-    "truncate": (2, _User.truncate),
-    "rewrite": (3, _User.rewrite),
-    "delete": (15, _User.delete),
-    "recreate": (3, _User.recreate),
-    "rename": (6, _User.rename),
-    "swap": (3, _User.swap),
-    "move": (3, _User.move),
-    "copy": (3, _User.copy),
-    "make": (8, _User.make),
-    "turn": (3, _User.turn),
-    "attributes": (9, _User.attributes),
-    "permissions": (6, _User.permissions),
-}
-"""What a user may do, with how often."""
 
 
 def history(
@@ -373,8 +228,10 @@ def history(
     """Run one; None if all is well, else what is not, or how it broke off."""
     try:
         return History(seed, partial, without, log).run()
+    except RemoteError as error:
+        return verdict("refused", error.message)
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        return broke_off(f"{type(error).__name__}: {error}")
 
 
 def shorten(seed: int, partial: bool) -> frozenset[int]:

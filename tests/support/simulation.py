@@ -2,7 +2,11 @@
 kills with a journal. What their users do, and the histories, are in ``pure_histories.py``.
 
 What the model (``merge_model.py``) lacks is here: edits of attributes alone, empty directories and their permissions,
-symlinks, equal bytes written again, copies.
+symlinks, equal bytes written again, copies, ignore files.
+
+Here a look at the disk shows what it holds. That it may miss something (a rewrite of as many bytes within one tick of
+the clock, an unreadable path, a file in the trash that is written to) is a matter of the scan alone, and no decision
+is asked about it: such things are in the histories of real folders (``torture.py``).
 """
 
 import random
@@ -31,6 +35,10 @@ class Node(NamedTuple):
 
 
 Rows = dict[bytes, Node]
+
+IGNORE = b"ignore"
+"""The ignore file. What follows the colon in its token are beginnings of names, at any depth, that are not recorded
+from then on: but those that the index has."""
 
 
 def group_of(path: bytes) -> bytes:
@@ -119,6 +127,30 @@ class Peer:
 
     # -- what replican does ----------------------------------------------------------------------------------------
 
+    def seen(self) -> Rows:
+        """What a look at the disk shows: all but what is ignored, and directories that hold nothing else."""
+        rules = self.disk.get(IGNORE)
+        names = b"" if rules is None else rules.token.partition(":")[2].encode()
+        ignored = tuple(each for each in names.split(b",") if each)
+        if not ignored:
+            return dict(self.disk)
+        seen: Rows = {}
+        for path, node in sorted(self.disk.items()):
+            above, _, name = path.rpartition(b"/")
+            if path in self.index or ((not above or above in seen) and not name.startswith(ignored)):
+                seen[path] = node
+        for path in sorted(seen, reverse=True):
+            known = path in self.index and self.index[path].kind == DIRECTORY
+            if seen[path].kind != DIRECTORY or known or not self._holds(path, self.disk):
+                continue
+            if not self._holds(path, seen):
+                del seen[path]
+        return seen
+
+    @staticmethod
+    def _holds(path: bytes, rows: Rows) -> bool:
+        return any(each != path and is_below(each, path) for each in rows)
+
     def restart(self) -> None:
         """A new process: nothing is remembered but what is on the disk."""
         self.graph = Graph(self)
@@ -145,15 +177,15 @@ class Peer:
     def commit(self, random_: random.Random, killed: str = "") -> None:
         """``killed`` names the point where it ends: "observed", "promised" (the head has not moved) or "moved"."""
         self.recover()
-        trees = self.world.trees
-        tree = reconcile(trees, self.world.build(self.index), self.head_tree(), self.world.build(self.disk)).tree
+        trees, seen = self.world.trees, self.seen()
+        tree = reconcile(trees, self.world.build(self.index), self.head_tree(), self.world.build(seen)).tree
         if tree != self.head_tree():
             author = Author("user", f"{self.number:016x}", (self.offset + random_.randint(-5, 5)) * SECOND)
             checkpoint = Checkpoint(tree, (self.head,) if self.head else (), author, str(len(self.world.checkpoints)))
             made = id_of(checkpoint)
             if killed == "observed":
                 return
-            self.promised = made, dict(self.disk)
+            self.promised = made, seen
             if killed == "promised":
                 return
             self.head = made
@@ -162,7 +194,7 @@ class Peer:
             if killed:
                 return
         self.promised = None
-        self.index = dict(self.disk)  # with the head, or not at all
+        self.index = seen  # with the head, or not at all
 
     def recover(self) -> None:
         """After a kill: look at what lies where the journal says."""
@@ -220,7 +252,7 @@ class Peer:
     def transition(self, random_: random.Random | None = None) -> None:
         want, disk = self.world.rows(self.head_tree()), self.disk
         mode = random_.random() if random_ else 1.0
-        diff = sorted(path for path in want.keys() | disk.keys() if want.get(path) != disk.get(path))
+        diff = sorted(path for path in want.keys() | self.seen().keys() if want.get(path) != disk.get(path))
         left_out = {group_of(path) for path in diff if disk.get(path) != self.index.get(path)} | self.refused
         if random_ and mode < 0.4:
             left_out |= {group_of(path) for path in diff if random_.random() < 0.3}
@@ -253,9 +285,11 @@ class Peer:
         if above and above not in self.flight and self.index.get(above, Node(b"", 0, 0, "")).kind != DIRECTORY:
             return
         if old is not None and old.kind == DIRECTORY and (node is None or node.kind != DIRECTORY):
-            if any(each != path and is_below(each, path) for each in disk):
+            if self._holds(path, self.index):
                 return
-            if any(each != path and is_below(each, path) for each in self.index):
+            if self._holds(path, disk):
+                if node is None and path not in self.flight:
+                    self.index.pop(path, None)  # what keeps it on the disk is not the log's concern
                 return
         if node is not None and node.kind == DIRECTORY and old is not None and old.kind != DIRECTORY:
             return

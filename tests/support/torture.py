@@ -16,12 +16,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from folders import SECOND, snapshot
+from folders import SECOND, differences, snapshot
 from machine import KILLED, Machine
 from one_command import ALLOWED, at_once, forget, missing, run
 from oracle import Oracle
 from simulation import links_of
 from users import BEGINNING, DAY, User
+from verdicts import broke_off, verdict
 
 from replican.decisions.treediff import diff_trees
 from replican.effects import linux, preparing, worktree
@@ -38,7 +39,11 @@ TOPOLOGIES = ["star", "ring", "chain", "mesh", "oneway"]
 
 
 class WrongError(AssertionError):
-    """A history that went wrong: what did, and all that happened before."""
+    """A history that went wrong: what did, and all that happened before. ``what`` begins with a check's word."""
+
+    def __init__(self, what: str, story: str) -> None:
+        super().__init__(story)
+        self.what = what
 
 
 class Peer:
@@ -91,10 +96,8 @@ class History:
         self.log.append(f"{self.step:3} {text}")
 
     def fail(self, what: str) -> WrongError:
-        story = "\n".join(self.log)
-        return WrongError(
-            f"seed {self.seed}: {what}\n{story}\n{what}\nagain: python tests/support/torture.py {self.seed}"
-        )
+        story, again = "\n".join(self.log), f"again: python tests/support/torture.py {self.seed}"
+        return WrongError(what, f"seed {self.seed}: {what}\n{story}\n{what}\n{again}")
 
     # -- the course of it --------------------------------------------------------------------------------------------
 
@@ -113,7 +116,7 @@ class History:
         except WrongError:
             raise
         except Exception as error:
-            raise self.fail("".join(traceback.format_exception(error))) from error
+            raise self.fail(broke_off("".join(traceback.format_exception(error)))) from error
 
     def _one_step(self, rng: random.Random) -> None:
         what = rng.random()
@@ -262,7 +265,7 @@ class History:
             said = pipe.read().decode("utf-8", "surrogateescape")
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         if code not in (0, KILLED):
-            raise self.fail(said)
+            raise self.fail(broke_off(said))
         return "killed" if code == KILLED else said
 
     def _note_journal(self, peer: Peer) -> list[bytes]:
@@ -306,7 +309,7 @@ class History:
                 return
             if same and round_ > 2:
                 self._give_up()
-        raise self.fail("no rest: " + ", ".join(self._state(peer) for peer in self.peers))
+        raise self.fail(verdict("not at rest", ", ".join(self._state(peer) for peer in self.peers)))
 
     def _ignore_nothing(self) -> None:
         """At the end nothing is ignored, so that all that users wrote is everywhere."""
@@ -343,11 +346,7 @@ class History:
         wrong = self.oracle.check_folders(roots) or self.oracle.check_rest(roots, self._round)
         final = snapshot(roots[0])
         if self.alone and final != wanted and not wrong:
-            wrong = "not what the only user left: " + "; ".join(
-                f"{path!r}: {wanted.get(path)} became {final.get(path)}"
-                for path in sorted({*wanted, *final})
-                if wanted.get(path) != final.get(path)
-            )
+            wrong = verdict("alone", "; ".join(differences(wanted, final)))
         wrong = wrong or self.oracle.check_contents(final)
         if wrong:
             raise self.fail(wrong)

@@ -261,6 +261,22 @@ class User:
         os.rename(between, self.at(other))
         return f"{one!r} and {other!r}"
 
+    def resolve(self) -> str | None:
+        """Of the versions of a name one is kept, and has the name."""
+        groups: dict[bytes, list[bytes]] = {}
+        for path in self.leaves:
+            groups.setdefault(group_of(path), []).append(path)
+        several = sorted((key, paths) for key, paths in groups.items() if len(paths) > 1 and key in paths)
+        if not several:
+            return None
+        key, paths = self._rng.choice(several)
+        kept = self._rng.choice(paths)
+        for path in paths:
+            if path != kept:
+                os.unlink(self.at(path))
+        os.rename(self.at(kept), self.at(key))
+        return f"{key!r} by {kept!r}"
+
     # -- directories -----------------------------------------------------------------------------------------------
 
     def make(self) -> str | None:
@@ -322,6 +338,7 @@ ACTIONS: dict[str, tuple[int, Callable[[User], str | None]]] = {
     "hard link": (1, User.hard_link),
     "rename": (8, User.rename),
     "swap": (4, User.swap),
+    "resolve": (12, User.resolve),
     "make": (6, User.make),
     "remove": (5, User.remove),
     "move": (8, User.move),

@@ -1,0 +1,190 @@
+"""What the users of peers in memory do, at random; the histories are in ``pure_histories.py``."""
+
+import random
+from collections.abc import Callable
+
+from simulation import IGNORE, Node, Peer, group_of
+
+from replican.values.paths import is_below
+from replican.values.trees import DIRECTORY, FILE, LINK, LINK_PERM
+
+NAMES = [b"a", b"b", b"d/x", b"d/y", b"d/e/z", b"d", b"d/e", b"g.txt"]
+
+
+class User:
+    """One act; ``files`` (links, too) and ``directories`` are what there is to do it to."""
+
+    def __init__(
+        self, rng: random.Random, peer: Peer, step: int, mtime: int, files: list[bytes], directories: list[bytes]
+    ) -> None:
+        self.rng, self.peer, self.step, self.mtime = rng, peer, step, mtime
+        self.files, self.directories = files, directories
+        self.disk = peer.disk
+
+    def _target(self) -> bytes:
+        inside = [each + b"/in" for each in self.directories[:2]]
+        return self.rng.choice([*NAMES, *self.files[:5], *inside])
+
+    def _file(self) -> bytes | None:
+        return self.rng.choice(self.files) if self.files else None
+
+    def _node(self, token: str, like: Node | None = None) -> Node:
+        perm = 0o644 if like is None else like.perm
+        return Node(FILE, perm, self.mtime, token) if like is None else like._replace(mtime=self.mtime, token=token)
+
+    def write(self) -> object:
+        path, rng = self._target(), self.rng
+        token = rng.choice(["common", "usual"]) if rng.random() < 0.1 else f"t{self.step}"
+        self.peer.write(path, self._node(token))
+        return path, token
+
+    def link(self) -> object:
+        path = self._target()
+        self.peer.write(path, Node(LINK, LINK_PERM, self.mtime, f"l{self.step}"))
+        return path
+
+    def append(self) -> object:
+        if path := self._file():
+            self.peer.write(path, self._node(f"{self.disk[path].token}+{self.step}", self.disk[path]))
+        return path
+
+    def truncate(self) -> object:
+        if (path := self._file()) and (cut := self.disk[path].token[:-1]):
+            self.peer.write(path, self._node(cut, self.disk[path]))
+        return path
+
+    def rewrite(self) -> object:
+        """As many other bytes, at the same time."""
+        if path := self._file():
+            node = self.disk[path]
+            token = f"{self.step:02}"[-2:].rjust(len(node.token), "_")[-len(node.token) :]
+            self.peer.write(path, node._replace(token=token))
+        return path
+
+    def delete(self) -> object:
+        path = self.rng.choice(sorted([*self.files, *self.directories]))
+        self.peer.drop(path)
+        return path
+
+    def recreate(self) -> object:
+        if path := self._file():
+            node = self.disk[path]
+            self.peer.drop(path)
+            self.peer.write(path, node._replace(mtime=self.mtime))
+        return path
+
+    def rename(self) -> object:
+        """To a new name, in whatever directory."""
+        if path := self._file():
+            node = self.disk[path]
+            above = self.rng.choice([b"", *(each + b"/" for each in self.directories)])
+            self.peer.drop(path)
+            self.peer.write(above + b"new%d" % self.step, node)
+        return path
+
+    def swap(self) -> object:
+        if len(self.files) < 2:
+            return None
+        one, other = self.rng.sample(self.files, 2)
+        first, second = self.disk[one], self.disk[other]
+        self.peer.drop(one)
+        self.peer.drop(other)
+        self.peer.write(one, second)
+        self.peer.write(other, first)
+        return one, other
+
+    def move(self) -> object:
+        """A directory with all that it holds gets another name."""
+        if not self.directories:
+            return None
+        path = self.rng.choice(self.directories)
+        nodes = {each: node for each, node in self.disk.items() if is_below(each, path)}
+        self.peer.drop(path)
+        new = b"moved%d" % self.step
+        for each, node in sorted(nodes.items()):
+            self.peer.write(new + each[len(path) :], node)
+        return path, new
+
+    def copy(self) -> object:
+        if path := self._file():
+            self.peer.write(b"copy%d" % self.step, self.disk[path])
+        return path
+
+    def make(self) -> object:
+        above = self.rng.choice([b"", *(each + b"/" for each in self.directories)])
+        path = above + b"made%d" % self.step
+        self.peer.write(path, Node(DIRECTORY, 0o755, 0, ""))
+        self.peer.world.made.add(path)
+        return path
+
+    def turn(self) -> object:
+        """A file becomes a directory, a directory a file or a link."""
+        path = self.rng.choice(sorted([*self.files, *self.directories]))
+        was = self.disk[path].kind
+        self.peer.drop(path)
+        if was == DIRECTORY:
+            self.peer.write(path, self._node(f"t{self.step}"))
+        else:
+            self.peer.write(path + b"/in", self._node(f"t{self.step}"))
+        return path
+
+    def attributes(self) -> object:
+        if path := self._file():
+            node = self.disk[path]
+            if node.kind == FILE and self.rng.random() < 0.6:
+                node = node._replace(perm=self.rng.choice([0o600, 0o644, 0o755, 0o640]))
+            if self.rng.random() < 0.6:
+                node = node._replace(mtime=self.mtime)
+            self.disk[path] = node
+        return path
+
+    def ignore(self) -> object:
+        """What is not recorded yet, and has one of these names, is not going to be."""
+        names = self.rng.sample(["a", "b", "d", "e", "x", "in", "new", "made", "copy", "moved"], 4)
+        self.peer.write(IGNORE, self._node(f"i{self.step}:{','.join(names)}"))
+        return names
+
+    def resolve(self) -> object:
+        """Of the versions of a name one is kept, and has the name."""
+        groups: dict[bytes, list[bytes]] = {}
+        for path in self.files:
+            groups.setdefault(group_of(path), []).append(path)
+        several = sorted((key, paths) for key, paths in groups.items() if len(paths) > 1 and key in paths)
+        if not several:
+            return None
+        key, paths = self.rng.choice(several)
+        kept = self.rng.choice(paths)
+        for path in paths:
+            if path != kept:
+                self.peer.drop(path)
+        self.disk[key] = self.disk.pop(kept)
+        return key, kept
+
+    def permissions(self) -> object:
+        if self.directories:
+            path = self.rng.choice(self.directories)
+            self.disk[path] = self.disk[path]._replace(perm=self.rng.choice([0o700, 0o755, 0o750]))
+            return path
+        return None
+
+
+ACTIONS: dict[str, tuple[int, Callable[[User], object]]] = {
+    "write": (36, User.write),
+    "link": (4, User.link),
+    "append": (5, User.append),
+    "truncate": (2, User.truncate),
+    "rewrite": (3, User.rewrite),
+    "delete": (15, User.delete),
+    "recreate": (3, User.recreate),
+    "rename": (6, User.rename),
+    "swap": (3, User.swap),
+    "move": (3, User.move),
+    "copy": (3, User.copy),
+    "make": (8, User.make),
+    "turn": (3, User.turn),
+    "attributes": (9, User.attributes),
+    "permissions": (6, User.permissions),
+    "ignore": (5, User.ignore),
+    "resolve": (6, User.resolve),
+}
+"""What a user may do, with how often."""

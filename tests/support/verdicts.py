@@ -1,0 +1,45 @@
+"""What a random history can be found guilty of: each of its checks has a word, and every failure begins with one.
+
+``broke off`` is no check: an exception that no command may end with. A planted mistake that only breaks the program
+shows nothing about the checks, so ``test_defects.py`` tells these apart.
+"""
+
+import time
+from collections.abc import Sequence
+
+CHECKS = {
+    "lost": "bytes or a directory that a user made are gone, and no user who had them removed them",
+    "back": "what a user deleted is there again",
+    "not at rest": "the replicas never come to rest, or a further round still changes something",
+    "unequal": "folders or heads differ when all have been joined",
+    "conflicts": "not the same list of conflicts everywhere",
+    "alone": "with a single user, something else than what they left",
+    "refused": "a peer refuses what another one made in good faith",
+    "gate": "a folder was emptied, or a deletion of everything recorded, though nobody opened the gate",
+    "unsound": "index, log or disk do not fit each other, or fsck finds damage",
+}
+BROKE_OFF = "broke off"
+
+
+def verdict(check: str, what: object = "") -> str:
+    """The failure of a check, in words."""
+    assert check in CHECKS, check
+    return f"{check}: {what}" if what else check
+
+
+def broke_off(text: str) -> str:
+    """An exception that should not have been."""
+    return f"{BROKE_OFF}: {text}"
+
+
+def check_of(failure: str) -> str:
+    """Which check a failure is from."""
+    return failure.partition(":")[0].splitlines()[0]
+
+
+def told(kind: str, those: Sequence[int], begun: float, failed: Sequence[int]) -> str:
+    """One line on a run of histories that began at ``begun`` (of the monotonic clock): how many, how long, which
+    failed."""
+    seconds = time.monotonic() - begun
+    seeds = f"; failed: {', '.join(map(str, failed))}" if failed else ", none failed"
+    return f"{len(those)} histories {kind} in {seconds:.0f} s{seeds}"
