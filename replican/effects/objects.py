@@ -9,21 +9,22 @@ what was stored, and whoever takes one in from elsewhere has to parse it (:func:
 
 import os
 import re
-import time
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from replican.effects import durable
 from replican.effects.forms import CHECKPOINT, TREE, check_object, parse_as_checkpoint, parse_as_tree, show_kind
 from replican.effects.loose import PAYLOAD_LIMIT, LooseObjects, damaged_object, missing_object
 from replican.effects.packs import Pack, write_pack
-from replican.effects.salvage import sweep
 from replican.values.checkpoints import Checkpoint
 from replican.values.errors import DamagedError, NotFoundError, RefusedError
 from replican.values.ids import CheckpointId, TreeId, object_hash
 from replican.values.trees import Entry
 
-__all__ = ["CHECKPOINT", "TREE", "ObjectStore", "Repacked", "StoreStats", "check_object", "show_kind"]
+if TYPE_CHECKING:
+    from replican.effects.repacking import Holdings, Repacked
+
+__all__ = ["CHECKPOINT", "TREE", "ObjectStore", "StoreStats", "check_object", "show_kind"]
 
 LOOSE_LIMIT = 32
 """More objects than this at once become a pack."""
@@ -46,13 +47,6 @@ class StoreStats(NamedTuple):
     packs: int
     packed: int
     pack_size: int
-
-
-class Repacked(NamedTuple):
-    """What a repack did: objects kept, and dropped."""
-
-    kept: int
-    dropped: int
 
 
 class ObjectStore:
@@ -279,56 +273,34 @@ class ObjectStore:
         small = sum([len(payload) for _, payload in objects.values()]) <= _KEPT_BYTES
         self._added = dict(objects) if small else {}
 
-    def repack(self, keep: Container[bytes], grace_seconds: float = GRACE_SECONDS) -> Repacked:
+    def repack(self, keep: Container[bytes], grace_seconds: float = GRACE_SECONDS) -> "Repacked":
         """Put every object of ``keep`` into one pack; drop the others, unless they are younger than the grace.
 
-        Nothing is dropped before all that is kept is durable in its new place, so it may stop anywhere. An
-        object of ``keep`` that is damaged raises ``DamagedError`` before anything was changed.
+        See :func:`replican.effects.repacking.repack`. A pack that cannot be opened raises ``DamagedError``, too.
         """
+        from replican.effects.repacking import repack
+
         self._added = {}  # what is kept has to be whole on the disk
-        self._rescan()
+        held = self._holdings()
         if self._damage:
             raise next(iter(self._damage.values()))
-        limit = time.time() - grace_seconds
-        kept: list[bytes] = []
-        young: dict[bytes, float] = {}
-        dropped = 0
-        ages = self._ages()
-        for id, time_s in ages.items():
-            if id in keep:
-                kept.append(id)
-            elif time_s > limit:
-                young[id] = time_s
-            else:
-                dropped += 1
-        old_packs = list(self._packs.values())
         try:
-            kept_base, young_base = self._pack_again(sorted(kept)), self._pack_again(sorted(young))
-            if young_base:  # they must not get younger by it, or they would be kept for ever
-                os.utime(young_base + ".pack", (max(young.values()),) * 2)
-            for pack in old_packs:
-                if pack.base not in (kept_base, young_base):
-                    durable.discard(pack.base + ".idx")  # first: an index never stays without its pack
-                    durable.discard(pack.base + ".pack")
-            for id in ages:
-                durable.discard(self._loose.path_of(id))
-            sweep(self._loose.path, self._pack)
+            return repack(held, keep, grace_seconds)
         except OSError as error:
             raise durable.explain(error, f"write objects to {self.path}") from error
         finally:
             self._rescan()
-        return Repacked(len(kept) + len(young), dropped)
 
     def prunable(self, keep: Container[bytes], grace_seconds: float = GRACE_SECONDS) -> int:
         """How many objects :meth:`repack` would drop."""
-        limit = time.time() - grace_seconds
-        return sum(id not in keep and time_s <= limit for id, time_s in self._ages().items())
+        from replican.effects.repacking import prunable
 
-    def _pack_again(self, ids: list[bytes]) -> str | None:
-        if not ids:
-            return None
-        durable.make_directory(self._pack)
-        return write_pack(self._pack, ((id, *self.read(id)) for id in ids), len(ids))
+        return prunable(self._holdings(), keep, grace_seconds)
+
+    def _holdings(self) -> "Holdings":
+        from replican.effects.repacking import Holdings
+
+        return Holdings(self._loose, self._pack, self._fresh_packs(), self.read)
 
     # Where things are
 
@@ -384,16 +356,3 @@ class ObjectStore:
         except DamagedError:
             return False
         return True
-
-    def _ages(self) -> dict[bytes, float]:
-        """When each object was last added (s since 1970)."""
-        ages: dict[bytes, float] = {}
-        for pack in self._fresh_packs():
-            time_s = os.stat(pack.base + ".pack").st_mtime
-            for position in range(pack.count):
-                id = pack.id_at(position)
-                ages[id] = max(time_s, ages.get(id, time_s))
-        for name in self._loose.names():
-            id, time_s = bytes.fromhex(name), os.lstat(f"{self._loose.path}/{name}").st_mtime
-            ages[id] = max(time_s, ages.get(id, time_s))
-        return ages
