@@ -13,11 +13,12 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from replican.effects import durable
+from replican.effects.ages import TIMES, has_times
 from replican.effects.forms import CHECKPOINT, TREE, check_object, parse_as_checkpoint, parse_as_tree, show_kind
 from replican.effects.loose import PAYLOAD_LIMIT, LooseObjects, damaged_object, missing_object
 from replican.effects.packs import Pack, write_pack
 from replican.values.checkpoints import Checkpoint
-from replican.values.errors import DamagedError, NotFoundError, RefusedError
+from replican.values.errors import DamagedError, NotFoundError, RefusedError, ReplicanError
 from replican.values.ids import CheckpointId, TreeId, object_hash
 from replican.values.trees import Entry
 
@@ -28,6 +29,10 @@ __all__ = ["CHECKPOINT", "TREE", "ObjectStore", "StoreStats", "check_object", "s
 
 LOOSE_LIMIT = 32
 """More objects than this at once become a pack."""
+PACK_BOUND = 8
+"""More packs than this are put together."""
+LOOSE_BOUND = 512
+"""More loose objects than this become a pack."""
 GRACE_SECONDS = 14 * 86400
 """What nothing refers to is kept for this long: somebody may be about to."""
 
@@ -36,6 +41,7 @@ _PACK_INDEX = re.compile(r"(pack-[0-9a-f]{64})\.idx")
 _CACHED_ENTRIES = 150_000
 _CACHED_CHECKPOINTS = 4096
 _KEPT_BYTES = 32 << 20
+_LOOKS = 16
 _Id = TypeVar("_Id", bound=bytes)
 
 
@@ -129,10 +135,10 @@ class ObjectStore:
         if added is not None:
             return added
         damage: DamagedError | None = None
-        for again in (False, True):  # once more for what came since, and for what a repack moved
-            if again:
-                self._rescan()
-            for pack in self._open_packs():
+        going_on = True
+        while going_on:  # once more for what came since, and for what moved into another pack meanwhile
+            packs, lost = self._open_packs(), None
+            for pack in packs:
                 position = pack.position(id)
                 if position is None:
                     continue
@@ -144,8 +150,7 @@ class ObjectStore:
                 except DamagedError as error:
                     damage = error
                 except FileNotFoundError:
-                    if again:
-                        damage = damaged_object(id, f"{pack.name}.pack is missing")
+                    lost = damaged_object(id, f"{pack.name}.pack is missing")
                 except OSError as error:
                     raise durable.explain(error, f"read {pack.base}.pack") from error
             try:
@@ -154,7 +159,9 @@ class ObjectStore:
                     return loose
             except DamagedError as error:
                 damage = error
-        raise damage or next(iter(self._damage.values()), None) or missing_object(id)
+            self._rescan()
+            going_on = self._open_packs() != packs
+        raise damage or lost or next(iter(self._damage.values()), None) or missing_object(id)
 
     def kind_and_size(self, id: bytes) -> tuple[bytes, int]:
         """Kind and size of the payload in bytes, of an object that was read whole and verified."""
@@ -186,7 +193,7 @@ class ObjectStore:
                 id = pack.id_at(position)
                 if id not in seen:
                     seen.add(id)
-                    yield id, pack.head(position)[0]
+                    yield id, self._kind_in(pack, position)
 
     def every_id(self) -> Iterator[bytes]:
         """The id of every object, once, also of those that are damaged; in no order."""
@@ -219,7 +226,7 @@ class ObjectStore:
                 id = pack.id_at(position)
                 if not id.hex().startswith(prefix):
                     break
-                found.setdefault(id, pack.head(position)[0])
+                found.setdefault(id, self._kind_in(pack, position))
         return sorted(found.items())
 
     def damage(self) -> list[DamagedError]:
@@ -231,7 +238,7 @@ class ObjectStore:
         """How many objects there are, and how much room they take."""
         loose = [durable.size_of(f"{self._loose.path}/{name}") for name in self._loose.names()]
         packs = self._fresh_packs()
-        sizes = [durable.size_of(pack.base + suffix) for pack in packs for suffix in (".pack", ".idx")]
+        sizes = [durable.size_of(pack.base + suffix) for pack in packs for suffix in (".pack", ".idx", TIMES)]
         return StoreStats(len(loose), sum(loose), len(packs), sum(pack.count for pack in packs), sum(sizes))
 
     # Writing: by whoever holds the repository's lock
@@ -239,8 +246,9 @@ class ObjectStore:
     def add(self, objects: Mapping[bytes, tuple[bytes, bytes]]) -> None:
         """Store objects (id to kind and payload): durable on return, every file before the directory that names it.
 
-        What is there already, and whole, is left, and counts as new for :meth:`repack`. An object that does not
-        have its hash raises ``DamagedError``, and nothing is stored. A full disk raises ``NoSpaceError``.
+        What is there already, and whole, is left, and counts as new for :meth:`repack`: its file is touched, or it is
+        written again where that would make others young, too. An object that does not have its hash raises
+        ``DamagedError``, and nothing is stored. A full disk raises ``NoSpaceError``.
         """
         for id, (kind, payload) in objects.items():
             if object_hash(kind, payload) != id:
@@ -251,7 +259,9 @@ class ObjectStore:
         new, homes = [], set()
         for id in objects:
             home = self._home(id)
-            if home is None or not self._is_whole(id):
+            if home in homes and self._is_whole(id):
+                continue
+            if home is None or has_times(home) or not self._is_whole(id):
                 new.append(id)
             else:
                 homes.add(home)
@@ -272,6 +282,25 @@ class ObjectStore:
             raise durable.explain(error, f"write objects to {self.path}") from error
         small = sum([len(payload) for _, payload in objects.values()]) <= _KEPT_BYTES
         self._added = dict(objects) if small else {}
+        if len(new) > LOOSE_LIMIT:
+            many = len(self._packs) > PACK_BOUND
+        else:
+            many = bool(new) and len(self._loose.names()) > LOOSE_BOUND
+        if many:
+            self._consolidate()
+
+    def _consolidate(self) -> None:
+        """Put together what became many. What the disk does not let us do now is done another time."""
+        from replican.effects.consolidating import join_small_packs, pack_loose
+
+        try:
+            if len(self._loose.names()) > LOOSE_BOUND and pack_loose(self._pack, self._loose):
+                self._rescan()
+            if len(self._packs) > PACK_BOUND:
+                join_small_packs(self._pack, list(self._packs.values()))
+        except (OSError, ReplicanError):
+            pass  # all that was there is there
+        self._rescan()
 
     def repack(self, keep: Container[bytes], grace_seconds: float = GRACE_SECONDS) -> "Repacked":
         """Put every object of ``keep`` into one pack; drop the others, unless they are younger than the grace.
@@ -315,19 +344,23 @@ class ObjectStore:
 
     def _rescan(self) -> None:
         """Take in the packs that are there now."""
-        there = {match[1] for name in durable.names_in(self._pack) if (match := _PACK_INDEX.fullmatch(name))}
-        for name in self._packs.keys() - there:
-            self._gone.append(self._packs.pop(name))
-        self._damage.clear()
-        for name in sorted(there - self._packs.keys()):
-            try:
-                self._packs[name] = Pack(f"{self._pack}/{name}")
-            except FileNotFoundError:
-                pass  # a repack was faster
-            except DamagedError as error:
-                self._damage[name] = error
-            except OSError as error:
-                raise durable.explain(error, f"read {self._pack}/{name}.idx") from error
+        for _ in range(_LOOKS):
+            there = {match[1] for name in durable.names_in(self._pack) if (match := _PACK_INDEX.fullmatch(name))}
+            for name in self._packs.keys() - there:
+                self._gone.append(self._packs.pop(name))
+            self._damage.clear()
+            gone = False
+            for name in sorted(there - self._packs.keys()):
+                try:
+                    self._packs[name] = Pack(f"{self._pack}/{name}")
+                except FileNotFoundError:
+                    gone = True  # a repack was faster: what it made is to be looked for
+                except DamagedError as error:
+                    self._damage[name] = error
+                except OSError as error:
+                    raise durable.explain(error, f"read {self._pack}/{name}.idx") from error
+            if not gone:
+                break
         self._scanned = True
 
     def _holds(self, id: bytes, kind: bytes | None) -> bool:
@@ -337,8 +370,14 @@ class ObjectStore:
         for pack in self._packs.values():
             position = pack.position(id)
             if position is not None:
-                return pack.head(position)[0] == kind
+                return self._kind_in(pack, position) == kind
         return self._loose.kind(id) == kind
+
+    def _kind_in(self, pack: Pack, position: int) -> bytes:
+        try:
+            return pack.head(position)[0]
+        except FileNotFoundError:  # its objects have moved, or it is damaged
+            return self.read(pack.id_at(position))[0]
 
     def _home(self, id: bytes) -> str | None:
         """The file that has the object, as far as is known without looking for new packs."""

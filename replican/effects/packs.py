@@ -12,11 +12,12 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from replican.effects import durable
+from replican.effects.ages import TIMES, encode_times
 from replican.effects.loose import PAYLOAD_LIMIT, damaged_object
 from replican.values.errors import DamagedError
 from replican.values.ids import ID_SIZE
@@ -80,7 +81,8 @@ class Pack:
             good = index[: len(_INDEX_HEAD)] == _INDEX_HEAD and sha256(view[:-ID_SIZE]).digest() == view[-ID_SIZE:]
         self._fan_out: tuple[int, ...] = (0, *_FAN_OUT.unpack_from(index, len(_INDEX_HEAD)))
         self.count = int(self._fan_out[-1])
-        self._offsets_at = _NAMES_AT + self.count * (ID_SIZE + 4)
+        self._crcs_at = _NAMES_AT + self.count * ID_SIZE
+        self._offsets_at = self._crcs_at + self.count * 4
         self._large_at = _NAMES_AT + self.count * _ENTRY_SIZE
         if not good or self._large_at + 2 * ID_SIZE > size:
             raise self._damaged_index()
@@ -93,6 +95,11 @@ class Pack:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    @property
+    def checksum(self) -> bytes:
+        """The checksum of the pack file that the index is of."""
+        return self._index[-2 * ID_SIZE : -ID_SIZE]
 
     def id_at(self, position: int) -> bytes:
         """The id at ``position`` of the sorted ids."""
@@ -163,6 +170,20 @@ class Pack:
             raise self._damaged(position)
         return kind, payload
 
+    def encoded(self) -> Iterator[tuple[bytes, bytes]]:
+        """Id and encoded form (head and zlib stream) of every object, in the order of the file; raises
+        ``DamagedError`` at one that is not, by its CRC-32, what was written."""
+        starts = sorted((self._offset(position), position) for position in range(self.count))
+        if self._fd < 0:
+            self._fd = durable.open_file(self.base + ".pack")
+        ends = [*(at for at, _ in starts[1:]), os.fstat(self._fd).st_size - ID_SIZE]
+        for (at, position), end in zip(starts, ends, strict=True):
+            data = self._data(at, end - at) if at < end else b""
+            (crc,) = struct.unpack_from(">L", self._index, self._crcs_at + 4 * position)
+            if len(data) != end - at or zlib.crc32(data) != crc:
+                raise self._damaged(position)
+            yield self.id_at(position), data
+
     def check(self) -> bool:
         """Whether the pack file has the checksum in its trailer, and is the one that the index is of."""
         digest, at = sha256(), 0
@@ -173,39 +194,81 @@ class Pack:
                 return False
             digest.update(data)
             at += len(data)
-        return digest.digest() == self._data(end, ID_SIZE) == self._index[-2 * ID_SIZE : -ID_SIZE]
+        return digest.digest() == self._data(end, ID_SIZE) == self.checksum
 
 
 def write_pack(
-    directory: str, objects: Iterable[tuple[bytes, bytes, bytes]], count: int, *, level: int = _LEVEL
+    directory: str,
+    objects: Iterable[tuple[bytes, bytes, bytes]],
+    count: int,
+    *,
+    level: int = _LEVEL,
+    times: Mapping[bytes, int] | None = None,
 ) -> str:
     """Write ``count`` objects (id, kind, payload; each id once) as a pack with its index; returns its base path.
 
-    Both files are flushed before they get their names, the index last: a pack is there once its index is. The
-    directory is flushed on return.
+    All files are flushed before they get their names, the index last: a pack is there once its index is. The
+    directory is flushed on return. ``times`` are the times (ns) at which the objects were added, if that is not now.
     """
+    return _write_files(directory, lambda file: _write_data(file, objects, count, level), times)
+
+
+def join_packs(directory: str, packs: Sequence[Pack], times: Mapping[bytes, int]) -> str:
+    """Write what ``packs`` have, each object once, as one pack, as :func:`write_pack` does: copied as it is encoded.
+
+    Raises ``DamagedError`` where a pack is not what was written; nothing has come about then.
+    """
+    return _write_files(directory, lambda file: _copy_data(file, packs, len(times)), times)
+
+
+_Entries = list[tuple[bytes, int, int]]
+
+
+def _write_files(
+    directory: str, write_data: Callable[[BinaryIO], tuple[_Entries, bytes]], times: Mapping[bytes, int] | None
+) -> str:
+    """Write the files of a pack; ``write_data`` returns the entries (id, offset, CRC-32), sorted, and the checksum."""
     pack_fd, pack_path = durable.create_temporary(directory)
-    index_path = ""
+    finished: list[tuple[str, str]] = [(pack_path, ".pack")]
     try:
         with open(pack_fd, "wb") as pack_file:
-            entries, checksum = _write_data(pack_file, objects, count, level)
+            entries, checksum = write_data(pack_file)
             pack_file.flush()
+            extras: list[tuple[str, bytes]] = []
+            if times is not None:
+                newest = max(times.values())
+                os.utime(pack_fd, ns=(newest, newest))
+                held_ns = os.fstat(pack_fd).st_mtime_ns  # what the disk makes of it
+                extras.append((TIMES, encode_times([times[id] for id, _, _ in entries], held_ns, checksum)))
             os.fsync(pack_fd)
         index_fd, index_path = durable.create_temporary(directory)
+        finished.append((index_path, ".idx"))
         with open(index_fd, "wb") as index_file:
             _write_index(index_file, entries, checksum)
             index_file.flush()
             os.fsync(index_fd)
         base = f"{directory}/pack-{checksum.hex()}"
-        os.rename(pack_path, base + ".pack")
-        os.rename(index_path, base + ".idx")
+        for suffix, content in extras:
+            fd, path = durable.create_temporary(directory)
+            finished.insert(-1, (path, suffix))
+            with open(fd, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(fd)
+        for path, suffix in finished:
+            os.rename(path, base + suffix)
     except BaseException:
-        durable.discard(pack_path)
-        if index_path:
-            durable.discard(index_path)
+        for path, _ in finished:
+            durable.discard(path)
         raise
     durable.flush_directory(directory)
     return base
+
+
+def discard_pack(base: str) -> None:
+    """Delete the files of a pack, the index first: it never stays without its pack."""
+    for suffix in (".idx", ".pack", TIMES):
+        durable.discard(base + suffix)
 
 
 def pack_stream(objects: Iterable[tuple[bytes, bytes, bytes]], count: int, *, level: int = _LEVEL) -> Iterator[bytes]:
@@ -225,7 +288,7 @@ def _records(objects: Iterable[tuple[bytes, bytes, bytes]]) -> "Iterator[Unpacke
 
 def _write_data(
     file: BinaryIO, objects: Iterable[tuple[bytes, bytes, bytes]], count: int, level: int
-) -> tuple[list[tuple[bytes, int, int]], bytes]:
+) -> tuple[_Entries, bytes]:
     """Write the pack file; returns its entries (id, offset, CRC-32), sorted, and its checksum."""
     from dulwich.object_format import SHA256
     from dulwich.pack import write_pack_data
@@ -234,7 +297,24 @@ def _write_data(
     return sorted((id_, offset, crc) for id_, (offset, crc) in found.items()), checksum
 
 
-def _write_index(file: BinaryIO, entries: list[tuple[bytes, int, int]], checksum: bytes) -> None:
+def _copy_data(file: BinaryIO, packs: Sequence[Pack], count: int) -> tuple[_Entries, bytes]:
+    """Write a pack file of what other packs have, likewise; it has ``count`` objects."""
+    head = _PACK_HEAD.pack(b"PACK", 2, count)
+    digest, at = sha256(head), len(head)
+    file.write(head)
+    found: dict[bytes, tuple[int, int]] = {}
+    for pack in packs:
+        for id, data in pack.encoded():
+            if id not in found:
+                found[id] = (at, zlib.crc32(data))
+                file.write(data)
+                digest.update(data)
+                at += len(data)
+    file.write(digest.digest())
+    return sorted((id, offset, crc) for id, (offset, crc) in found.items()), digest.digest()
+
+
+def _write_index(file: BinaryIO, entries: _Entries, checksum: bytes) -> None:
     from dulwich.pack import write_pack_index_v2
 
     write_pack_index_v2(file, entries, checksum)

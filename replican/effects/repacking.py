@@ -1,16 +1,13 @@
-"""Repacking: every object of the log into one pack, and what nobody needs any more let go; by whoever holds the lock.
+"""Repacking: every object of the log into one pack, and what nobody needs any more let go. The lock has to be held."""
 
-The age of an object is the time at which it was last added: that of its file, or of the pack that holds it.
-"""
-
-import os
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from typing import NamedTuple
 
 from replican.effects import durable
+from replican.effects.ages import ages
 from replican.effects.loose import LooseObjects
-from replican.effects.packs import Pack, write_pack
+from replican.effects.packs import Pack, discard_pack, write_pack
 from replican.effects.salvage import sweep
 
 
@@ -36,26 +33,24 @@ def repack(held: Holdings, keep: Container[bytes], grace_seconds: float) -> Repa
     Nothing is dropped before all that is kept is durable in its new place, so it may stop anywhere. An object of
     ``keep`` that is damaged raises ``DamagedError`` before anything was changed; the disk, ``OSError``.
     """
-    limit = time.time() - grace_seconds
+    limit_ns = _limit_ns(grace_seconds)
     kept: list[bytes] = []
-    young: dict[bytes, float] = {}
+    young: dict[bytes, int] = {}
     dropped = 0
-    ages = _ages(held)
-    for id, time_s in ages.items():
+    added_ns = ages(held.loose, held.packs)
+    for id, time_ns in added_ns.items():
         if id in keep:
             kept.append(id)
-        elif time_s > limit:
-            young[id] = time_s
+        elif time_ns > limit_ns:
+            young[id] = time_ns
         else:
             dropped += 1
-    kept_base, young_base = _pack_again(held, sorted(kept)), _pack_again(held, sorted(young))
-    if young_base:  # they must not get younger by it, or they would be kept for ever
-        os.utime(young_base + ".pack", (max(young.values()),) * 2)
+    # The young must not get younger by it, or they would be kept for ever.
+    kept_base, young_base = _pack_again(held, sorted(kept)), _pack_again(held, sorted(young), young)
     for pack in held.packs:
         if pack.base not in (kept_base, young_base):
-            durable.discard(pack.base + ".idx")  # first: an index never stays without its pack
-            durable.discard(pack.base + ".pack")
-    for id in ages:
+            discard_pack(pack.base)
+    for id in added_ns:
         durable.discard(held.loose.path_of(id))
     sweep(held.loose.path, held.directory)
     return Repacked(len(kept) + len(young), dropped)
@@ -63,26 +58,16 @@ def repack(held: Holdings, keep: Container[bytes], grace_seconds: float) -> Repa
 
 def prunable(held: Holdings, keep: Container[bytes], grace_seconds: float) -> int:
     """How many objects :func:`repack` would drop."""
-    limit = time.time() - grace_seconds
-    return sum(id not in keep and time_s <= limit for id, time_s in _ages(held).items())
+    limit_ns = _limit_ns(grace_seconds)
+    return sum(id not in keep and time_ns <= limit_ns for id, time_ns in ages(held.loose, held.packs).items())
 
 
-def _pack_again(held: Holdings, ids: list[bytes]) -> str | None:
+def _limit_ns(grace_seconds: float) -> int:
+    return time.time_ns() - int(grace_seconds * 1_000_000_000)
+
+
+def _pack_again(held: Holdings, ids: list[bytes], times: Mapping[bytes, int] | None = None) -> str | None:
     if not ids:
         return None
     durable.make_directory(held.directory)
-    return write_pack(held.directory, ((id, *held.read(id)) for id in ids), len(ids))
-
-
-def _ages(held: Holdings) -> dict[bytes, float]:
-    """When each object was last added (s since 1970)."""
-    ages: dict[bytes, float] = {}
-    for pack in held.packs:
-        time_s = os.stat(pack.base + ".pack").st_mtime
-        for position in range(pack.count):
-            id = pack.id_at(position)
-            ages[id] = max(time_s, ages.get(id, time_s))
-    for name in held.loose.names():
-        id, time_s = bytes.fromhex(name), os.lstat(f"{held.loose.path}/{name}").st_mtime
-        ages[id] = max(time_s, ages.get(id, time_s))
-    return ages
+    return write_pack(held.directory, ((id, *held.read(id)) for id in ids), len(ids), times=times)

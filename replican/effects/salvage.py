@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from replican.effects import durable
+from replican.effects.ages import TIMES
 from replican.effects.packs import Pack, parse_head
 from replican.values.errors import DamagedError, ReplicanError
 from replican.values.ids import object_hash
@@ -68,7 +69,8 @@ def sweep(*directories: str) -> None:
     limit = time.time() - _LEFTOVER_SECONDS
     for directory in directories:
         for name in durable.names_in(directory):
-            orphan = name.endswith(".pack") and not os.path.lexists(f"{directory}/{name[:-5]}.idx")
+            base, suffix = os.path.splitext(f"{directory}/{name}")
+            orphan = suffix in (".pack", TIMES) and not os.path.lexists(base + ".idx")
             if name.startswith(durable.TEMPORARY_PREFIX) or orphan:
                 path = f"{directory}/{name}"
                 if os.lstat(path).st_mtime < limit:

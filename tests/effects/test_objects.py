@@ -290,6 +290,18 @@ def test_a_repack_does_not_make_anything_younger(store: ObjectStore) -> None:
     assert store.repack((), grace_seconds=500).dropped == 3
 
 
+def test_something_new_beside_it_does_not_make_anything_younger(store: ObjectStore) -> None:
+    old, new = make_trees(40), make_trees(40, seed=2)
+    store.add(old)
+    past = time.time() - 1000
+    for path in Path(store.path, "pack").iterdir():
+        os.utime(path, (past, past))
+    store.add(new)
+    store.repack((), grace_seconds=2000)
+    assert store.repack((), grace_seconds=500) == (40, 40)
+    assert {id for id, _ in store.ids()} == new.keys()
+
+
 def test_adding_again_makes_young_again(store: ObjectStore) -> None:
     trees = make_trees(3)
     store.add(trees)
