@@ -57,7 +57,7 @@ test: $(VENV)/installed-dev
 
 torture: $(VENV)/installed-dev
 	REPLICAN_TORTURE=$(N) $(BIN)/pytest $(SIDE_BY_SIDE) tests/properties tests/scripts/test_crashes.py \
-	    tests/scripts/test_faults.py tests/scripts/test_every_damage.py
+	    tests/scripts/test_faults.py tests/scripts/test_power_cuts.py tests/scripts/test_every_damage.py
 
 # That the histories bite: each of the mistakes planted in replican has to be caught by them.
 torture-check: $(VENV)/installed-dev

@@ -101,7 +101,7 @@ class Preparation:
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise NoSpaceError(
-                    "no space left on the disk while staging content",
+                    f"{os.strerror(error.errno).lower()} while staging content",
                     "nothing was changed or recorded; make room and run the command again",
                 ) from error
             raise explain(error, f"write to {self._stage.path}") from error
@@ -170,10 +170,6 @@ class Preparation:
         missing = leftovers + [(each.path, entry) for each in filled.values() for entry in each.missing]
         added: dict[bytes, list[Row]] = {}
         lost = self._fill_missing(builder, missing, added)
-        if files > _FLUSH_ONE_BY_ONE:
-            self._stage.flush_everything()
-        else:
-            self._flush_few(builder, jobs)
         built: list[BuiltDirectory] = []
         for new, (own, trees, closed) in zip(coming, planned, strict=True):
             # Those below it have their permissions already: each was given them by the one above.
@@ -184,6 +180,11 @@ class Preparation:
             built.append(
                 BuiltDirectory(new, place, {job.path: filled[job.path] for job in own}, trees, added, whole, closed)
             )
+        # Last, for what a directory may be (its permissions) has to be durable with it.
+        if files > _FLUSH_ONE_BY_ONE:
+            self._stage.flush_everything()
+        else:
+            self._flush_few(builder, jobs)
         return built
 
     def _fill(self, builder: TreeBuilder, jobs: list[Building], source: ContentStore, size: int) -> dict[bytes, Filled]:

@@ -7,17 +7,24 @@ drops injected signals without a word; that the fault came about is read from th
 import os
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+OPENS = ("openat",)
+"""Calls that create a file, or only open one."""
 CHANGES = (
+    *OPENS,
     "write", "pwrite64", "writev", "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "mkdirat",
     "rmdir", "symlink", "symlinkat", "link", "linkat", "truncate", "ftruncate", "chmod", "fchmod", "fchmodat",
     "utimensat", "fsync", "fdatasync", "syncfs",
 )  # fmt: skip
-SPACE = ("write", "pwrite64", "fsync", "fdatasync", "syncfs", "mkdir", "mkdirat", "rename", "renameat2", "ftruncate")
+SPACE = (
+    *OPENS, "write", "pwrite64", "fsync", "fdatasync", "syncfs", "mkdir", "mkdirat", "symlink", "symlinkat", "link",
+    "linkat", "rename", "renameat2", "ftruncate", "fchmod", "utimensat",
+)  # fmt: skip
 """Those that may fail for want of room, or by a bad disk."""
 
 
@@ -53,11 +60,26 @@ def run_with(
     return Faulty(done.returncode, done.stdout, done.stderr.decode("utf-8", "surrogateescape"), faults)
 
 
-@cache
-def known_calls() -> frozenset[str]:
-    """The calls that this machine has: some have no rename, say, but renameat only."""
+def creating(program: Sequence[str], env: Mapping[str, str], log: Path) -> list[int]:
+    """Which of its calls to open, counted in each process, may create a file; of a run in which nothing fails."""
+    command = ["strace", "-f", "-qq", "-o", os.fspath(log), "-e", f"trace={OPENS[0]}", *program]
+    subprocess.run(command, env=env, capture_output=True, timeout=120, check=True)
+    counts: Counter[str] = Counter()
     found = set()
-    for name in {*CHANGES, *SPACE}:
+    for line in log.read_text(errors="replace").splitlines():
+        pid, _, said = line.partition(" ")
+        if said.strip().startswith(OPENS[0]):
+            counts[pid] += 1
+            if "O_CREAT" in said:
+                found.add(counts[pid])
+    return sorted(found)
+
+
+@cache
+def known_calls(asked: tuple[str, ...] = (*CHANGES, *SPACE)) -> frozenset[str]:
+    """Those of the calls ``asked`` for that this machine has: some have no rename, say, but renameat only."""
+    found = set()
+    for name in dict.fromkeys(asked):
         done = subprocess.run(
             ["strace", "-qq", "-o", "/dev/null", "-e", f"trace={name}", "true"], capture_output=True, check=False
         )

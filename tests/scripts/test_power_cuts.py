@@ -1,0 +1,157 @@
+"""Each command, and the power cut after every change that it makes: what had not been flushed by then is gone.
+
+What a command does is recorded once, then the disk is laid out as a cut would leave it, in several ways for each
+moment. Every file of the user's is old or new, and whole; the log opens; the same command then succeeds; `fsck` is
+clean; and the folders come to rest as if nothing had happened. Taking out a flush is noticed.
+A sample of the moments by default, all of them with ``REPLICAN_TORTURE``.
+"""
+
+import os
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import faults
+import powercut
+import pytest
+from cases import COMMANDS, again, each_content, prepare, rest
+from folders import Seen, differences
+from powercut import Disk, Keep, Recording, read_disk
+from replicas import Replicas
+from tracing import Call, trace
+
+TORTURE = int(os.environ.get("REPLICAN_TORTURE", "0"))
+SAMPLE = 2
+
+pytestmark = pytest.mark.skipif(faults.why_not() is not None, reason=str(faults.why_not()))
+
+Unflushed = Callable[[Call], bool]
+
+
+class Recorded(NamedTuple):
+    """A command, what it did, and what has to come out: the contents before and after it, and what is left at rest."""
+
+    name: str
+    recording: Recording
+    before: dict[str, bytes]
+    after: dict[str, bytes]
+    wanted: dict[bytes, Seen]
+
+
+def record(
+    run: Replicas,
+    name: str,
+    program: Sequence[str],
+    environment: dict[str, str],
+    unflushed: Unflushed = lambda call: False,
+) -> Recorded:
+    prepare(run, name)
+    disk, before = read_disk(run.base), each_content(run.base)
+    calls = trace(program, COMMANDS[name], environment, run.base)
+    recording = Recording(run.base, disk, calls, unflushed)
+    assert_same(recording.at_end(), read_disk(run.base))
+    return Recorded(name, recording, before, each_content(run.base), rest(run, name))
+
+
+def assert_same(model: Disk, real: Disk) -> None:
+    """The model of the disk ends as the disk did, or nothing that it shows is worth anything."""
+    seen, found = dict(model.files()), dict(real.files())
+    assert sorted(seen) == sorted(found)
+    for path, inode in found.items():
+        kept = seen[path]
+        assert (kept.kind, kept.mode) == (inode.kind, inode.mode), path
+        assert kept.mtime_ns in (None, inode.mtime_ns) or inode.kind == "d", path
+        if not path.endswith("-shm"):
+            assert kept.content == inode.content, path
+
+
+def cuts(recorded: Recorded, moments: Iterable[int], seeds: int) -> Iterator[tuple[str, Disk]]:
+    """The disks that a cut may leave at these moments, each once, with how it came about."""
+    seen: set[bytes] = set()
+    ways: dict[str, Callable[[int], Keep]] = {
+        "nothing unflushed": lambda cut: powercut.nothing,
+        "names without data": lambda cut: powercut.names,
+        "zeros for data": lambda cut: powercut.sizes,
+    }
+    for seed in range(seeds):
+        ways[f"by chance {seed}"] = lambda cut, seed=seed: powercut.by_chance(seed, cut)
+    for cut in moments:
+        for way, keep in ways.items():
+            disk = recorded.recording.after_cut(cut, keep(cut))
+            digest = disk.digest()
+            if digest not in seen:
+                seen.add(digest)
+                last = recorded.recording.calls[cut - 1]
+                yield f"cut {cut} after {last.name} {last.paths}, {way}", disk
+
+
+def moments_of(recorded: Recorded) -> list[int]:
+    """After each change, and after each flush."""
+    changes = recorded.recording.changes
+    return sorted(
+        {change.done + 1 for change in changes} | {change.durable + 1 for change in changes if change.flushed}
+    )
+
+
+def check(run: Replicas, recorded: Recorded, disk: Disk) -> None:
+    """Assert that nothing is lost by the cut, and nothing half done, and that all goes on from there."""
+    name = recorded.name
+    disk.lay_out(run.base)
+    for path, content in (found := each_content(run.base)).items():
+        assert content in (recorded.before.get(path), recorded.after.get(path)), f"{path} is {content!r}"
+    gone = (recorded.before.keys() & recorded.after.keys()) - found.keys()
+    assert not gone, f"gone for a moment: {gone}"
+    if name != "repair":
+        run("b", "log")
+    again(run, name)
+    for each in ("a", "b"):
+        run(each, "fsck")
+    left = rest(run, name)
+    assert left == recorded.wanted, differences(left, recorded.wanted)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_cut_at_every_change(
+    replicas: Replicas, environment: dict[str, str], name: str, program: Sequence[str]
+) -> None:
+    recorded = record(replicas, name, program, environment)
+    moments = moments_of(recorded)
+    assert len(moments) > SAMPLE, "next to nothing was recorded"
+    if not TORTURE:
+        moments = random.Random(name).sample(moments, SAMPLE)
+    for where, disk in cuts(recorded, moments, 3 if TORTURE else 1):
+        try:
+            check(replicas, recorded, disk)
+        except AssertionError as error:
+            raise AssertionError(f"{name}, {where}: {error}") from error
+
+
+def is_below(call: Call, *places: str) -> bool:
+    return any(place in path for path in call.paths for place in places)
+
+
+WITHOUT: dict[str, tuple[str, Unflushed]] = {
+    "staged files": ("merge", lambda call: is_below(call, "/.replican/stage/") or call.name == "syncfs"),
+    "objects": ("commit", lambda call: is_below(call, "/objects/loose/tmp-")),
+    "names of objects": ("commit", lambda call: call.paths[0].endswith("/objects/loose")),
+    "a ref": ("commit", lambda call: is_below(call, "/refs/tmp-")),
+}
+"""Flushes that could be missing, in a command that needs them. Without those of the index all goes well here: it is as
+it was before the command, and what is on the disk is looked at again."""
+
+
+@pytest.mark.parametrize("what", WITHOUT)
+def test_a_flush_that_is_missing_is_noticed(
+    replicas: Replicas, environment: dict[str, str], program: Sequence[str], what: str
+) -> None:
+    name, unflushed = WITHOUT[what]
+    recorded = record(replicas, name, program, environment, unflushed)
+    assert any(map(unflushed, recorded.recording.calls)), "there is no such flush"
+    moments = moments_of(recorded)
+    random.Random(what).shuffle(moments)
+    for _, disk in cuts(recorded, moments, 0):
+        try:
+            check(replicas, recorded, disk)
+        except AssertionError:
+            return
+    pytest.fail(f"all is well without a flush of {what}")
