@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
-from replican.values.errors import ReplicanError
+from replican.values.errors import FolderError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -55,7 +55,7 @@ def run_forked(
     """Each job's number with its result, as they are done, in no order.
 
     ``work`` runs in another process: what it changes is not seen here. ``tick`` is called about four times a second
-    while results are awaited. Raises what ``work`` raised, or ``ReplicanError`` when a worker died.
+    while results are awaited. Raises what ``work`` raised, or ``FolderError`` when a worker died.
     """
     if len(jobs) > MOST_JOBS:
         raise ValueError("too many jobs: make larger ones")
@@ -149,7 +149,7 @@ def _check_ended(workers: dict[int, int], out: int, rest: bytearray) -> None:
     os.close(out)
     _, status = os.waitpid(pid, 0)
     if status != 0 or rest:
-        raise ReplicanError("a worker process died", "is there enough memory? run the command again")
+        raise FolderError("a worker process died", "is there enough memory? run the command again")
 
 
 def _end(pid: int) -> None:
@@ -176,11 +176,11 @@ class Beside(Generic[Result]):
         self._workers.clear()
 
     def result(self) -> Result:
-        """Wait for it; raises what the work raised, or ``ReplicanError`` when its process died."""
+        """Wait for it; raises what the work raised, or ``FolderError`` when its process died."""
         answers: Iterator[tuple[int, Result]] = _collect(self._workers, None)
         for _, result in answers:
             return result
-        raise ReplicanError("a worker process ended without an answer", "run the command again")
+        raise FolderError("a worker process ended without an answer", "run the command again")
 
 
 def beside(work: Callable[[], Result]) -> Beside[Result]:

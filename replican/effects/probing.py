@@ -22,6 +22,7 @@ _PREFIX: Final = b"probe-%d-"
 _REFUSED: Final = '\\:*?"<>|\t\x01'
 _TIME_NS: Final = 1_000_000_001_987_654_321
 _STEPS: Final = (1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)
+_TROUBLE = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -52,12 +53,18 @@ def known_traits(index: Index) -> Traits:
 
 
 def probe(directory: str) -> Traits:
-    """Try what the file system of ``directory`` does; nothing is left there. Raises ``OSError`` if it is full."""
+    """Try what the file system of ``directory`` does; nothing is left there. Raises ``OSError`` on a full disk."""
     fd = open_shelf(directory)
     try:
         return _Probe(fd).traits()
     finally:
         os.close(fd)
+
+
+def _unless_trouble(error: OSError) -> None:
+    """Raise what tells of a disk in trouble now, and nothing of what its file system can do: that is remembered."""
+    if error.errno in _TROUBLE:
+        raise error
 
 
 class _Probe:
@@ -100,8 +107,7 @@ class _Probe:
         try:
             os.close(os.open(whole, _NEW, 0o600, dir_fd=self._fd))
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-                raise
+            _unless_trouble(error)
             yield False
             return
         try:
@@ -128,7 +134,8 @@ class _Probe:
         for mode in (0o600, 0o740):
             try:
                 os.chmod(self._prefix + name, mode, dir_fd=self._fd)
-            except OSError:
+            except OSError as error:
+                _unless_trouble(error)
                 return False
             if stat.S_IMODE(os.lstat(self._prefix + name, dir_fd=self._fd).st_mode) != mode:
                 return False
@@ -144,7 +151,8 @@ class _Probe:
         name = self._prefix + b"link"
         try:
             os.symlink(b"nowhere", name, dir_fd=self._fd)
-        except OSError:
+        except OSError as error:
+            _unless_trouble(error)
             return False
         os.unlink(name, dir_fd=self._fd)
         return True
