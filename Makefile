@@ -18,7 +18,7 @@ SIDE_BY_SIDE := -n 2 --dist worksteal
 help:
 	@echo 'make sync A=FOLDER B=FOLDER   keep two folders in step (B missing or empty: it becomes a copy of A)'
 	@echo 'make test                     style, types and tests'
-	@echo 'make torture N=100000         N random histories, and a fiftieth as many on real folders: an hour'
+	@echo 'make torture N=100000         N random histories, and a fiftieth as many on real folders: hours'
 	@echo 'make torture-check            plant mistakes, and see that those histories catch each of them'
 	@echo 'make bench                    measure against rsync, unison and git'
 	@echo 'make dist                     build wheel and sdist into dist/'
