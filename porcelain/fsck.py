@@ -1,17 +1,19 @@
 """Verify the replica: whether all is what it was when it was written.
 
-Every object of the log is read and hashed again; all that the refs lead to must be there; refs, reflogs, config and
-index are read. With --content, so is every file of the folder, against the index, and of the trash: one whose content
-changed though its times did not is damaged; one whose times changed was edited, and is counted only.
+Every object of the log is read and hashed again; all that the refs lead to must be there; every merge among it is made
+once more from what it joins, and must come to the same; refs, reflogs, config and index are read. With --content, so
+is every file of the folder, against the index, and of the trash: one whose content changed though its times did not
+is damaged; one whose times changed was edited, and is counted only.
 
 Nothing is changed, unless by --repair: refs are put back from their reflogs, objects from damaged packs, the index
 and the logs of remotes, the index from a scan. What was damaged is moved to .replican/damaged; no file of yours is
 touched. What cannot be mended is told, as it is without --repair.
 
 Output: nothing but counts, or a line for each damage: what it is, its name, what is wrong; before them, with
---repair, a line "mended" for each thing that was. With --json, an object with "ok", "checkpoints", "trees",
-"files", "edited" and "damage" (each "what": object, ref, reflog, config, index, file or trash; "name"; "problem"),
-and "mended" (each "what", "name", "how").
+--repair, a line "mended" for each thing that was. With --json, an object with "ok", "checkpoints", "trees", "merges"
+(those that were made once more, and are right), "unproven" (those that join what is missing or damaged, or follow the
+rules of a later release), "files", "edited" and "damage" (each "what": object, ref, reflog, config, index, file or
+trash; "name"; "problem"), and "mended" (each "what", "name", "how").
 
 Exit codes: 0 all is well (again); 6 something is damaged.
 
@@ -53,8 +55,12 @@ def command(
     for what, name, problem in found.damage:
         ctx.line(f"{what} {quoted(from_text(name))}: {problem}")
     counts = f"{report.many(found.checkpoints, 'checkpoint')}, {report.many(found.trees, 'tree')}"
+    if found.merges:
+        counts += f", {report.many(found.merges, 'merge')}"
     if content:
         edited = f" ({found.edited} edited since)" if found.edited else ""
         counts += f", {report.many(found.files, 'file')}{edited}"
+    if found.unproven:
+        counts += f", {report.many(found.unproven, 'merge')} that cannot be proven here"
     ctx.say(f"checked {counts}: {report.many(len(found.damage), 'damage') if found.damage else 'all is well'}")
     return EXIT_CODES[DamagedError] if found.damage else DONE

@@ -207,31 +207,46 @@ def check_claim(
 ) -> None:
     """Verify one received checkpoint, whose ancestors are verified: raises ``RemoteError`` where it is not allowed.
 
+    ``UnsupportedError`` means that this release cannot tell: the checkpoint may be kept, and must not be merged.
+    """
+    problem = flaw_of(graph, trees, claim, memo, budget, trust)
+    if problem is not None:
+        raise RemoteError(
+            f"checkpoint {claim.hex()[:12]} is not valid: {problem}", "nothing was taken over from that remote"
+        )
+
+
+def flaw_of(
+    graph: Graph, trees: TreeOverlay, claim: CheckpointId, memo: Memo, budget: Budget | None = None, trust: bool = False
+) -> str | None:
+    """Why a checkpoint is not allowed; None of one that is. Its ancestors were asked about before.
+
     A user checkpoint has at most one parent, and no lower rules than that. A merge joins two or more user checkpoints
-    none of which comes from another, and is the very one that we make of them. ``UnsupportedError`` means that this
-    release cannot tell: the checkpoint may be kept, and must not be merged. ``trust`` takes a merge's tree as it is;
-    what it joins is checked all the same: every walk of the graph relies on it.
+    none of which comes from another, and is the very one that we make of them. ``trust`` takes a merge's tree as it
+    is; what it joins is checked all the same: every walk of the graph relies on it. Raises what :func:`merged_tree`
+    does.
     """
     checkpoint = graph.checkpoint(claim)
     parents = frozenset(checkpoint.parents)
     if not checkpoint.is_merge:
         if len(checkpoint.parents) > 1:
-            raise _refusal(claim, "a user checkpoint with several parents")
+            return "a user checkpoint with several parents"
         if any(graph.checkpoint(parent).rules > checkpoint.rules for parent in parents):
-            raise _refusal(claim, "its merge rules are older than its parent's")
-        return
+            return "its merge rules are older than its parent's"
+        return None
     if len(parents) < 2 or list(checkpoint.parents) != sorted(parents):
-        raise _refusal(claim, "a merge needs two or more parents, sorted")
+        return "a merge needs two or more parents, sorted"
     if any(graph.checkpoint(parent).is_merge for parent in parents):
-        raise _refusal(claim, "a merge never has a merge for a parent")
+        return "a merge never has a merge for a parent"
     before = graph.steps
     related = graph.maximal(parents) != parents
     if budget is not None:
         budget.spend(steps=graph.steps - before)
     if related:
-        raise _refusal(claim, "one of its parents comes from another")
+        return "one of its parents comes from another"
     if not trust and merge_checkpoint(graph, trees, parents, memo, budget)[0] != claim:
-        raise _refusal(claim, "it is not what merging its parents gives")
+        return "it is not what merging its parents gives"
+    return None
 
 
 def check_received(
@@ -248,9 +263,3 @@ def check_received(
     budget = Budget(limits, len(received))
     for each in received:
         check_claim(graph, trees, each, memo, budget, trust=each in trusted)
-
-
-def _refusal(claim: CheckpointId, problem: str) -> RemoteError:
-    return RemoteError(
-        f"checkpoint {claim.hex()[:12]} is not valid: {problem}", "nothing was taken over from that remote"
-    )

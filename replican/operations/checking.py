@@ -8,6 +8,7 @@ from replican.effects.hashing import Answer, Job, hash_all
 from replican.effects.objects import check_object
 from replican.effects.refs import HEAD, remote_head
 from replican.effects.trash import Trash, hash_name
+from replican.operations.proving import Proved, prove
 from replican.repository import Repository
 from replican.values.checkpoints import Checkpoint
 from replican.values.errors import NotFoundError, ReplicanError
@@ -34,10 +35,16 @@ class Damage(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """What was looked at, in numbers, and what is damaged. ``edited`` files differ from the index as an edit does."""
+    """What was looked at, in numbers, and what is damaged. ``edited`` files differ from the index as an edit does.
+
+    ``merges`` are those of the log that were made once more and are right; ``unproven`` those of which nobody can tell
+    here (see :class:`~replican.operations.proving.Proved`).
+    """
 
     checkpoints: int
     trees: int
+    merges: int
+    unproven: int
     files: int
     edited: int
     damage: list[Damage]
@@ -58,11 +65,14 @@ class _Check:
     def run(self, content: bool) -> Checked:
         self._check_config()
         self._check_objects()
-        self._check_connectivity(self._check_refs())
+        refs = self._check_refs()
+        self._check_connectivity(refs)
+        proved = self._check_merges(refs)
         if self._check_index() and content:
             self._check_files()
             self._check_trash()
-        return Checked(self._checkpoints, self._trees, self._files, self._edited, list(self._damage))
+        counts = self._checkpoints, self._trees, proved.merges, proved.unproven, self._files, self._edited
+        return Checked(*counts, list(self._damage))
 
     def _add(self, what: str, name: str, problem: str) -> None:
         self._damage[Damage(what, name, problem)] = None
@@ -161,6 +171,13 @@ class _Check:
             self._add(OBJECT, id.hex(), f"is missing, or of another kind, and {because}")
         elif id not in self._bad:
             self._add(OBJECT, id.hex(), error.message)
+
+    def _check_merges(self, refs: Iterable[tuple[str, CheckpointId]]) -> Proved:
+        """Every merge that the refs lead to is what merging its parents gives."""
+        proved = prove(self._repo.objects, (at for _, at in refs), self._repo.progress)
+        for id, flaw in proved.wrong:
+            self._add(OBJECT, id.hex(), flaw)
+        return proved
 
     # -- the folder ---------------------------------------------------------------------------------------------
 

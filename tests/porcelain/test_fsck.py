@@ -34,7 +34,8 @@ def test_all_is_well(here: Replicas) -> None:
     ended = here("b", "fsck")
     assert (ended.text, ended.err) == ("", "checked 2 checkpoints, 3 trees: all is well\n")
     assert here.json("b", "fsck", "--content") == {
-        "ok": True, "checkpoints": 2, "trees": 3, "files": 3, "edited": 0, "damage": [], "mended": [],
+        "ok": True, "checkpoints": 2, "trees": 3, "merges": 0, "unproven": 0, "files": 3, "edited": 0,
+        "damage": [], "mended": [],
     }  # fmt: skip
     here("b", "gc")
     here("b", "fsck", "--content")
