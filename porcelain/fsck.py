@@ -5,7 +5,8 @@ once more from what it joins, and must come to the same; refs, reflogs, config a
 is every file of the folder, against the index, and of the trash: one whose content changed though its times did not
 is damaged; one whose times changed was edited, and is counted only.
 
-Nothing is changed, unless by --repair: refs are put back from their reflogs, objects from damaged packs, the index
+Nothing is changed, unless by --repair: refs are put back from their reflogs (what the folder has and the head then
+lacks is recorded anew, in the place of checkpoints that are nowhere any more), objects from damaged packs, the index
 and the logs of remotes, the index from a scan. What was damaged is moved to .replican/damaged; no file of yours is
 touched. What cannot be mended is told, as it is without --repair.
 

@@ -69,7 +69,7 @@ class Repository:
         self.progress: Progress = progress or Silent()
         self.notes: list[str] = []
         self.objects = ObjectStore(os.path.join(self.dotdir, "objects"))
-        self.refs = RefStore(self.dotdir)
+        self.refs = RefStore(self.dotdir, self._flaw_of)
         self._config: Config | None = None
         self._index: Index | None = None
         self._index_writable = False
@@ -186,6 +186,16 @@ class Repository:
 
     def checkpoint(self, checkpoint: CheckpointId, /) -> Checkpoint:
         return self.objects.checkpoint(checkpoint)
+
+    def _flaw_of(self, named: CheckpointId) -> str | None:
+        """Why no ref can name this: it is no checkpoint, or nowhere. One that is damaged says so when it is read."""
+        try:
+            self.objects.checkpoint(named)
+        except NotFoundError as error:
+            return f"names no checkpoint: {error.message}"
+        except DamagedError:
+            pass
+        return None
 
     @property
     def traits(self) -> "Traits":

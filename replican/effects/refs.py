@@ -66,17 +66,29 @@ def remote_head(remote: str) -> str:
 
 
 class RefStore:
-    """The refs of the repository whose `.replican` is ``dotdir``. Writers hold the repository's lock besides."""
+    """The refs of the repository whose `.replican` is ``dotdir``. Writers hold the repository's lock besides.
 
-    def __init__(self, dotdir: str) -> None:
+    ``flaw_of`` tells why an id is none that a ref may have (None: it may): a ref with such an id is a damaged one.
+    """
+
+    def __init__(self, dotdir: str, flaw_of: Callable[[CheckpointId], str | None] = lambda _: None) -> None:
         self._path = dotdir + "/refs"
+        self._flaw_of = flaw_of
 
     def read(self, name: str) -> CheckpointId | None:
         """Where a ref is; None where there is no such ref.
 
-        Raises ``DamagedError``, with the last value that the reflog knows as its hint, for a ref that holds
-        no id, or that is gone though its reflog says that it moved.
+        Raises ``DamagedError`` for a ref that holds no id, or one that it cannot have, or that is gone though its
+        reflog says that it moved; with the last value that the reflog knows as its hint.
         """
+        found = self.value(name)
+        flaw = None if found is None else self._flaw_of(found)
+        if flaw is not None:
+            raise DamagedError(f"the ref {name} {flaw}", "run: replican fsck --repair")
+        return found
+
+    def value(self, name: str) -> CheckpointId | None:
+        """Where a ref is, whatever lies there: for who mends it. Raises as :meth:`read`, but for what an id is of."""
         check_ref_name(name)
         content = self._content(name)
         if content is not None:

@@ -122,7 +122,7 @@ class _Check:
         found: list[tuple[str, CheckpointId]] = []
         for name in sorted(names):
             try:
-                at = repo.refs.read(name)
+                at = repo.refs.value(name)  # what it names is told with the reason, below
                 lines = repo.refs.unreadable_lines(name)
             except ReplicanError as error:
                 self._add(REF, name, error.message + (f"; {error.hint}" if error.hint else ""))

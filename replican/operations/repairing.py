@@ -11,12 +11,14 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import NamedTuple
 
+from replican.decisions.treediff import walk_tree
 from replican.effects.loose import LooseObjects
 from replican.effects.objects import CHECKPOINT, TREE, check_object
 from replican.effects.refs import ANY, HEAD, remote_head
 from replican.effects.salvage import bad_packs, packs_aside, set_aside, whole_objects
 from replican.operations.checking import INDEX, OBJECT, REF, REFLOG, Checked, check
 from replican.operations.recording import observe
+from replican.operations.remaking import record_anew
 from replican.operations.remotes import opened_remote
 from replican.repository import Repository
 from replican.values.checkpoints import Checkpoint
@@ -47,19 +49,23 @@ def repair(repo: Repository, *, content: bool = False) -> Repaired:
 
     Safe to be killed at any moment: what was set aside is looked through again by the next repair.
     """
-    with repo.locked("repair"):
-        work = _Repair(repo)
+    with repo.locked("repair"), ExitStack() as opened:
+        work = _Repair(repo, opened)
         work.clear_ways()
         work.mend_refs()
         work.mend_objects()
+        work.mend_aims()
+        work.mend_reflogs()
         work.mend_index()
         repo.notes += work.notes
     return Repaired(work.mended, check(repo, content=content))
 
 
 class _Repair:
-    def __init__(self, repo: Repository) -> None:
+    def __init__(self, repo: Repository, opened: ExitStack) -> None:
         self._repo = repo
+        self._opened = opened
+        self._others: list[Repository] | None = None
         self._index = f"{repo.dotdir}/index.db"
         self.mended: list[Mended] = []
         self.notes: list[str] = []
@@ -74,15 +80,22 @@ class _Repair:
 
     # -- refs ---------------------------------------------------------------------------------------------------
 
-    def mend_refs(self) -> None:
+    def _refs(self) -> list[str]:
         names = {HEAD, *self._repo.refs.names()}
         try:
             names.update(remote_head(name) for name in self._repo.config.remotes)
         except ReplicanError:
             pass  # nobody but the user can mend the config
-        for name in sorted(names):
+        return sorted(names)
+
+    def mend_refs(self) -> None:
+        """Every ref holds an id that it had: what it names may be found yet."""
+        for name in self._refs():
             self._clear_way(name)
             self._mend_ref(name)
+
+    def mend_reflogs(self) -> None:
+        for name in self._refs():
             self._mend_reflog(name)
 
     def _clear_way(self, name: str) -> None:
@@ -107,20 +120,67 @@ class _Repair:
         refs = self._repo.refs
         values = [line.new for line in refs.reflog(name) if line.new is not None]
         try:
-            now = refs.read(name)
+            now = refs.value(name)
         except DamagedError:
             now = None
         else:
             if now is None or now in values or not values or self._is_readable(now):
                 return
-        last = next((value for value in values if self._is_readable(value)), values[0] if values else None)
-        if last is not None:
-            refs.update(name, last, ANY, "fsck --repair", self._repo.who)
-            self.mended.append(Mended(REF, name, f"put back to {last.hex()}, which its reflog has"))
+        if values:
+            self._put_back(name, values[0], "which its reflog has")
         elif name != HEAD:
-            # What a remote's head was is known again by the next fetch.
-            set_aside(self._repo.dotdir, f"{self._repo.dotdir}/refs/{name}")
-            self.mended.append(Mended(REF, name, "set aside: the next fetch makes it anew"))
+            self._make_anew(name)
+
+    def mend_aims(self) -> None:
+        """A ref that still leads to nothing, now that all is here that is to be had, goes back to where it was before.
+
+        The folder of a head that does has more than its log then: that is recorded anew.
+        """
+        for name in self._refs():
+            try:
+                now = self._repo.refs.value(name)
+            except DamagedError:
+                continue
+            if now is None or self._is_readable(now):
+                continue
+            past = dict.fromkeys(line.new for line in self._repo.refs.reflog(name) if line.new is not None)
+            value = next((each for each in past if each != now and self._is_whole(each)), None)
+            if value is not None:
+                self._put_back(name, value, f"since {now.hex()} is no checkpoint that can be had")
+                if name == HEAD:
+                    self._record_anew(now)
+            elif name != HEAD:
+                self._make_anew(name)
+
+    def _put_back(self, name: str, value: CheckpointId, why: str) -> None:
+        self._repo.refs.update(name, value, ANY, "fsck --repair", self._repo.who)
+        self.mended.append(Mended(REF, name, f"put back to {value.hex()}, {why}"))
+
+    def _make_anew(self, name: str) -> None:
+        """What a remote's head was is known again by the next fetch."""
+        for path in (name, f"{name}.log"):
+            if os.path.lexists(f"{self._repo.dotdir}/refs/{path}"):
+                set_aside(self._repo.dotdir, f"{self._repo.dotdir}/refs/{path}")
+        self.mended.append(Mended(REF, name, "set aside: the next fetch makes it anew"))
+
+    def _record_anew(self, lost: CheckpointId) -> None:
+        try:
+            made = record_anew(self._repo, lost)
+        except (DamagedError, NotFoundError) as error:
+            self.notes.append(f"what the folder held was not recorded anew: {error.message}")
+            return
+        if made is not None:
+            self.mended.append(Mended(OBJECT, made.hex(), f"recorded anew, in the place of {lost.hex()}"))
+
+    def _is_whole(self, checkpoint: CheckpointId) -> bool:
+        """Whether a checkpoint can be had with all of its tree; what is missing of it and can be had is here then."""
+        self._find([checkpoint])
+        try:
+            for _ in walk_tree(self._repo.objects, self._repo.checkpoint(checkpoint).tree):
+                pass
+        except ReplicanError:
+            return False
+        return True
 
     def _is_readable(self, checkpoint: CheckpointId) -> bool:
         try:
@@ -181,32 +241,31 @@ class _Repair:
 
     def _find_missing(self) -> None:
         """Get what the refs lead to and the log lacks from the index and the remotes."""
-        repo = self._repo
-        with ExitStack() as opened:
-            others = [*self._remotes(opened)]
-            stack: list[tuple[bytes, bytes]] = [
-                (CHECKPOINT, at) for name in repo.refs.names() if (at := repo.refs.read(name)) is not None
-            ]
-            seen: set[bytes] = {EMPTY_TREE}
-            while stack:
-                kind, id = stack.pop()
-                if id in seen:
-                    continue
-                seen.add(id)
-                form = self._have(kind, id, others)
-                if isinstance(form, Checkpoint):
-                    stack += [(TREE, form.tree), *((CHECKPOINT, parent) for parent in form.parents)]
-                elif form is not None:
-                    stack += [(TREE, entry.id) for entry in form if entry.kind == DIRECTORY]
+        refs = self._repo.refs
+        self._find([at for name in refs.names() if (at := refs.value(name)) is not None])
 
-    def _have(self, kind: bytes, id: bytes, others: list[Repository]) -> Checkpoint | Iterable[Entry] | None:
+    def _find(self, checkpoints: Iterable[CheckpointId]) -> None:
+        stack: list[tuple[bytes, bytes]] = [(CHECKPOINT, at) for at in checkpoints]
+        seen: set[bytes] = {EMPTY_TREE}
+        while stack:
+            kind, id = stack.pop()
+            if id in seen:
+                continue
+            seen.add(id)
+            form = self._have(kind, id)
+            if isinstance(form, Checkpoint):
+                stack += [(TREE, form.tree), *((CHECKPOINT, parent) for parent in form.parents)]
+            elif form is not None:
+                stack += [(TREE, entry.id) for entry in form if entry.kind == DIRECTORY]
+
+    def _have(self, kind: bytes, id: bytes) -> Checkpoint | Iterable[Entry] | None:
         """The object ``id``, from wherever it is to be had; None if it is nowhere."""
         repo = self._repo
         try:
             return repo.objects.checkpoint(CheckpointId(id)) if kind == CHECKPOINT else repo.objects.tree(TreeId(id))
         except ReplicanError:
             pass
-        for where, payload in self._offers(kind, id, others):
+        for where, payload in self._offers(kind, id):
             if object_hash(kind, payload) != id:
                 continue
             try:
@@ -218,26 +277,28 @@ class _Repair:
             return form
         return None
 
-    def _offers(self, kind: bytes, id: bytes, others: list[Repository]) -> Iterable[tuple[str, bytes]]:
+    def _offers(self, kind: bytes, id: bytes) -> Iterable[tuple[str, bytes]]:
         if kind == TREE:
             try:
                 yield "the index", encode_tree(self._repo.index.tree(TreeId(id)))
             except ReplicanError:
                 pass
-        for other in others:
+        if self._others is None:
+            self._others = [*self._remotes()]
+        for other in self._others:
             try:
                 yield other.root, other.objects.payload(kind, id)
             except ReplicanError:
                 continue
 
-    def _remotes(self, opened: ExitStack) -> Iterable[Repository]:
+    def _remotes(self) -> Iterable[Repository]:
         try:
             names = list(self._repo.config.remotes)
         except ReplicanError:
             return
         for name in names:
             try:
-                yield opened.enter_context(opened_remote(self._repo, name)).repository
+                yield self._opened.enter_context(opened_remote(self._repo, name)).repository
             except ReplicanError as error:
                 self.notes.append(f"not asked for objects: {error.message}")
 

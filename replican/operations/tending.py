@@ -7,6 +7,7 @@ import time
 from typing import Final, NamedTuple
 
 from replican.decisions.treediff import diff_trees, walk_tree
+from replican.effects.objects import CHECKPOINT
 from replican.effects.staging import Stage, room_taken
 from replican.effects.trash import Trash
 from replican.operations.recording import observe
@@ -70,8 +71,8 @@ def reachable(repo: Repository) -> set[bytes]:
         if current is not None:
             heads.add(current)
         # This folder's own past can be named (HEAD@{n}): it stays, as far as it is there.
-        for line in repo.refs.reflog(name):
-            heads.update(each for each in (line.old, line.new) if each is not None and repo.objects.has(each))
+        past = {each for line in repo.refs.reflog(name) for each in (line.old, line.new) if each is not None}
+        heads |= past.difference(repo.objects.lacking(past, CHECKPOINT))
         keep.update(repo.graph.closure(heads))
     trees = {repo.checkpoint(CheckpointId(each)).tree for each in keep}
     for tree in trees:
