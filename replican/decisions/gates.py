@@ -69,6 +69,13 @@ def no_room(needed: int, free: int) -> Gate | None:
     return Gate("no-room", None, f"the disk has {free} bytes free, and {needed} are needed")
 
 
+def no_inodes(needed: int, free: int) -> Gate | None:
+    """The disk can have fewer files and directories more than are to come."""
+    if needed <= free:
+        return None
+    return Gate("no-inodes", None, f"the disk can hold {free} more files and directories, and {needed} are to come")
+
+
 def unrelated_histories(related: bool, merged_before: bool) -> Gate | None:
     """The histories have nothing in common, though they once had: a union would bring back all that was deleted."""
     if related or not merged_before:

@@ -276,19 +276,27 @@ class Stage:
         self._slots.clear()
 
 
-def room_taken(path: str) -> int:
-    """The bytes that the files below ``path`` take up on the disk, as far as they can be seen."""
-    taken, waiting = 0, [path]
+class Taken(NamedTuple):
+    """What lies in a directory: its size in bytes on the disk, and how many files and directories they are."""
+
+    size: int
+    names: int
+
+
+def room_taken(path: str) -> Taken:
+    """What is below ``path``, as far as it can be seen."""
+    size, count, waiting = 0, 0, [path]
     while waiting:
         try:
             with os.scandir(waiting.pop()) as listing:
                 for entry in listing:
-                    taken += entry.stat(follow_symlinks=False).st_blocks * 512
+                    count += 1
+                    size += entry.stat(follow_symlinks=False).st_blocks * 512
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
         except OSError:
             continue
-    return taken
+    return Taken(size, count)
 
 
 def _flush_one(name: bytes, directory: int) -> None:

@@ -13,7 +13,7 @@ from replican.decisions.plan import Plan
 from replican.decisions.treediff import Tally, tally
 from replican.effects.contents import ContentStore
 from replican.effects.transition import Outcome
-from replican.operations.merging import NO_OUTCOME, carry_out, room_needed
+from replican.operations.merging import NO_OUTCOME, carry_out, room_gates
 from replican.operations.recording import append, deletion_gates
 from replican.repository import Repository
 from replican.values.ids import CheckpointId, TreeId
@@ -73,5 +73,5 @@ def _gated(
 ) -> tuple[Plan, Tally]:
     plan = plan_for(overlay, repo.traits, base, tree)
     counted = tally(overlay, base, tree if plan.fitted is None else plan.fitted)
-    gates.pass_gates([*deletion_gates(repo.index, counted), room_needed(repo, overlay, plan)], allowed)
+    gates.pass_gates([*deletion_gates(repo.index, counted), *room_gates(repo, overlay, plan)], allowed)
     return plan, counted

@@ -87,7 +87,7 @@ def merge(
             [
                 *([_unrelated(repo, joined, merged_before)] if joined.kind is JoinKind.MERGE else []),
                 *deletion_gates(repo.index, counted),
-                room_needed(repo, overlay, plan),
+                *room_gates(repo, overlay, plan),
             ],
             allowed,
         )
@@ -136,23 +136,39 @@ def _unrelated(repo: Repository, joined: Joined, merged_before: bool) -> gates.G
     return gates.unrelated_histories(related, merged_before)
 
 
-def room_needed(repo: Repository, overlay: TreeOverlay, plan: Plan) -> gates.Gate | None:
-    needed = sum(entry.size for entry, _ in wanted_of(plan.groups))
-    stack = [new.entry.tree for new in plan.new if new.path not in new.apart]
-    while stack:
-        for entry in overlay.tree(stack.pop()):
-            if entry.kind == DIRECTORY:
-                stack.append(entry.tree)
-            else:
-                needed += entry.size
-    if not needed:
-        return None
+def room_gates(repo: Repository, overlay: TreeOverlay, plan: Plan) -> list[gates.Gate | None]:
+    """Whether the disk has room for what a plan will write, in bytes and in files; nothing is written yet."""
+    size, count = _needed_by(overlay, plan)
+    if not count:
+        return []
     room = os.statvfs(repo.root)
-    free = room.f_bavail * room.f_frsize
-    if needed > free:
+    # Some file systems make an inode for whatever comes, and tell of none.
+    free, inodes = room.f_bavail * room.f_frsize, room.f_favail if room.f_files else count
+    if size > free or count > inodes:
         # What waits on the stage already (a mirror's copies, an interrupted run's) is not written again, or goes.
-        free += room_taken(f"{repo.dotdir}/stage")
-    return gates.no_room(needed, free)
+        staged = room_taken(f"{repo.dotdir}/stage")
+        free, inodes = free + staged.size, inodes + staged.names
+    return [gates.no_room(size, free), gates.no_inodes(count, inodes)]
+
+
+def _needed_by(overlay: TreeOverlay, plan: Plan) -> tuple[int, int]:
+    """The bytes that a plan writes, and how many files, links and directories it makes."""
+    size = count = 0
+    for entry, _ in wanted_of(plan.groups):
+        size += entry.size
+        count += 1
+    for new in plan.new:
+        stack = [(new.path, new.entry)]
+        while stack:
+            path, entry = stack.pop()
+            if path in new.apart:
+                continue  # it is moved here
+            count += 1
+            if entry.kind == DIRECTORY:
+                stack += [(paths.join(path, below.name), below) for below in overlay.tree(entry.tree)]
+            else:
+                size += entry.size
+    return size, count
 
 
 def new_conflicts(trees: TreeReader, before: TreeId, after: TreeId) -> list[OpenConflict]:

@@ -161,7 +161,7 @@ def _clear_stage(repo: Repository, dry_run: bool) -> tuple[int, int]:
         newest = max([os.lstat(name, dir_fd=stage.fd).st_ctime for name in names], default=0.0)
         if not names or newest > time.time() - _STALE_SECONDS:
             return 0, 0
-        size = room_taken(stage.path)
+        size = room_taken(stage.path).size
         if not dry_run:
             stage.clear()
         return len(names), size

@@ -7,6 +7,7 @@ from replican.decisions.gates import (
     emptied_root,
     mass_delete,
     missing_mount,
+    no_inodes,
     no_room,
     pass_gates,
     unrelated_histories,
@@ -54,6 +55,13 @@ def test_missing_mount() -> None:
 def test_no_room() -> None:
     assert no_room(5, 5) is None
     gate = no_room(6, 5)
+    assert gate
+    assert gate.flag is None
+
+
+def test_no_inodes() -> None:
+    assert no_inodes(5, 5) is None
+    gate = no_inodes(6, 5)
     assert gate
     assert gate.flag is None
 
