@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -56,22 +57,41 @@ def diverged(cli, tmp_path: Path) -> Path:
     return kept
 
 
-def test_every_moment_of_a_sync(cli, tmp_path: Path, diverged: Path, environment: dict[str, str]) -> None:
-    a, b = tmp_path / "a", tmp_path / "b"
-    expected: Counter[bytes] | None = None
-    # The first run is not cut off, and says what has to come out.
+def cut_off(words: list[str | Path], environment: Mapping[str, str], put_back: Callable[[], None]) -> Iterator[int]:
+    """Run a command again and again, from what ``put_back`` makes: once to its end, which tells how many changes it
+    makes, then killed just before each of these. The number of the change, each time that it is over."""
+    changes = NEVER
     for number in itertools.chain([NEVER], itertools.count(0, STEP)):
-        for folder in (a, b):
-            shutil.rmtree(folder, ignore_errors=True)
-            subprocess.run(["cp", "-a", diverged / folder.name, folder], check=True)
+        if NEVER > number >= changes:
+            return
+        put_back()
         done = subprocess.run(
-            [sys.executable, SCRIPT, str(number), "-C", b, "sync"],
+            [sys.executable, SCRIPT, str(number), *words],
             env=environment,
             capture_output=True,
             start_new_session=True,
             check=False,
         )
-        assert done.returncode in (0, 4, -9), done.stderr
+        if number == NEVER:
+            assert done.returncode == 0, done
+            changes = int(done.stderr.split()[-1])
+            assert changes > STEP, "next to nothing was changed"
+        else:
+            assert done.returncode == -9, f"not cut off at {number} of {changes}: {done}"
+        yield number
+
+
+def test_every_moment_of_a_sync(cli, tmp_path: Path, diverged: Path, environment: dict[str, str]) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    expected: Counter[bytes] | None = None
+
+    def put_back() -> None:
+        for folder in (a, b):
+            shutil.rmtree(folder, ignore_errors=True)
+            subprocess.run(["cp", "-a", diverged / folder.name, folder], check=True)
+
+    # The first run is not cut off, and says what has to come out.
+    for number in cut_off(["-C", b, "sync"], environment, put_back):
         cli("-C", b, "sync", code=None)
         cli("-C", b, "sync")
         assert_equal(a, b)
@@ -80,8 +100,6 @@ def test_every_moment_of_a_sync(cli, tmp_path: Path, diverged: Path, environment
         assert found == expected, f"cut off at {number}: lost {expected - found}, back {found - expected}"
         log = cli("-C", b, "log", "--json").json()
         assert Counter(entry["kind"] for entry in log) == {"user": 3, "merge": 1}, f"cut off at {number}"
-        if number != NEVER and done.returncode != -9:
-            return
 
 
 @pytest.mark.parametrize("words", [[], ["--join"]], ids=["empty", "join"])
@@ -92,25 +110,19 @@ def test_every_moment_of_a_clone(cli, tmp_path: Path, environment: dict[str, str
     (source / "link").symlink_to("top")
     (source / "x/y").chmod(0o500)
     (source / "top").chmod(0o400)
-    for number in itertools.count(0, STEP):
+
+    def put_back() -> None:
         for folder in (a, b):
             shutil.rmtree(folder, ignore_errors=True)
         subprocess.run(["cp", "-a", source, a], check=True)
         if words:
             write(b / "folder/1", "by b")
             write(b / "own", "b's own")
-        done = subprocess.run(
-            [sys.executable, SCRIPT, str(number), "clone", *words, a, b],
-            env=environment,
-            capture_output=True,
-            start_new_session=True,
-            check=False,
-        )
+
+    for number in cut_off(["clone", *words, a, b], environment, put_back):
         again = cli("clone", *words, a, b, code=None)
         assert again.code == 0 or "is a replica already" in again.err, f"cut off at {number}: {again.err}"
         cli("-C", b, "sync")
         assert_equal(a, b)
         assert len(snapshot(a)) == (10 if words else 8), f"cut off at {number}"
         assert len(cli("-C", b, "log", "--json").json()) == (3 if words else 1), f"cut off at {number}"
-        if done.returncode != -9:
-            return

@@ -3,12 +3,14 @@
     python tests/support/crashing.py N WORDS...
 
 Counted are calls that create, rename, remove or change a file, also those of its worker processes (each for itself);
-the whole process group dies. Where fewer than N are made, the command ends as it does.
+the whole process group dies. Where fewer than N are made, the command ends as it does, and the last line that it
+writes to stderr is how many its first process made.
 """
 
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 CHANGES = {
@@ -16,15 +18,15 @@ CHANGES = {
 }  # fmt: skip
 
 
-def crash_at(number: int) -> None:
-    """Kill this process group just before the change of that number."""
-    left = number
+def crash_at(number: int) -> Callable[[], int]:
+    """Kill this process group just before the change of that number. What it returns tells how many were made."""
+    made = 0
 
     def count() -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
+        nonlocal made
+        if made == number:
             os.killpg(0, signal.SIGKILL)
+        made += 1
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event in CHANGES or (event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)):
@@ -44,13 +46,18 @@ def crash_at(number: int) -> None:
             setattr(module, name, counted(getattr(module, name)))
     os.fsync = counted(os.fsync)
     sys.addaudithook(hook)
+    return lambda: made
 
 
 def main() -> None:
+    sys.dont_write_bytecode = True  # which would be counted, too, but in the first run only
     from replican.porcelain._main import run_guarded
 
-    crash_at(int(sys.argv[1]))
-    os._exit(run_guarded(sys.argv[2:]))
+    made = crash_at(int(sys.argv[1]))
+    code = run_guarded(sys.argv[2:])
+    sys.stdout.flush()
+    print(made(), file=sys.stderr, flush=True)
+    os._exit(code)
 
 
 if __name__ == "__main__":
