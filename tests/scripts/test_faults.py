@@ -8,7 +8,7 @@ A sample of the points by default, all of them with ``REPLICAN_TORTURE``.
 import itertools
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ import pytest
 from cases import COMMANDS, FOLDERS, again, each_content, prepare, put_back, rest
 from folders import Seen, differences
 from replicas import Replicas
+from verdicts import Moments
 
 TORTURE = bool(int(os.environ.get("REPLICAN_TORTURE", "0")))
 
@@ -88,24 +89,31 @@ def go_on(run: Replicas, name: str, expected: Expected, where: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_killed_at_every_change(
-    replicas: Replicas, kept: dict[str, Path], environment: dict[str, str], name: str, program: Sequence[str]
+    replicas: Replicas,
+    kept: dict[str, Path],
+    environment: dict[str, str],
+    name: str,
+    program: Sequence[str],
+    record_property: Callable[[str, object], None],
 ) -> None:
     run = Faulty(replicas, kept[name], name, program, environment)
     wanted = expected(replicas, name, kept[name])
-    passed = 0
+    moments = Moments(f"{name} killed")
     for call, numbers in points(faults.CHANGES, name, run.creating()):
-        if passed == ENOUGH:
+        if moments.count == ENOUGH:
             break
         for number in numbers:
             ended = run("signal=SIGKILL", call, number)
             if not ended.faults:
                 assert ended.code == 0, ended
                 break
-            if ended.code != -9:  # one of its workers was killed
-                assert (ended.code, "a worker process died" in ended.err) == (4, True), ended
-            passed += 1
-            go_on(replicas, name, wanted, f"killed at {call} {number}")
-    assert passed, "no kill came about"
+            where = f"killed at {call} {number}"
+            with moments.at(where):
+                if ended.code != -9:  # one of its workers was killed
+                    assert (ended.code, "a worker process died" in ended.err) == (4, True), ended
+                go_on(replicas, name, wanted, where)
+    record_property("summary", moments.told())
+    moments.assert_got_over()
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -117,28 +125,31 @@ def test_failed_at_every_change(
     name: str,
     error: str,
     program: Sequence[str],
+    record_property: Callable[[str, object], None],
 ) -> None:
     if not TORTURE and error != list(ERRORS)[list(COMMANDS).index(name) % 3]:
         pytest.skip("one error for each command, unless all are asked for")
     run = Faulty(replicas, kept[name], name, program, environment)
     wanted = expected(replicas, name, kept[name])
-    passed = 0
+    moments = Moments(f"{name} with {error}")
     for call, numbers in points(faults.SPACE, name, run.creating()):
-        if passed == ENOUGH:
+        if moments.count == ENOUGH:
             break
         for number in numbers:
             ended = run(f"error={error}", call, number)
             if not ended.faults:
                 assert ended.code == 0, ended
                 break
-            passed += 1
             where = f"{error} at {call} {number}"
-            assert "this is a bug" not in ended.err, (where, ended.err)
-            assert ended.code in CODES[error], (where, ended)
-            if ended.code and call != "write":  # it may be the message itself that could not be written
-                assert any(text in ended.err.lower() for text in ERRORS[error]), f"not said: {where}: {ended.err}"
-            go_on(replicas, name, wanted, where)
-    assert passed, "no fault came about"
+            with moments.at(where):
+                assert "Traceback" not in ended.err, ended.err
+                assert "this is a bug" not in ended.err, ended.err
+                assert ended.code in CODES[error], ended
+                if ended.code and call != "write":  # it may be the message itself that could not be written
+                    assert any(text in ended.err.lower() for text in ERRORS[error]), f"not said: {ended.err}"
+                go_on(replicas, name, wanted, where)
+    record_property("summary", moments.told())
+    moments.assert_got_over()
 
 
 @pytest.mark.parametrize("call", ["symlinkat", "fchmodat"])
@@ -158,7 +169,8 @@ class Faulty:
     def __init__(
         self, run: Replicas, kept: Path, name: str, program: Sequence[str], environment: dict[str, str]
     ) -> None:
-        self._run, self._kept, self._env = run, kept, environment
+        # The numbers of calls stay what they are where no bytecode is written.
+        self._run, self._kept, self._env = run, kept, {**environment, "PYTHONDONTWRITEBYTECODE": "1"}
         words = [word if word not in FOLDERS else str(run.base / word) for word in COMMANDS[name]]
         self._command = [*program, *words]
 
@@ -169,6 +181,4 @@ class Faulty:
 
     def __call__(self, fault: str, call: str, number: int) -> faults.Faulty:
         put_back(self._kept, self._run)
-        ended = faults.run_with(fault, [call], number, self._command, self._env, self._run.base / "trace")
-        assert "Traceback" not in ended.err, (call, number, ended.err)
-        return ended
+        return faults.run_with(fault, [call], number, self._command, self._env, self._run.base / "trace")

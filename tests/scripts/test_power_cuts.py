@@ -19,6 +19,7 @@ from folders import Seen, differences
 from powercut import Disk, Keep, Recording, read_disk
 from replicas import Replicas
 from tracing import Call, trace
+from verdicts import Moments
 
 TORTURE = int(os.environ.get("REPLICAN_TORTURE", "0"))
 SAMPLE = 2
@@ -112,18 +113,23 @@ def check(run: Replicas, recorded: Recorded, disk: Disk) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_cut_at_every_change(
-    replicas: Replicas, environment: dict[str, str], name: str, program: Sequence[str]
+    replicas: Replicas,
+    environment: dict[str, str],
+    name: str,
+    program: Sequence[str],
+    record_property: Callable[[str, object], None],
 ) -> None:
     recorded = record(replicas, name, program, environment)
-    moments = moments_of(recorded)
-    assert len(moments) > SAMPLE, "next to nothing was recorded"
+    chosen = moments_of(recorded)
+    assert len(chosen) > SAMPLE, "next to nothing was recorded"
     if not TORTURE:
-        moments = random.Random(name).sample(moments, SAMPLE)
-    for where, disk in cuts(recorded, moments, 3 if TORTURE else 1):
-        try:
+        chosen = random.Random(name).sample(chosen, SAMPLE)
+    moments = Moments(f"{name} without power")
+    for where, disk in cuts(recorded, chosen, 3 if TORTURE else 1):
+        with moments.at(where):
             check(replicas, recorded, disk)
-        except AssertionError as error:
-            raise AssertionError(f"{name}, {where}: {error}") from error
+    record_property("summary", moments.told())
+    moments.assert_got_over()
 
 
 def is_below(call: Call, *places: str) -> bool:

@@ -54,7 +54,7 @@ def run_with(
     listed = ",".join(name for name in calls if name in known_calls())
     command = ["strace", "-f", "-qq", "-o", os.fspath(log), "-e", f"trace={listed}"]
     command += ["-e", f"inject={listed}:{fault}:when={when}", *program]
-    done = subprocess.run(command, env=env, capture_output=True, timeout=120, check=False)
+    done = subprocess.run(command, env=env, capture_output=True, timeout=600, check=False)
     text = log.read_text(errors="replace")
     faults = text.count("killed by SIGKILL") if "signal" in fault else text.count("(INJECTED)")
     return Faulty(done.returncode, done.stdout, done.stderr.decode("utf-8", "surrogateescape"), faults)

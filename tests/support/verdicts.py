@@ -5,7 +5,8 @@ shows nothing about the checks, so ``test_defects.py`` tells these apart.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 CHECKS = {
     "lost": "bytes or a directory that a user made are gone, and no user who had them removed them",
@@ -43,3 +44,31 @@ def told(kind: str, those: Sequence[int], begun: float, failed: Sequence[int]) -
     seconds = time.monotonic() - begun
     seeds = f"; failed: {', '.join(map(str, failed))}" if failed else ", none failed"
     return f"{len(those)} histories {kind} in {seconds:.0f} s{seeds}"
+
+
+class Moments:
+    """The moments at which something was cut off, or failed: each is to be got over. Those that are not are told
+    together, when all are done."""
+
+    def __init__(self, name: str) -> None:
+        self.count = 0
+        self._name = name
+        self._begun = time.monotonic()
+        self._failed: list[str] = []
+
+    @contextmanager
+    def at(self, where: str) -> Iterator[None]:
+        """What is looked at after one of them."""
+        self.count += 1
+        try:
+            yield
+        except Exception as error:
+            self._failed.append(f"{where}: {error!r}")
+
+    def told(self) -> str:
+        seconds = time.monotonic() - self._begun
+        return f"{self._name}: {self.count} moments in {seconds:.0f} s, {len(self._failed)} failed"
+
+    def assert_got_over(self) -> None:
+        assert self.count, "nothing came about"
+        assert not self._failed, "\n".join([f"{len(self._failed)} of {self.count}", *self._failed[:50]])
