@@ -14,8 +14,7 @@ Exit codes: 0 done; 1 there is none, with --exit-code; 5 the remote cannot be re
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from replican.plumbing._front.context import Context
@@ -24,12 +23,11 @@ from replican.plumbing._front.params import Argument, Option
 from replican.values.errors import NoRepositoryError, RemoteError, UnknownRemoteError
 
 if TYPE_CHECKING:
-    from replican.repository import Repository
+    from replican.values.ids import CheckpointId
 
 
-@contextmanager
-def remote_repository(ctx: Context, name: str | None) -> "Iterator[Repository]":
-    """The repository of a remote, or of a folder that is named by its path."""
+def refs_of(ctx: Context, name: str | None) -> "Sequence[tuple[str, CheckpointId]]":
+    """The refs of a remote, or of a folder that is named by its path."""
     from replican.operations.remotes import default_remote, opened_remote
     from replican.repository import Repository, is_replica
 
@@ -41,14 +39,15 @@ def remote_repository(ctx: Context, name: str | None) -> "Iterator[Repository]":
             raise
     if here is not None and (name is None or name in here.config.remotes):
         with opened_remote(here, name or default_remote(here)) as remote:
-            yield remote.repository
-        return
+            return remote.refs()
     assert name is not None
     path = os.path.join(ctx.directory, name.removeprefix("file://"))
     if is_replica(path):
-        with Repository(os.path.realpath(path), wait=ctx.wait) as there:
-            yield there
-        return
+        from replican.operations.folders import FolderRemote
+
+        root = os.path.realpath(path)
+        with Repository(root, wait=ctx.wait) as there:
+            return FolderRemote(name, root, there).refs()
     if "/" in name or os.path.isdir(path):
         what = "that folder is no replica" if os.path.isdir(path) else "there is no such folder"
         raise RemoteError(f"cannot reach '{name}': {what}")
@@ -60,8 +59,7 @@ def command(
     remote: Annotated[str | None, Argument("R", help="the remote, or a path to it", complete="remote")] = None,
     exit_code: Annotated[bool, Option("--exit-code", help="exit with 1 if there is no ref")] = False,
 ) -> int | None:
-    with remote_repository(ctx, remote) as there:
-        found = [(ref, id.hex()) for ref in there.refs.names() if (id := there.refs.read(ref)) is not None]
+    found = [(ref, id.hex()) for ref, id in refs_of(ctx, remote)]
     if ctx.json:
         ctx.emit_all({"ref": ref, "id": digits} for ref, digits in found)
     else:

@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 def fetch_both(repo: "Repository", name: str, *, content: bool) -> tuple["Fetched", "Ahead | None"]:
     """Fetch from a remote, and with ``content`` stage what a merge will need."""
-    from replican.operations.fetching import fetch_from, refresh
+    from replican.operations.fetching import fetch_from
     from replican.operations.remotes import opened_remote
 
     with opened_remote(repo, name) as remote:
-        refreshed = refresh(remote)
+        refreshed = remote.refresh()
         repo.notes += refreshed.notes
         fetched = fetch_from(repo, remote)
         if not content:

@@ -37,7 +37,7 @@ def command(
     repo = ctx.repository()
     name = remote or default_remote(repo)
     done = push(repo, name)
-    tally = Tally(0, 0, 0, 0) if done.merged is None else done.merged.tally
+    tally = done.tally or Tally(0, 0, 0, 0)
     if ctx.json:
         moved = {"remote": name, "old": report.json_id(done.old), "new": report.json_id(done.new)}
         ctx.emit({**moved, **tally._asdict(), "pending": report.json_problems(done.pending)})

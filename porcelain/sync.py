@@ -47,7 +47,7 @@ def came(done: "Synced") -> "Tally":
 
 def went(done: "Synced") -> "Tally":
     """What a sync changed in the remote's folder."""
-    return total([pushed.merged.tally for pushed in done.pushed if pushed.merged is not None])
+    return total([pushed.tally for pushed in done.pushed if pushed.tally is not None])
 
 
 def describe(done: "Synced", head: str) -> str:

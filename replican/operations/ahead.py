@@ -7,7 +7,7 @@ from replican.effects.contents import Wanted
 from replican.effects.preparing import NO_SOURCE, needs_content
 from replican.effects.refs import remote_head
 from replican.effects.staging import Stage
-from replican.operations.remotes import FolderRemote
+from replican.operations.remotes import Remote
 from replican.repository import Repository
 from replican.values.ids import BlobId, CheckpointId
 from replican.values.progress import Problem
@@ -22,7 +22,7 @@ class Ahead(NamedTuple):
     missing: list[Problem]
 
 
-def stage_content(repo: Repository, remote: FolderRemote) -> Ahead:
+def stage_content(repo: Repository, remote: Remote) -> Ahead:
     """Stage all content of the remote's head, as last fetched, that this folder and its trash lack. Writes nothing
     else.
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 from replican.effects.config import RemoteSettings
 from replican.effects.mirror import Mirror
 from replican.effects.staging import Stage
-from replican.operations.fetching import fetch_from, refresh
+from replican.operations.fetching import fetch_from
+from replican.operations.folders import FolderRemote
 from replican.operations.merging import Merged
 from replican.operations.recording import Recorded, record
-from replican.operations.remotes import FolderRemote
 from replican.operations.syncing import merge_remote
 from replican.repository import DOT, Repository, is_replica
 from replican.values.errors import FolderError, NoRepositoryError, RefusedError, UsageError
@@ -68,7 +68,7 @@ def clone(
         with ExitStack() as held:
             # Into an empty folder, what is read for the origin's first checkpoint is copied in the same go.
             mirror = None if joined or copy.traits != STRONG else _mirror(held, copy)
-            refreshed = refresh(remote, mirror=mirror)
+            refreshed = remote.refresh(mirror=mirror)
             copy.notes += refreshed.notes
             fetched = fetch_from(copy, remote, trust=True)
             if fetched.new is not None:

@@ -12,27 +12,13 @@ from replican.decisions.graph import Graph
 from replican.decisions.limits import LimitError, Limits, Measure, measure_tree
 from replican.decisions.treediff import unknown_below
 from replican.effects.forms import CHECKPOINT, TREE, parse_as_tree
-from replican.effects.mirror import Mirror
 from replican.effects.refs import remote_head
-from replican.operations.recording import record
-from replican.operations.remotes import FolderRemote
+from replican.operations.remotes import ObjectSource, Remote
 from replican.repository import Repository
 from replican.values.checkpoints import Checkpoint, encode_checkpoint
-from replican.values.errors import (
-    DamagedError,
-    FolderError,
-    LockedError,
-    NotFoundError,
-    RefusedError,
-    RemoteError,
-    ReplicanError,
-)
+from replican.values.errors import DamagedError, NotFoundError, RemoteError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
-from replican.values.progress import Problem
-from replican.values.quoting import quote
 from replican.values.trees import Entry, TreeOverlay
-
-_SHOWN = 10
 
 
 class Fetched(NamedTuple):
@@ -57,54 +43,16 @@ class Received:
         return self._repo.checkpoint(checkpoint) if found is None else found
 
 
-class Refreshed(NamedTuple):
-    """How a remote's folder recorded its user's edits: what to tell, and what could not be read there."""
-
-    notes: list[str]
-    unread: list[Problem]
-
-
-def refresh(remote: FolderRemote, *, mirror: Mirror | None = None) -> Refreshed:
-    """Have the remote's folder record what its user did. Where it cannot, what it recorded before is what it offers.
-
-    What is read for it is copied to ``mirror``.
-    """
-    there = remote.repository
-    notes: list[str] = []
-    unread: list[Problem] = []
-    try:
-        made = record(there, past_gates=True, mirror=mirror)
-        unread = made.problems
-        # Nobody over there is told, and it is said once only.
-        left_alone = [f"{quote(each.path)}: {each.cause}" for each in made.skipped[:_SHOWN]]
-        notes += [f"{remote.name}: not recorded, and left alone: {shown}" for shown in left_alone]
-        if len(made.skipped) > _SHOWN:
-            notes.append(f"{remote.name}: and {len(made.skipped) - _SHOWN} more that are left alone")
-        if made.gated is not None:
-            notes.append(f"{remote.name} has edits that it does not record: {made.gated.message}")
-    except (FolderError, LockedError, RefusedError) as error:
-        notes.append(f"{remote.name} could not record its latest edits: {error.message}")
-    except (DamagedError, NotFoundError) as error:
-        raise _damaged(remote, error) from error
-    notes = [f"{remote.name}: {note}" for note in there.notes] + notes
-    there.notes.clear()
-    return Refreshed(notes, unread)
-
-
-def _damaged(remote: FolderRemote, error: ReplicanError) -> RemoteError:
-    return RemoteError(f"remote {remote.name} is damaged: {error.message}", f"run `replican -C {remote.root} fsck`")
-
-
-def fetch_from(repo: Repository, remote: FolderRemote, *, trust: bool = False) -> Fetched:
+def fetch_from(repo: Repository, remote: Remote, *, trust: bool = False) -> Fetched:
     """Take over what is new of the remote's log. ``trust`` (a first clone) takes its merges as they are."""
     ref = remote_head(remote.name)
     with repo.writing("fetch"):
         old = repo.refs.read(ref)
         try:
-            head = remote.repository.head
-            counts = (0, 0) if head is None else take_over(repo, remote.repository, head, trust=trust)
+            head = remote.head
+            counts = (0, 0) if head is None else take_over(repo, remote.log_above(repo, head), head, trust=trust)
         except (DamagedError, NotFoundError) as error:
-            raise _damaged(remote, error) from error
+            raise remote.damaged(error) from error
         except LimitError as error:  # no gate of the user's: nothing that is typed here opens it
             raise RemoteError(f"remote {remote.name}: {error.message}", error.hint) from error
         if head is None:
@@ -118,7 +66,7 @@ def fetch_from(repo: Repository, remote: FolderRemote, *, trust: bool = False) -
         return Fetched(remote.name, old, head, *counts)
 
 
-def take_over(repo: Repository, source: Repository, head: CheckpointId, *, trust: bool = False) -> tuple[int, int]:
+def take_over(repo: Repository, source: ObjectSource, head: CheckpointId, *, trust: bool = False) -> tuple[int, int]:
     """Copy ``head`` with all that it needs from ``source``; how many checkpoints and trees were new."""
     received = Received(repo)
     order: list[CheckpointId] = []
@@ -127,7 +75,7 @@ def take_over(repo: Repository, source: Repository, head: CheckpointId, *, trust
         at = stack.pop()
         if at in received.new or repo.objects.has(at):
             continue
-        checkpoint = source.objects.checkpoint(at)
+        checkpoint = source.checkpoint(at)
         received.new[at] = checkpoint
         order.append(at)
         stack.extend(checkpoint.parents)
@@ -161,14 +109,14 @@ class _AtHand:
         return self.entries if tree == self.id else ()
 
 
-def _take_trees(repo: Repository, source: Repository, overlay: TreeOverlay, tops: Iterable[TreeId]) -> None:
+def _take_trees(repo: Repository, source: ObjectSource, overlay: TreeOverlay, tops: Iterable[TreeId]) -> None:
     """Read what is new of these trees and measure it, those below first."""
     limits, measured, at_hand = Limits(), dict[TreeId, Measure](), _AtHand()
     payloads: dict[TreeId, bytes] = {}
 
     def read(tree: TreeId) -> Sequence[Entry]:
         # Everybody knows the empty one, so it need not be there.
-        payloads[tree] = payload = b"" if tree == EMPTY_TREE else source.objects.payload(TREE, tree)
+        payloads[tree] = payload = b"" if tree == EMPTY_TREE else source.payload(TREE, tree)
         return parse_as_tree(tree, payload)
 
     def lacking(trees: Iterable[TreeId]) -> list[TreeId]:

@@ -5,7 +5,7 @@ Nothing is believed: what is handed out has the hash that its id says.
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from itertools import count
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from replican.values.trees import DIRECTORY
 
 if TYPE_CHECKING:
     from replican.effects.index import Index
+    from replican.operations.remotes import Remote
 
 IN_MEMORY = 4 << 20
 """Content of up to so many bytes is read once; larger content is read twice, to verify it before any of it is used."""
@@ -65,17 +66,31 @@ class Content:
             raise FolderError(f"a file of {self.source} changed while it was read", "run the command again")
 
 
-class _Folder:
-    """A working copy: where its index says that content lies."""
+class FolderReader:
+    """A working copy, where its index says that content lies, and the ``shelves`` that belong to it: their paths, by
+    what to call them. Close it."""
 
-    def __init__(self, name: str, root: str, index: "Index") -> None:
+    def __init__(self, name: str, root: str, index: "Index", shelves: Mapping[str, str]) -> None:
         self.name = name
         self.index = index
+        self._shelves = shelves
         self.fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._lookups = 0
         self._known: dict[bytes, bytes] | None = None
 
-    def paths(self, blob: BlobId) -> Iterator[bytes]:
+    def close(self) -> None:
+        os.close(self.fd)
+
+    def candidates(self, blob: BlobId, hint: bytes) -> Iterator[Content | None]:
+        """The content of ``blob``, from one place after the other: None where one has something else."""
+        if hint:
+            yield self._read(hint, blob)
+        for path in self._paths(blob):
+            yield self._read(path, blob)
+        for name, path_of_shelf in self._shelves.items():
+            yield from _on_shelf(name, path_of_shelf, blob)
+
+    def _paths(self, blob: BlobId) -> Iterator[bytes]:
         """Where it may lie: one path, and if that one was of no use, all others."""
         first = self._look_up(blob)
         if first is not None:
@@ -90,7 +105,7 @@ class _Folder:
             self._known = {id: path for path, id in _blobs(self.index)}
         return self._known.get(blob)
 
-    def read(self, path: bytes, blob: BlobId) -> Content | None:
+    def _read(self, path: bytes, blob: BlobId) -> Content | None:
         try:
             with opened_directory(self.fd, parent_of(path)) as directory:
                 return _read(self.name, name_of(path), directory, blob)
@@ -106,8 +121,8 @@ class BlobReader:
 
     def __init__(self, repo: Repository) -> None:
         self._repo = repo
-        self._here: _Folder | None = None
-        self._remotes: list[tuple[_Folder, str]] | None = None
+        self._here: FolderReader | None = None
+        self._remotes: list[Remote] | None = None
         self._open = ExitStack()
         self.unreachable: list[str] = []
 
@@ -127,35 +142,28 @@ class BlobReader:
 
     def _candidates(self, blob: BlobId, hint: bytes) -> Iterator[Content | None]:
         if self._here is None:
-            self._here = _Folder("this folder", self._repo.root, self._repo.index)
-            self._open.callback(os.close, self._here.fd)
-        yield from self._in_folder(self._here, blob, hint)
-        for shelf in ("trash", "stage"):
-            yield from _on_shelf(f"the {shelf}", f"{self._repo.dotdir}/{shelf}", blob)
-        for folder, dotdir in self._remote_folders():
-            yield from self._in_folder(folder, blob, hint)
-            yield from _on_shelf(f"the trash of {folder.name}", f"{dotdir}/trash", blob)
+            repo = self._repo
+            shelves = {f"the {shelf}": f"{repo.dotdir}/{shelf}" for shelf in ("trash", "stage")}
+            self._here = FolderReader("this folder", repo.root, repo.index, shelves)
+            self._open.callback(self._here.close)
+        yield from self._here.candidates(blob, hint)
+        for remote in list(self._opened_remotes()):
+            try:
+                yield from remote.candidates(blob, hint)
+            except (ReplicanError, OSError) as error:
+                self.unreachable.append(str(error))
+                self._opened_remotes().remove(remote)
 
-    def _in_folder(self, folder: _Folder, blob: BlobId, hint: bytes) -> Iterator[Content | None]:
-        if hint:
-            yield folder.read(hint, blob)
-        for path in folder.paths(blob):
-            yield folder.read(path, blob)
-
-    def _remote_folders(self) -> Iterable[tuple[_Folder, str]]:
+    def _opened_remotes(self) -> "list[Remote]":
         if self._remotes is None:
             from replican.operations.remotes import opened_remote
 
             self._remotes = []
             for name in self._repo.config.remotes:
                 try:
-                    remote = self._open.enter_context(opened_remote(self._repo, name))
-                    folder = _Folder(name, remote.root, remote.repository.index)
+                    self._remotes.append(self._open.enter_context(opened_remote(self._repo, name)))
                 except (ReplicanError, OSError) as error:
                     self.unreachable.append(str(error))
-                    continue
-                self._open.callback(os.close, folder.fd)
-                self._remotes.append((folder, remote.repository.dotdir))
         return self._remotes
 
 

@@ -1,37 +1,124 @@
-"""Remotes: another working copy, given as a path to its folder."""
+"""Remotes: where another log is to be had, and content. What fetch, merge, pull, push, sync and restore ask of one.
+
+A remote is never trusted with more than what it says: objects are verified when they are taken over, content when it
+is copied.
+"""
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from replican.effects.contents import ContentStore, FolderStore, ShelfStore
+from replican.decisions.treediff import Tally
+from replican.effects.contents import ContentStore
+from replican.effects.mirror import Mirror
 from replican.repository import DOT, Repository, is_replica
-from replican.values.errors import NoRepositoryError, RemoteError, UnknownRemoteError, UsageError
+from replican.values.checkpoints import Checkpoint
+from replican.values.errors import (
+    DivergedError,
+    NoRepositoryError,
+    RemoteError,
+    ReplicanError,
+    UnknownRemoteError,
+    UsageError,
+)
+from replican.values.ids import BlobId, CheckpointId
+from replican.values.progress import Problem
+
+if TYPE_CHECKING:
+    from replican.operations.reading import Content
 
 _HELPER = re.compile(r"[A-Za-z0-9+.-]*::")
 
 
-class FolderRemote:
-    """A remote that is a folder on this machine: its repository, opened.
+class Refreshed(NamedTuple):
+    """How a remote recorded its user's edits: what to tell, and what could not be read there."""
 
-    Its side is never trusted with more than what it says: objects are verified when they are taken over, content
-    when it is copied.
-    """
+    notes: list[str]
+    unread: list[Problem]
 
-    def __init__(self, name: str, root: str, repository: Repository) -> None:
-        self.name = name
-        self.root = root
-        self.repository = repository
 
-    @contextmanager
-    def contents(self) -> Iterator[list[ContentStore]]:
-        """Where this remote's content may be found: its folder, then its trash."""
-        store = FolderStore(self.name, self.root, self.repository.index)
-        try:
-            yield [store, ShelfStore(f"the trash of {self.name}", f"{self.repository.dotdir}/trash")]
-        finally:
-            store.close()
+class Awaited(Protocol):
+    """A remote that records its user's edits while the caller does something else."""
+
+    def result(self) -> Refreshed:
+        """Wait until it has; raises what :meth:`Remote.refresh` does."""
+
+
+class Taken(NamedTuple):
+    """What a push came to over there: where the head was and is, what is pending, what was changed (None where the
+    head did not move), and what to tell."""
+
+    old: CheckpointId | None
+    new: CheckpointId | None
+    pending: list[Problem]
+    tally: Tally | None
+    notes: list[str]
+
+
+class ObjectSource(Protocol):
+    """Where objects come from. What it hands out has the hash that its id says."""
+
+    def checkpoint(self, checkpoint: CheckpointId, /) -> Checkpoint:
+        """A checkpoint; raises ``NotFoundError`` or ``DamagedError``."""
+
+    def payload(self, kind: bytes, id: bytes, /) -> bytes:
+        """The payload of an object of that kind; raises ``NotFoundError`` or ``DamagedError``."""
+
+
+class Remote(Protocol):
+    """Another log with its content. Any of these may raise ``RemoteError``: it is not to be reached any more."""
+
+    @property
+    def name(self) -> str:
+        """What it is called here: ``origin``."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, to be shown: a path, an address."""
+
+    def refresh(self, *, mirror: Mirror | None = None) -> Refreshed:
+        """Have it record what its user did. Where it cannot, what it recorded before is what it offers.
+
+        What is read for it is copied to ``mirror``, where that can be.
+        """
+
+    def refreshing(self) -> AbstractContextManager[Awaited]:
+        """Have it record what its user did, while the caller does something else."""
+
+    @property
+    def head(self) -> CheckpointId | None:
+        """Its head, as far as is known: asked for at least once."""
+
+    def refs(self) -> Sequence[tuple[str, CheckpointId]]:
+        """Its refs, by name."""
+
+    def log_above(self, repo: Repository, head: CheckpointId) -> ObjectSource:
+        """Where to take ``head`` from, with all that it comes from and that ``repo`` lacks: one request for all."""
+
+    def objects(self, ids: Collection[bytes]) -> Mapping[bytes, tuple[bytes, bytes]]:
+        """Objects by their ids: kind and payload, verified, of those that it has whole."""
+
+    def contents(self) -> AbstractContextManager[list[ContentStore]]:
+        """Where its content may be found."""
+
+    def candidates(self, blob: BlobId, hint: bytes) -> "Iterator[Content | None]":
+        """Content by its id alone, verified, from one place after the other; ``hint`` is a path where it may lie."""
+
+    def push(self, repo: Repository, head: CheckpointId | None) -> Taken:
+        """Have it take in ``head`` from ``repo``, if that is a fast-forward over there, by its own gates.
+
+        Raises ``DivergedError`` where it has checkpoints that are not here, ``RefusedError`` at a gate of its.
+        """
+
+    def damaged(self, error: ReplicanError) -> RemoteError:
+        """What to raise where an object that it should have is missing or damaged over there."""
+
+
+def diverged(name: str) -> DivergedError:
+    """The error for a push to a remote that has what is not here."""
+    return DivergedError(f"{name} has checkpoints that are not here", f"pull first, or sync: `replican sync {name}`")
 
 
 def default_remote(repo: Repository) -> str:
@@ -82,7 +169,7 @@ def remote_root(repo: Repository, name: str) -> str:
 
 
 @contextmanager
-def opened_remote(repo: Repository, name: str) -> Iterator[FolderRemote]:
+def opened_remote(repo: Repository, name: str) -> Iterator[Remote]:
     """The remote called ``name``; raises ``UnknownRemoteError``, or ``RemoteError`` where it cannot be reached."""
     root = remote_root(repo, name)
     if root == repo.root:
@@ -103,5 +190,11 @@ def opened_remote(repo: Repository, name: str) -> Iterator[FolderRemote]:
         other = Repository(root, wait=repo.wait, progress=repo.progress)
     except NoRepositoryError as error:
         raise RemoteError(f"remote {name}: {error.message}", error.hint) from error
+    from replican.operations.folders import FolderRemote
+
     with other:
-        yield FolderRemote(name, root, other)
+        remote = FolderRemote(name, root, other)
+        try:
+            yield remote
+        finally:
+            remote.close()

@@ -19,7 +19,7 @@ from replican.effects.salvage import bad_packs, packs_aside, set_aside, whole_ob
 from replican.operations.checking import INDEX, OBJECT, REF, REFLOG, Checked, check
 from replican.operations.recording import observe
 from replican.operations.remaking import record_anew
-from replican.operations.remotes import opened_remote
+from replican.operations.remotes import Remote, opened_remote
 from replican.repository import Repository
 from replican.values.checkpoints import Checkpoint
 from replican.values.errors import DamagedError, NotFoundError, ReplicanError
@@ -65,7 +65,7 @@ class _Repair:
     def __init__(self, repo: Repository, opened: ExitStack) -> None:
         self._repo = repo
         self._opened = opened
-        self._others: list[Repository] | None = None
+        self._others: list[Remote] | None = None
         self._index = f"{repo.dotdir}/index.db"
         self.mended: list[Mended] = []
         self.notes: list[str] = []
@@ -287,18 +287,20 @@ class _Repair:
             self._others = [*self._remotes()]
         for other in self._others:
             try:
-                yield other.root, other.objects.payload(kind, id)
+                found = other.objects([id]).get(id)
             except ReplicanError:
                 continue
+            if found is not None and found[0] == kind:
+                yield other.place, found[1]
 
-    def _remotes(self) -> Iterable[Repository]:
+    def _remotes(self) -> Iterable[Remote]:
         try:
             names = list(self._repo.config.remotes)
         except ReplicanError:
             return
         for name in names:
             try:
-                yield self._opened.enter_context(opened_remote(self._repo, name)).repository
+                yield self._opened.enter_context(opened_remote(self._repo, name))
             except ReplicanError as error:
                 self.notes.append(f"not asked for objects: {error.message}")
 

@@ -4,18 +4,15 @@ Locks are held on one side at a time, never on both: two folders that sync with 
 and do not block each other.
 """
 
-from contextlib import ExitStack
 from typing import NamedTuple
 
-from replican.decisions.frontier import JoinKind, join
-from replican.effects.contents import ContentStore, FolderStore
-from replican.effects.forkpool import beside
+from replican.decisions.treediff import Tally
 from replican.effects.mirror import Mirror
 from replican.effects.refs import remote_head
-from replican.operations.fetching import Fetched, Refreshed, fetch_from, refresh, take_over
-from replican.operations.merging import NO_OUTCOME, Merged, merge, settle_pending
+from replican.operations.fetching import Fetched, fetch_from
+from replican.operations.merging import Merged, merge
 from replican.operations.recording import Recorded, record
-from replican.operations.remotes import FolderRemote, opened_remote
+from replican.operations.remotes import Remote, opened_remote
 from replican.repository import Repository
 from replican.values.errors import DivergedError
 from replican.values.ids import CheckpointId
@@ -34,13 +31,14 @@ class Pulled(NamedTuple):
 
 
 class Pushed(NamedTuple):
-    """What a push did: where the remote's head was and is, what is pending there, and what could not be read there."""
+    """What a push did: where the remote's head was and is, what is pending there, what it changed there (None where its
+    head did not move), and what could not be read there."""
 
     remote: str
     old: CheckpointId | None
     new: CheckpointId | None
     pending: list[Problem]
-    merged: Merged | None
+    tally: Tally | None
     unread: list[Problem]
 
 
@@ -58,7 +56,7 @@ class Synced(NamedTuple):
 
 def merge_remote(
     repo: Repository,
-    remote: FolderRemote,
+    remote: Remote,
     *,
     allowed: frozenset[str] = frozenset(),
     dry_run: bool = False,
@@ -101,15 +99,11 @@ def pull(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), 
 
 
 def _record_both(
-    repo: Repository, remote: FolderRemote, message: str | None, allowed: frozenset[str]
+    repo: Repository, remote: Remote, message: str | None, allowed: frozenset[str]
 ) -> tuple[Recorded, list[Problem]]:
     """Record both folders' edits at the same time: the remote's scan is another process's."""
 
-    def theirs() -> Refreshed:
-        with Repository(remote.root, wait=repo.wait) as anew:
-            return refresh(FolderRemote(remote.name, remote.root, anew))
-
-    with beside(theirs) as over_there:
+    with remote.refreshing() as over_there:
         recorded = record(repo, message, allowed=allowed, past_gates=True)
         refreshed = over_there.result()
     repo.notes += refreshed.notes
@@ -122,54 +116,21 @@ def push(repo: Repository, name: str) -> Pushed:
     Its user's edits are recorded first. Raises ``DivergedError`` where it has checkpoints that are not here.
     """
     with opened_remote(repo, name) as remote:
-        refreshed = refresh(remote)
+        refreshed = remote.refresh()
         repo.notes += refreshed.notes
         return push_to(repo, remote)._replace(unread=refreshed.unread)
 
 
-def push_to(repo: Repository, remote: FolderRemote) -> Pushed:
+def push_to(repo: Repository, remote: Remote) -> Pushed:
     """Push to an opened remote whose user's edits have been recorded."""
-    head = repo.head
-    other = remote.repository
-    with ExitStack() as held:
-        held.enter_context(other.writing("receive a push"))
-        old = other.head
-        if head == old:
-            outcome = (
-                settle_pending(other, [_content(held, repo)])
-                if other.index.base_root() != other.head_tree
-                else NO_OUTCOME
-            )
-            pending = outcome.pending
-            merged = None
-            new = old
-        else:
-            if head is None or (old is not None and not repo.objects.has(old)):
-                raise _diverged(remote.name)
-            if join(repo.graph, old, head).kind is not JoinKind.FAST_FORWARD:
-                raise _diverged(remote.name)
-            take_over(other, repo, head)
-            merged = merge(other, head, [_content(held, repo)], reason="push from elsewhere")
-            pending = merged.pending
-            new = merged.head
-    repo.notes += [f"{remote.name}: {note}" for note in other.notes]
-    other.notes.clear()
-    if new is not None:
+    taken = remote.push(repo, repo.head)
+    repo.notes += taken.notes
+    if taken.new is not None:
         with repo.writing("push"):
             known = repo.refs.read(remote_head(remote.name))
-            if known != new:
-                repo.refs.update(remote_head(remote.name), new, known, f"push {remote.name}", repo.who)
-    return Pushed(remote.name, old, new, pending, merged, [])
-
-
-def _content(held: ExitStack, repo: Repository) -> ContentStore:
-    store = FolderStore("the pushing folder", repo.root, repo.index)
-    held.callback(store.close)
-    return store
-
-
-def _diverged(name: str) -> DivergedError:
-    return DivergedError(f"{name} has checkpoints that are not here", f"pull first, or sync: `replican sync {name}`")
+            if known != taken.new:
+                repo.refs.update(remote_head(remote.name), taken.new, known, f"push {remote.name}", repo.who)
+    return Pushed(remote.name, taken.old, taken.new, taken.pending, taken.tally, [])
 
 
 def sync(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), message: str | None = None) -> Synced:
@@ -184,8 +145,8 @@ def sync(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), 
         recorded, unread = _record_both(repo, remote, message, allowed)
         for round_ in range(MOST_ROUNDS):
             if round_:
-                repo.notes += refresh(remote).notes
-            if repo.head != remote.repository.head or repo.head != repo.refs.read(remote_head(name)):
+                repo.notes += remote.refresh().notes
+            if repo.head != remote.head or repo.head != repo.refs.read(remote_head(name)):
                 fetch_from(repo, remote)
             merged = merge_remote(repo, remote, allowed=allowed)
             pulled.append(merged)
@@ -194,4 +155,4 @@ def sync(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), 
             except DivergedError:
                 continue  # somebody recorded something over there just now
             break
-        return Synced(name, recorded, pulled, pushed, repo.head == remote.repository.head, unread)
+        return Synced(name, recorded, pulled, pushed, repo.head == remote.head, unread)

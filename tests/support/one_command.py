@@ -7,7 +7,7 @@ from typing import Any
 from replican.decisions.treediff import find_entry
 from replican.effects.preparing import NO_SOURCE
 from replican.operations import syncing
-from replican.operations.fetching import fetch_from, refresh
+from replican.operations.fetching import fetch_from
 from replican.operations.merging import settle_pending
 from replican.operations.recording import record
 from replican.operations.remotes import opened_remote
@@ -65,7 +65,7 @@ def run(command: str, root: str, other: str, allowed: frozenset[str] = ALLOWED) 
 def _by_parts(command: str, repo: Repository, name: str, allowed: frozenset[str]) -> str:
     with opened_remote(repo, name) as remote:
         if command == "fetch":
-            refresh(remote)
+            remote.refresh()
             return f"{fetch_from(repo, remote).checkpoints} checkpoints"
         merged = syncing.merge_remote(repo, remote, allowed=allowed)
         return f"{merged.kind.name.lower()}{_told(merged.pending)}"

@@ -27,7 +27,7 @@ from verdicts import broke_off, verdict
 from replican.decisions.treediff import diff_trees
 from replican.effects import linux, preparing, worktree
 from replican.effects.config import RemoteSettings
-from replican.operations import syncing
+from replican.operations import folders
 from replican.repository import Repository
 from replican.values.trees import DIRECTORY
 
@@ -74,7 +74,7 @@ class History:
         self.step = 0
         patch.setenv("XDG_CONFIG_HOME", f"{base}/home")
         patch.setenv("REPLICAN_AUTHOR_NAME", "user")
-        patch.setattr(syncing, "beside", at_once)
+        patch.setattr(folders, "beside", at_once)
         # No power is cut here: what is written need not be flushed.
         patch.setattr(os, "fsync", lambda fd: None)
         for module in (preparing, worktree, linux):

@@ -1,0 +1,102 @@
+"""A remote that is a folder on this machine."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from replican.decisions.frontier import JoinKind, join
+from replican.effects.contents import ContentStore, FolderStore, ShelfStore
+from replican.effects.forkpool import Beside, beside
+from replican.effects.mirror import Mirror
+from replican.effects.objects import ObjectStore
+from replican.operations.receiving import record_for, take_in
+from replican.operations.remotes import Refreshed, Taken, diverged
+from replican.repository import Repository
+from replican.values.errors import DamagedError, NotFoundError, RemoteError, ReplicanError
+from replican.values.ids import BlobId, CheckpointId
+
+if TYPE_CHECKING:
+    from replican.operations.reading import Content, FolderReader
+
+
+class FolderRemote:
+    """A folder with a log of its own, opened: a :class:`~replican.operations.remotes.Remote`."""
+
+    def __init__(self, name: str, root: str, repository: Repository) -> None:
+        self.name = name
+        self.place = root
+        self._repository = repository
+        self._reader: FolderReader | None = None
+
+    def refresh(self, *, mirror: Mirror | None = None) -> Refreshed:
+        try:
+            return record_for(self._repository, self.name, mirror=mirror)
+        except (DamagedError, NotFoundError) as error:
+            raise self.damaged(error) from error
+
+    def refreshing(self) -> Beside[Refreshed]:
+        """Its scan is another process's."""
+
+        def theirs() -> Refreshed:
+            with Repository(self.place, wait=self._repository.wait) as anew:
+                return FolderRemote(self.name, self.place, anew).refresh()
+
+        return beside(theirs)
+
+    @property
+    def head(self) -> CheckpointId | None:
+        return self._repository.head
+
+    def refs(self) -> Sequence[tuple[str, CheckpointId]]:
+        refs = self._repository.refs
+        return [(name, id) for name in refs.names() if (id := refs.read(name)) is not None]
+
+    def log_above(self, repo: Repository, head: CheckpointId) -> ObjectStore:
+        return self._repository.objects
+
+    def objects(self, ids: Collection[bytes]) -> Mapping[bytes, tuple[bytes, bytes]]:
+        found: dict[bytes, tuple[bytes, bytes]] = {}
+        for id in ids:
+            try:
+                found[id] = self._repository.objects.read(id)
+            except ReplicanError:
+                continue
+        return found
+
+    @contextmanager
+    def contents(self) -> Iterator[list[ContentStore]]:
+        """Its folder, then its trash."""
+        store = FolderStore(self.name, self.place, self._repository.index)
+        try:
+            yield [store, ShelfStore(f"the trash of {self.name}", f"{self._repository.dotdir}/trash")]
+        finally:
+            store.close()
+
+    def candidates(self, blob: BlobId, hint: bytes) -> "Iterator[Content | None]":
+        if self._reader is None:
+            from replican.operations.reading import FolderReader
+
+            there = self._repository
+            shelves = {f"the trash of {self.name}": f"{there.dotdir}/trash"}
+            self._reader = FolderReader(self.name, self.place, there.index, shelves)
+        return self._reader.candidates(blob, hint)
+
+    def push(self, repo: Repository, head: CheckpointId | None) -> Taken:
+        def check(old: CheckpointId | None) -> None:
+            known = head is not None and (old is None or repo.objects.has(old))
+            if not known or join(repo.graph, old, head).kind is not JoinKind.FAST_FORWARD:
+                raise diverged(self.name)
+
+        store = FolderStore("the pushing folder", repo.root, repo.index)
+        try:
+            return take_in(self._repository, self.name, head, repo.objects, [store], check)
+        finally:
+            store.close()
+
+    def damaged(self, error: ReplicanError) -> RemoteError:
+        return RemoteError(f"remote {self.name} is damaged: {error.message}", f"run `replican -C {self.place} fsck`")
+
+    def close(self) -> None:
+        """Give back what is held, but for the repository."""
+        if self._reader is not None:
+            self._reader.close()

@@ -1,0 +1,74 @@
+"""What a folder does for who asks it as a remote: it records its user's edits, and takes in what is pushed to it.
+
+Beside the pushing folder or at the far end of a wire, it is the same.
+"""
+
+from collections.abc import Callable, Sequence
+
+from replican.effects.contents import ContentStore
+from replican.effects.mirror import Mirror
+from replican.operations.fetching import take_over
+from replican.operations.merging import merge, settle_pending
+from replican.operations.recording import record
+from replican.operations.remotes import ObjectSource, Refreshed, Taken
+from replican.repository import Repository
+from replican.values.errors import FolderError, LockedError, RefusedError
+from replican.values.ids import CheckpointId
+from replican.values.progress import Problem
+from replican.values.quoting import quote
+
+_SHOWN = 10
+
+
+def record_for(repo: Repository, name: str, *, mirror: Mirror | None = None) -> Refreshed:
+    """Record what the folder's user did, for somebody who calls this folder ``name``.
+
+    What stands in the way of it is told, and what was recorded before is what the folder offers. Raises
+    ``DamagedError`` and ``NotFoundError``. What is read is copied to ``mirror``.
+    """
+    notes: list[str] = []
+    unread: list[Problem] = []
+    try:
+        made = record(repo, past_gates=True, mirror=mirror)
+        unread = made.problems
+        # Nobody over there is told, and it is said once only.
+        left_alone = [f"{quote(each.path)}: {each.cause}" for each in made.skipped[:_SHOWN]]
+        notes += [f"{name}: not recorded, and left alone: {shown}" for shown in left_alone]
+        if len(made.skipped) > _SHOWN:
+            notes.append(f"{name}: and {len(made.skipped) - _SHOWN} more that are left alone")
+        if made.gated is not None:
+            notes.append(f"{name} has edits that it does not record: {made.gated.message}")
+    except (FolderError, LockedError, RefusedError) as error:
+        notes.append(f"{name} could not record its latest edits: {error.message}")
+    return Refreshed(take_notes(repo, name) + notes, unread)
+
+
+def take_notes(repo: Repository, name: str) -> list[str]:
+    """What the folder has to tell, to be told elsewhere."""
+    notes = [f"{name}: {note}" for note in repo.notes]
+    repo.notes.clear()
+    return notes
+
+
+def take_in(
+    repo: Repository,
+    name: str,
+    head: CheckpointId | None,
+    source: ObjectSource,
+    stores: Sequence[ContentStore],
+    check: Callable[[CheckpointId | None], None],
+) -> Taken:
+    """Take in ``head``, which was pushed to this folder, by its own gates; with the same head, try what is pending.
+
+    ``check`` is told the head that stands here, with the lock held, and raises where ``head`` is no fast-forward.
+    """
+    with repo.writing("receive a push"):
+        old = repo.head
+        if head == old:
+            pending = settle_pending(repo, stores).pending if repo.index.base_root() != repo.head_tree else []
+            return Taken(old, old, pending, None, take_notes(repo, name))
+        check(old)
+        assert head is not None
+        take_over(repo, source, head)
+        merged = merge(repo, head, stores, reason="push from elsewhere")
+        return Taken(old, merged.head, merged.pending, merged.tally, take_notes(repo, name))
