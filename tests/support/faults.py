@@ -56,8 +56,21 @@ def run_with(
     command += ["-e", f"inject={listed}:{fault}:when={when}", *program]
     done = subprocess.run(command, env=env, capture_output=True, timeout=600, check=False)
     text = log.read_text(errors="replace")
-    faults = text.count("killed by SIGKILL") if "signal" in fault else text.count("(INJECTED)")
+    faults = killed_in_call(text) if "signal" in fault else text.count("(INJECTED)")
     return Faulty(done.returncode, done.stdout, done.stderr.decode("utf-8", "surrogateescape"), faults)
+
+
+def killed_in_call(text: str) -> int:
+    """How many processes of a trace were killed in the middle of a call. A worker that has given its answer, and whose
+    parent is faster than it in making an end, is not."""
+    last: dict[str, str] = {}
+    found = 0
+    for line in text.splitlines():
+        pid, _, said = line.partition(" ")
+        found += "killed by SIGKILL" in said and last.get(pid, "").endswith(("= ?", "<unfinished ...>"))
+        if not said.lstrip().startswith("---"):  # a signal that came to it
+            last[pid] = said
+    return found
 
 
 def creating(program: Sequence[str], env: Mapping[str, str], log: Path) -> list[int]:
