@@ -5,61 +5,26 @@ line of its reflog are; a name of the user's changes only once the journal is; a
 noted, only once the directories in which something was renamed are.
 """
 
-import re
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import faults
 import pytest
 from folders import write
+from tracing import Call, trace
 
 pytestmark = pytest.mark.skipif(faults.why_not() is not None, reason=str(faults.why_not()))
 
-CALLS = "write,pwrite64,rename,renameat,renameat2,fsync,fdatasync,syncfs,unlinkat,unlink"
-_CALL = re.compile(r"^(?:\d+\s+)?(\w+)\((.*)\)\s+= (-?\d+)")
-_FD = re.compile(r"\d+<([^>]*)>")
-_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
+
+def is_flushed(calls: Sequence[Call], path: str) -> bool:
+    """Whether one of these calls flushes ``path``, itself or with its whole file system."""
+    return any(call.name == "syncfs" or (call.name in ("fsync", "fdatasync") and path in call.paths) for call in calls)
 
 
-class Call(NamedTuple):
-    """A system call that was done: its name, and the absolute paths that it names."""
-
-    name: str
-    paths: list[str]
-
-
-def trace(program: Sequence[str], words: Sequence[str], env: Mapping[str, str], where: Path) -> list[Call]:
-    log = where / "trace"
-    command = ["strace", "-f", "-y", "-s", "4096", "-qq", "-o", str(log), "-e", f"trace={CALLS}", *program, *words]
-    subprocess.run(command, cwd=where, env=env, check=True, capture_output=True)
-    calls = []
-    for line in log.read_text(errors="replace").splitlines():
-        match = _CALL.match(line)
-        if match is None or match[3].startswith("-"):
-            continue
-        name, arguments = match[1], match[2]
-        fds, texts = _FD.findall(arguments), _TEXT.findall(arguments)
-        if name.startswith("renameat"):
-            paths = [f"{fd}/{text}" for fd, text in zip(fds, texts, strict=True)]
-        elif name in ("rename", "unlink"):
-            paths = texts
-        elif name == "unlinkat":
-            paths = [f"{fds[0]}/{texts[0]}"] if fds and texts else texts
-        else:
-            paths = fds[:1]
-        calls.append(Call(name, paths))
-    return calls
-
-
-def flushed_before(calls: Sequence[Call], at: int, path: str, since: int = 0) -> bool:
-    """Whether ``path`` was flushed, itself or with its whole file system, after it was last written to."""
-    written = max((i for i in range(since, at) if "write" in calls[i].name and path in calls[i].paths), default=since)
-    return any(
-        call.name == "syncfs" or (call.name in ("fsync", "fdatasync") and path in call.paths)
-        for call in calls[written:at]
-    )
+def flushed_before(calls: Sequence[Call], at: int, path: str) -> bool:
+    """Whether ``path`` was flushed after it was last written to."""
+    written = max((i for i in range(at) if "write" in calls[i].name and path in calls[i].paths), default=0)
+    return is_flushed(calls[written:at], path)
 
 
 @pytest.mark.parametrize("files", [3, 80], ids=["few", "many"])
@@ -110,9 +75,7 @@ def test_nothing_outlives_what_it_stands_for(
     after = next(i for i in index if i > placed[-1])
     for parent in {str(Path(calls[i].paths[-1]).parent) for i in placed}:
         i = max(i for i in placed if str(Path(calls[i].paths[-1]).parent) == parent)
-        assert any(
-            call.name == "syncfs" or (call.name == "fsync" and parent in call.paths) for call in calls[i:after]
-        ), f"{parent} is not flushed before its rows are noted"
+        assert is_flushed(calls[i:after], parent), f"{parent} is not flushed before its rows are noted"
 
 
 def is_in(path: str, place: str) -> bool:
