@@ -33,6 +33,7 @@ def recover(root: str, dotdir: str, index: Index, head: CheckpointId | None) -> 
     with Directories(root) as directories, Stage(f"{dotdir}/stage") as stage, Trash(f"{dotdir}/trash") as trash:
         recovery = _Recovery(index, directories, stage, trash)
         recovery.clear_stage(journal)
+        recovery.clear_trash(journal)
         for entry in journal:
             if not any(side is not None and side.kind == DIRECTORY for side in (entry.old, entry.new)):
                 recovery.look_at(entry)
@@ -73,6 +74,39 @@ class _Recovery:
                 self._trash.take(self._stage.fd, staged, *taken_out, found)
             elif found.st_size:
                 bring_back(self._directories, self._stage.fd, staged, entries[0][0], holds, found.st_mtime_ns)
+
+    def clear_trash(self, journal: list[JournalEntry]) -> None:
+        """What came to the trash, and nobody noted it: in this journal's batch, under the id that it should have had.
+
+        It is looked at after its rename, and the kill may have come before that. What has another id was written by the
+        user in the moment before: it goes back.
+        """
+        meant: dict[bytes, list[tuple[bytes, Entry]]] = {}
+        for path, old, _ in journal:
+            if old is not None and old.kind != DIRECTORY:
+                meant.setdefault(old.id, []).append((path, old))
+        noted = {item.file for item in (*self._index.trash(), *self._trash.taken)} if meant else set()
+        for listed in os.listdir(self._trash.fd) if meant else ():
+            file = os.fsencode(listed)
+            id_ = _id_in(file)
+            if id_ not in meant or file in noted:
+                continue
+            holds = hash_name(file, self._trash.fd)
+            path, old = next((each for each in meant[id_] if not self._is_there(each[0])), meant[id_][0])
+            if holds is None:
+                continue
+            found = os.lstat(file, dir_fd=self._trash.fd)
+            if holds == id_:
+                self._trash.note(file, path, old, found)
+            else:
+                bring_back(self._directories, self._trash.fd, file, path, holds, found.st_mtime_ns)
+
+    def _is_there(self, path: bytes) -> bool:
+        try:
+            os.lstat(name_of(path), dir_fd=self._directories.open(parent_of(path)))
+        except OSError:
+            return False
+        return True
 
     def look_at(self, entry: JournalEntry) -> None:
         path, old, new = entry

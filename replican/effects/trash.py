@@ -99,7 +99,7 @@ class Trash:
         if not is_same_inode(found, looked.st_ino, looked.st_size, looked.st_mtime_ns):
             rename_new(self.fd, file, dir_fd, name)
             return False
-        self._note(file, path, was, found)
+        self.note(file, path, was, found)
         return True
 
     def _rename_in(self, dir_fd: int, name: bytes, blob: BlobId) -> bytes:
@@ -113,7 +113,8 @@ class Trash:
                 count += 1
                 file = b"%s-%d" % (shown, count)
 
-    def _note(self, file: bytes, path: bytes, was: Entry, found: os.stat_result) -> None:
+    def note(self, file: bytes, path: bytes, was: Entry, found: os.stat_result) -> None:
+        """What lies under the name ``file`` is ``was``, which was taken from ``path``."""
         self.taken.append(
             TrashItem(
                 was.blob, file, path, was.kind, was.perm, found.st_size, found.st_mtime_ns, found.st_ino, time.time_ns()

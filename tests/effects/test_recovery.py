@@ -199,6 +199,39 @@ def test_what_a_swap_took_out_and_was_edited_goes_back(killed: Killed) -> None:
     assert (killed.root / copy).read_text() == "mine"
 
 
+def test_what_was_edited_on_its_way_to_the_trash_goes_back(killed: Killed) -> None:
+    """Between the last look and the rename; the kill came before the look after it."""
+    killed.journal("f", "old", None)
+    (killed.root / "f").unlink()
+    write(killed.root / ".replican/trash" / blob_id(b"old").hex(), "mine")
+    killed.recover()
+    assert (killed.root / "f").read_text() == "mine"
+    assert killed.row("f") is None
+    assert killed.trash == set()
+
+
+def test_what_was_edited_on_its_way_to_the_trash_and_replaced(killed: Killed) -> None:
+    killed.journal("f", "old", "new")
+    write(killed.root / "f", "new", TIME)
+    write(killed.root / ".replican/trash" / blob_id(b"old").hex(), "mine")
+    killed.recover()
+    assert (killed.root / "f").read_text() == "new"
+    (copy,) = [name for name in killed.names() if is_copy_name(name.encode())]
+    assert (killed.root / copy).read_text() == "mine"
+
+
+def test_what_a_killed_run_took_to_the_trash_is_listed(killed: Killed) -> None:
+    """What lay there before is left as it is: it was listed, or its folder's index was lost."""
+    killed.journal("f", "old", None)
+    (killed.root / "f").unlink()
+    write(killed.root / ".replican/trash" / blob_id(b"old").hex(), "old")
+    write(killed.root / ".replican/trash" / blob_id(b"older").hex(), "other than its name says")
+    killed.recover()
+    assert killed.names() == ["g"]
+    with Index.open(str(killed.root / ".replican/index.db")) as index:
+        assert [(item.path, item.file) for item in index.trash()] == [(b"f", blob_id(b"old").hex().encode())]
+
+
 def test_two_files_that_get_the_same_content(killed: Killed) -> None:
     """What came out of one must not be taken for what came out of the other."""
     write(killed.root / "g", "other old")
