@@ -221,11 +221,11 @@ def _unverified(source: int, target: int, size: int, blob: bytes) -> bool:
 
 
 def _subdirectories_are_forgotten(patch: Patch) -> None:
-    """A changed directory does not reach the listing two above it."""
+    """What becomes of a directory that was there does not reach the listings two above it."""
     original = Assembler._tell
 
     def tell(self: Assembler, path: bytes, tree: Any, was: Any) -> None:
-        if path.count(b"/") < 2:
+        if was is None or b"/" not in path:
             original(self, path, tree, was)
 
     patch.setattr(Assembler, "_tell", tell)
@@ -237,6 +237,10 @@ def _no_recovery(patch: Patch) -> None:
         return []
 
     patch.setattr(recovery, "recover", recover)
+
+
+def _nothing_noted(self: Index, entries: Any) -> None:
+    """A killed transition leaves nobody a word of what it was about to change."""
 
 
 def _ignored_are_deleted(patch: Patch) -> None:
@@ -306,7 +310,7 @@ def _killed_rows_trusted(patch: Patch) -> None:
             found = os.lstat(name, dir_fd=self._directories.open(directory))
         except OSError:
             return
-        self.ledger.put(directory, recovery._smudged(entry.new, found))
+        self.ledger.put(directory, recovery._smudged(entry.new, found, self._traits))
 
     patch.setattr(recovery._Recovery, "look_at", look_at)
 
@@ -332,6 +336,7 @@ DEFECTS = [
     Defect("gc keeps the head alone", REAL, _replaced(tending, "reachable", _head_alone_is_kept)),
     Defect("content is not verified", EDITED, _replaced(staging, "copy_verified", _unverified)),
     Defect("after a kill the journal is thrown away", REAL, _no_recovery),
+    Defect("no journal is written", KILLED, _replaced(Index, "note_journal", _nothing_noted)),
     Defect("after a kill the rows of a recorded head are forgotten", REAL, _promise_forgotten),
     Defect("after a kill whatever lies there counts as ours", REAL, _killed_rows_trusted),
     Defect("a change deep down is not told above", REAL, _subdirectories_are_forgotten),

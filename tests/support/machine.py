@@ -6,6 +6,7 @@ the refs.
 
 import errno
 import os
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +16,7 @@ from replican.effects import placing, recovery, transition, trash
 from replican.effects.index import Index
 from replican.effects.objects import ObjectStore
 from replican.effects.refs import RefStore
-
-KILLED = 9
-"""The exit code of a process that was killed."""
+from replican.values.journal import JournalEntry
 
 FILE_CALLS = ("rename", "replace", "unlink", "remove", "mkdir", "rmdir", "symlink", "link", "chmod", "utime")
 TOLD = (
@@ -25,22 +24,40 @@ TOLD = (
     (ObjectStore, ("add",)),
     (RefStore, ("update",)),
 )
+POINTS = (
+    "exchange", "rename_new", "set_mode", "add_trash", "rebase", "set_pending",
+    "observe", "settle", "promise", "promote", "add", "update", "unlink",
+)  # fmt: skip
+"""Calls beside which something may happen."""
+
+
+def moment(rng: random.Random, early: float) -> tuple[str, int]:
+    """After a call of which name something is to happen (any, where there is none), and how many steps after it; with
+    ``early``, as often as that, at any step of all."""
+    what = rng.random()
+    if what < early:
+        return "", int(2 ** rng.uniform(0, 6.5))
+    if what < early + (1 - early) * 0.3:
+        return rng.choice(POINTS), rng.randrange(4)
+    return "note_journal", rng.randrange(14)
 
 
 class Machine:
-    """``countdown`` steps from now ``fire`` is called, once; while ``waiting``, from the next journal on.
+    """``countdown`` steps from now ``fire`` is called, once; with ``waiting``, from the next call of that name on.
 
     ``refused`` are absolute paths that cannot be changed, and directories of which no name can be; ``unreadable`` are
-    files and directories that cannot be opened.
+    files and directories that cannot be opened. ``noted`` is, for each index, what transitions said they were about to
+    change, and not yet that they had: its journal, whether or not that was written.
     """
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.countdown: int | None = None
-        self.waiting = False
+        self.waiting = ""
         self.fire: Callable[[], None] = lambda: None
         self.refused: set[bytes] = set()
         self.unreadable: set[bytes] = set()
         self.steps = 0
+        self.noted: dict[str, list[JournalEntry]] = {}
         self._resting = False
         for module, names in (
             (transition, ("rename_new", "exchange", "set_mode")),
@@ -52,18 +69,23 @@ class Machine:
         ):
             for name in names:
                 by_path = not isinstance(module, type)
-                patch.setattr(module, name, self._wrapped(getattr(module, name), by_path))
+                patch.setattr(module, name, self._wrapped(name, getattr(module, name), by_path))
         patch.setattr(os, "open", self._opening(os.open))
 
-    def _wrapped(self, function: Callable[..., Any], by_path: bool) -> Callable[..., Any]:
+    def _wrapped(self, name: str, function: Callable[..., Any], by_path: bool) -> Callable[..., Any]:
         def call(*args: Any, **named: Any) -> Any:
             if self._resting:
                 return function(*args, **named)
-            self.waiting &= function.__name__ != "note_journal"
+            if name == self.waiting:
+                self.waiting = ""
             self._step()
             if by_path and self.refused:
                 self._check(args, named)
             result = function(*args, **named)
+            if name == "note_journal":
+                self.noted.setdefault(_file_of(args[0]), []).extend(args[1])
+            elif name == "rebase" and not named.get("keep_journal"):
+                self.noted.pop(_file_of(args[0]), None)
             self._step()
             return result
 
@@ -110,6 +132,10 @@ class Machine:
             paths = [_join(place, text) for text, place in zip(texts, places, strict=False)]
         if any(path in self.refused or os.path.dirname(path) in self.refused for path in paths):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fsdecode(paths[0]))
+
+
+def _file_of(index: Index) -> str:
+    return index._database._path
 
 
 def _join(fd: int | None, name: str | bytes) -> bytes:

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 from folders import SECOND, differences, snapshot
-from machine import KILLED, Machine
+from killing import BrokenOffError, Moments, killed
+from machine import Machine, moment
 from one_command import ALLOWED, at_once, forget, missing, run
 from oracle import Oracle
 from simulation import links_of
@@ -35,6 +36,8 @@ COMMANDS = {"record": 2, "pull": 8, "push": 3, "sync": 6, "fetch": 2, "merge": 3
 """What is run, with how often."""
 KILLED_SHARE, EDITED_SHARE = 0.4, 0.6
 """Up to where on a scale to 1 a command is killed, and up to where somebody edits in the middle of it."""
+EARLY_SHARE = 0.2
+"""Of both, how much happens at any step, and not at one that puts something on the disk or says so."""
 TOPOLOGIES = ["star", "ring", "chain", "mesh", "oneway"]
 
 
@@ -216,63 +219,61 @@ class History:
     def _command(self, rng: random.Random, command: str, peer: Peer, other: Peer) -> None:
         allowed = ALLOWED if rng.random() < 0.8 else frozenset[str]()
         how = rng.random()
-        self.machine.waiting = rng.random() < 0.7
-        steps = rng.randrange(14) if self.machine.waiting else int(2 ** rng.uniform(0, 6.5))
-        said = f"{peer}: {command}" + ("" if command in ("record", "undo", "gc") else f" {other}")
-        heads = self._head(peer)
-        if how < KILLED_SHARE:
-            outcome = self._killed(lambda: run(command, peer.root, str(other), allowed), steps)
-            self.say(f"{said}: {outcome}")
-            if outcome == "killed":
-                self.oracle.killed = True
-                for each in (peer, other):
-                    names = self._note_journal(each)
-                    if names and rng.random() < 0.5 and not self.alone:
-                        self.act(each, rng, f"{self.step}.6", among=names)
-                if rng.random() < 0.5 and not self.alone:
-                    self.act(rng.choice([peer, other]), rng, f"{self.step}.7")
-        else:
-            if how < EDITED_SHARE:
-                editor = peer if rng.random() < 0.6 else other
-                if editor.number == 0 or not self.alone:
-                    self.machine.fire = lambda: self.act(editor, rng, f"{self.step}.8", meanwhile=True)
-                    self.machine.countdown = steps
-            at = len(self.log)
-            self.say(said)
-            outcome = run(command, peer.root, str(other), allowed)
-            self.machine.countdown, self.machine.waiting = None, False
-            self.log[at] += f": {outcome}"
-        if command == "undo":
-            self._note_undo(peer, heads)
+        self.machine.waiting, steps = moment(rng, EARLY_SHARE)
+        at = len(self.log)
+        self.say(f"{peer}: {command}" + ("" if command in ("record", "undo", "gc") else f" {other}"))
+        head = self._head(peer)
+        editor = peer if rng.random() < 0.6 else other
+        may_edit = editor.number == 0 or not self.alone
 
-    def _killed(self, do: Callable[[], str], steps: int) -> str:
-        """Do it in a process that dies after so many steps; how it ended."""
-        out, into = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                self.machine.fire = lambda: os._exit(KILLED)
-                self.machine.countdown = steps
-                os.write(into, do().encode("utf-8", "surrogateescape"))
-                code = 0
-            except BaseException:
-                os.write(into, traceback.format_exc().encode("utf-8", "surrogateescape")[-4000:])
-            finally:
-                os._exit(code)
-        os.close(into)
-        with os.fdopen(out, "rb") as pipe:
-            said = pipe.read().decode("utf-8", "surrogateescape")
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        if code not in (0, KILLED):
-            raise self.fail(broke_off(said))
-        return "killed" if code == KILLED else said
+        def edit() -> None:
+            self.act(editor, rng, f"{self.step}.8", meanwhile=True)
+
+        def do() -> str:
+            return run(command, peer.root, str(other), allowed)
+
+        outcome: str | None = None
+        if how < KILLED_SHARE:
+            both = may_edit and rng.random() < 0.3
+            outcome = self._killed(do, Moments(rng.randrange(6), steps) if both else Moments(steps), edit)
+        else:
+            if how < EDITED_SHARE and may_edit:
+                self.machine.fire, self.machine.countdown = edit, steps
+            outcome = do()
+        self.machine.countdown, self.machine.waiting = None, ""
+        self.log[at] += f": {'killed' if outcome is None else outcome}"
+        if outcome is None:
+            self._after_a_kill(rng, [peer, other])
+        if command == "undo":
+            self._note_undo(peer, head)
+
+    def _killed(self, do: Callable[[], str], moments: Moments, edit: Callable[[], None]) -> str | None:
+        try:
+            return killed(self.machine, do, moments, edit)
+        except BrokenOffError as error:
+            raise self.fail(broke_off(str(error))) from error
+
+    def _after_a_kill(self, rng: random.Random, both: list[Peer]) -> None:
+        """Their users find what it left, and may go on with it at once."""
+        self.oracle.killed = True
+        for each in both:
+            names = self._note_journal(each)
+            if names and rng.random() < 0.5 and not self.alone:
+                self.act(each, rng, f"{self.step}.6", among=names)
+        self.machine.noted.clear()  # the next process knows what stands in the index
+        if rng.random() < 0.5 and not self.alone:
+            self.act(rng.choice(both), rng, f"{self.step}.7")
 
     def _note_journal(self, peer: Peer) -> list[bytes]:
-        """What a killed run was about to change, which nobody knows whether the user has seen, and what is pending."""
+        """What a killed run was about to change, which nobody knows whether the user has seen, and what is pending.
+
+        It is doubted for what was about to be done, and not for what stands in the index: so that a journal that is
+        not written excuses nothing, and is blamed for nothing that would have been the same with it.
+        """
         names = []
         with Repository(peer.root) as repo:
-            for entry in repo.index.journal() if os.path.exists(f"{repo.dotdir}/index.db") else ():
+            written = repo.index.journal() if os.path.exists(f"{repo.dotdir}/index.db") else []
+            for entry in dict.fromkeys([*written, *self.machine.noted.get(f"{repo.dotdir}/index.db", [])]):
                 whole = any(side is not None and side.kind == DIRECTORY for side in (entry.old, entry.new))
                 self.oracle.doubt(entry.path, whole)
                 self.say(f"    in its journal: {entry.path!r}")

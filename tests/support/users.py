@@ -12,6 +12,7 @@ from collections.abc import Callable
 from folders import SECOND, Seen, snapshot
 
 from replican.values.names import group_key
+from replican.values.paths import is_below
 
 Key = tuple[bytes, str, bytes]
 """A version of a name: the path that its group of copies has, its kind, its content."""
@@ -184,6 +185,9 @@ class User:
             return None
         if os.path.lexists(self.at(path)):
             os.unlink(self.at(path))
+        return self._link_at(path)
+
+    def _link_at(self, path: bytes) -> str:
         os.symlink(self._rng.choice([*NAMES, b"..", b"/nowhere", self._number.encode()]), self.at(path))
         self._stamp(path)
         return repr(path)
@@ -252,9 +256,13 @@ class User:
         return f"{old!r} to {new!r}"
 
     def swap(self) -> str | None:
-        if len(self.leaves) < 2:
+        """Two names change places, whatever they have: files, links, directories."""
+        places = self.leaves + (self.directories if self._rng.random() < 0.4 else [])
+        if len(places) < 2:
             return None
-        one, other = self._rng.sample(self.leaves, 2)
+        one, other = self._rng.sample(places, 2)
+        if is_below(one, other) or is_below(other, one):
+            return None
         between = self.at(b"swap~")
         os.rename(self.at(one), between)
         os.rename(self.at(other), self.at(one))
@@ -280,10 +288,14 @@ class User:
     # -- directories -----------------------------------------------------------------------------------------------
 
     def make(self) -> str | None:
+        """A directory, or some within each other."""
         path = self._free(0.5)
         if path is None:
             return None
         os.mkdir(self.at(path), 0o755)
+        while self._rng.random() < 0.3:
+            path = os.path.join(path, self._rng.choice(NAMES))
+            os.mkdir(self.at(path), 0o755)
         if self._rng.random() < 0.5:
             inside = [os.path.join(path, name) for name in self._rng.sample(NAMES, 2)]
             return f"{path!r}, {[self._write_at(each) for each in inside]}"
@@ -308,14 +320,20 @@ class User:
         return f"{old!r} to {new!r}"
 
     def turn(self) -> str | None:
-        """A file becomes a directory, or the other way round."""
+        """A file, a link or a directory becomes another of the three."""
         path = self._pick(self.leaves + self.directories)
         if path is None:
             return None
-        if path in self.directories:
+        was = "directory" if path in self.directories else "file" if path in self.files else "link"
+        into = self._rng.choice([kind for kind in ("file", "link", "directory") if kind != was])
+        if was == "directory":
             shutil.rmtree(self.at(path))
+        else:
+            os.unlink(self.at(path))
+        if into == "link":
+            return f"{path!r}, a link: {self._link_at(path)}"
+        if into == "file":
             return self._write_at(path)
-        os.unlink(self.at(path))
         os.mkdir(self.at(path), 0o755)
         inside = self._rng.random() < 0.7 and self._write_at(os.path.join(path, self._rng.choice(NAMES)))
         return f"{path!r}, {inside}"
@@ -338,7 +356,7 @@ ACTIONS: dict[str, tuple[int, Callable[[User], str | None]]] = {
     "hard link": (1, User.hard_link),
     "rename": (8, User.rename),
     "swap": (4, User.swap),
-    "resolve": (12, User.resolve),
+    "resolve": (24, User.resolve),
     "make": (6, User.make),
     "remove": (5, User.remove),
     "move": (8, User.move),
