@@ -213,11 +213,11 @@ class History:
             if world.written.get(key, 0) < 2 and key[0] not in unsure:
                 return verdict("back", f"{key[1]} of {key[0]!r}")
         standing = {path for path, node in final.items() if node.kind == DIRECTORY}
-        for path in world.made - world.used:
-            replaced = world.removed | {group for group, _ in world.written}
-            if path not in standing and not any(is_below(path, each) for each in replaced):
+        gone = {*world.removed, *(group for group, _ in world.written)}
+        for path, times in world.made.items():
+            if path not in standing and not any(is_below(path, each) for each in gone):
                 return verdict("lost", f"directory {path!r}")
-            if path in standing and path in world.removed and path not in unsure:
+            if path in standing & world.removed and times < 2 and path not in world.used | unsure:
                 return verdict("back", f"directory {path!r}")
         return None
 

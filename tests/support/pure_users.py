@@ -74,36 +74,51 @@ class User:
         return path
 
     def rename(self) -> object:
-        """To a new name, in whatever directory."""
-        if path := self._file():
-            node = self.disk[path]
-            above = self.rng.choice([b"", *(each + b"/" for each in self.directories)])
-            self.peer.drop(path)
-            self.peer.write(above + b"new%d" % self.step, node)
-        return path
+        """To another name, which may be taken, in whatever directory."""
+        path = self._file()
+        if path is None:
+            return None
+        node = self.disk[path]
+        above = self.rng.choice([b"", *(each + b"/" for each in self.directories)])
+        new = self._target() if self.rng.random() < 0.3 else above + b"new%d" % self.step
+        if is_below(new, path):
+            return None
+        self.peer.drop(path)
+        self.peer.write(new, node)
+        return path, new
 
     def swap(self) -> object:
-        if len(self.files) < 2:
+        """Two names change places, whatever they have: files, links, directories."""
+        paths = sorted([*self.files, *(self.directories if self.rng.random() < 0.4 else [])])
+        if len(paths) < 2:
             return None
-        one, other = self.rng.sample(self.files, 2)
-        first, second = self.disk[one], self.disk[other]
-        self.peer.drop(one)
-        self.peer.drop(other)
-        self.peer.write(one, second)
-        self.peer.write(other, first)
+        one, other = self.rng.sample(paths, 2)
+        if is_below(one, other) or is_below(other, one):
+            return None
+        first, second = self._taken(one), self._taken(other)
+        self._put(one, second)
+        self._put(other, first)
         return one, other
 
     def move(self) -> object:
-        """A directory with all that it holds gets another name."""
+        """A directory with all that it holds gets another name, perhaps in another directory."""
         if not self.directories:
             return None
         path = self.rng.choice(self.directories)
-        nodes = {each: node for each, node in self.disk.items() if is_below(each, path)}
-        self.peer.drop(path)
-        new = b"moved%d" % self.step
-        for each, node in sorted(nodes.items()):
-            self.peer.write(new + each[len(path) :], node)
+        above = self.rng.choice([b"", *(each + b"/" for each in self.directories if not is_below(each, path))])
+        new = above + b"moved%d" % self.step
+        self._put(new, self._taken(path))
         return path, new
+
+    def _taken(self, path: bytes) -> dict[bytes, Node]:
+        """What is at and below a path, by what follows that; it is not there any more."""
+        nodes = {each[len(path) :]: node for each, node in self.disk.items() if is_below(each, path)}
+        self.peer.drop(path)
+        return nodes
+
+    def _put(self, path: bytes, nodes: dict[bytes, Node]) -> None:
+        for each, node in sorted(nodes.items()):
+            self.peer.write(path + each, node)
 
     def copy(self) -> object:
         if path := self._file():
@@ -111,19 +126,22 @@ class User:
         return path
 
     def make(self) -> object:
+        """An empty directory, now and then under a name that others use, too."""
         above = self.rng.choice([b"", *(each + b"/" for each in self.directories)])
-        path = above + b"made%d" % self.step
-        self.peer.write(path, Node(DIRECTORY, 0o755, 0, ""))
-        self.peer.world.made.add(path)
+        path = self.rng.choice([b"d", b"d/e", b"e"]) if self.rng.random() < 0.4 else above + b"made%d" % self.step
+        if path not in self.disk:
+            self.peer.write(path, Node(DIRECTORY, 0o755, 0, ""))
         return path
 
     def turn(self) -> object:
-        """A file becomes a directory, a directory a file or a link."""
+        """A file or link becomes a directory, a directory a file (that they become links is what ``link`` does)."""
         path = self.rng.choice(sorted([*self.files, *self.directories]))
         was = self.disk[path].kind
         self.peer.drop(path)
         if was == DIRECTORY:
             self.peer.write(path, self._node(f"t{self.step}"))
+        elif self.rng.random() < 0.2:
+            self.peer.write(path, Node(DIRECTORY, 0o755, 0, ""))
         else:
             self.peer.write(path + b"/in", self._node(f"t{self.step}"))
         return path

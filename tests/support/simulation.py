@@ -10,6 +10,7 @@ is asked about it: such things are in the histories of real folders (``torture.p
 """
 
 import random
+from collections import Counter
 from typing import NamedTuple
 
 from tiny_trees import SECOND, MemoryTrees
@@ -57,7 +58,7 @@ class World:
         self.written: dict[tuple[bytes, str], int] = {}  # (group, token): how often
         self.dropped: set[tuple[bytes, str]] = set()
         self.hands: dict[tuple[bytes, str], set[int]] = {}
-        self.made: set[bytes] = set()  # directories that were made, empty, under names never used again
+        self.made: Counter[bytes] = Counter()  # directories: how often
         self.used: set[bytes] = set()  # of these: something was put into it
         self.removed: set[bytes] = set()
 
@@ -326,12 +327,15 @@ class Peer:
                 self.drop(above)
             if above not in self.disk:
                 self.disk[above] = Node(DIRECTORY, 0o755, 0, "")
+                self.world.made[above] += 1
             self.world.used.add(above)
         old = self.disk.get(path)
         if old is not None and (old.kind, old.token) != (node.kind, node.token):
             self.drop(path)
         self.disk[path] = node
-        if node.kind != DIRECTORY:
+        if node.kind == DIRECTORY:
+            self.world.made[path] += 1
+        else:
             key = (group_of(path), node.token)
             self.world.written[key] = self.world.written.get(key, 0) + 1
             hands = self.world.hands.setdefault(key, set())
