@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from replican.decisions.edits import edit_tree
 from replican.decisions.plan import Move, Plan, make_plan
+from replican.decisions.treediff import Change
 from replican.values.ids import EMPTY_TREE, TreeId
 from replican.values.paths import join, show
 from replican.values.progress import Problem
@@ -26,10 +27,15 @@ class Fitted(NamedTuple):
     held: tuple[Problem, ...]
 
 
-def plan_for(trees: TreeOverlay, traits: Traits, base: TreeId, head: TreeId) -> Plan:
-    """The plan that brings a folder on such a file system from ``base`` as near to ``head`` as it can come."""
+def plan_for(
+    trees: TreeOverlay, traits: Traits, base: TreeId, head: TreeId, changes: Iterable[Change] | None = None
+) -> Plan:
+    """The plan that brings a folder on such a file system from ``base`` as near to ``head`` as it can come.
+
+    ``changes`` are those from ``base`` to ``head``, where they are known.
+    """
     if traits.holds_all:
-        return make_plan(trees, base, head)
+        return make_plan(trees, base, head, changes)
     fitted = fit(trees, traits, base, head)
     plan = make_plan(trees, fitted.base, fitted.tree)
     return plan._replace(base=base, head=head, recased=fitted.recased, held=fitted.held, fitted=fitted.tree)

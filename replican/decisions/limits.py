@@ -8,6 +8,7 @@ is measured before it is believed, and the work of a merge is counted while it g
 from collections.abc import MutableMapping
 from typing import NamedTuple
 
+from replican.decisions.treediff import Change, diff_trees
 from replican.values.checkpoints import FRONTIER_LIMIT
 from replican.values.errors import RefusedError
 from replican.values.ids import TreeId
@@ -114,31 +115,28 @@ def measure_tree(
     return known[tree]
 
 
-def measure_change(reader: TreeReader, base: TreeId, tree: TreeId, limits: Limits) -> None:
-    """Measure what of ``tree`` is not at the same path in ``base``; raises :class:`LimitError` where it is too much.
+def measured_changes(reader: TreeReader, base: TreeId, tree: TreeId, limits: Limits) -> list[Change]:
+    """The changes from ``base`` to ``tree``, as :func:`diff_trees` has them; raises :class:`LimitError` where what of
+    ``tree`` is not at the same path in ``base`` is too much.
 
     A tree may come to its size over many fetches, none of which sees all of it; a merge does, before any of it is
     written out. Costs what differs.
     """
     measured: dict[TreeId, Measure] = {}
-    entries = depth = 0
-    waiting = [(base, tree, 1)]
-    while waiting:
-        old, new, at = waiting.pop()
-        depth = max(depth, at)
-        there = {entry.name: entry.id for entry in reader.tree(old) if entry.kind == DIRECTORY}
-        for entry in reader.tree(new):
-            if entry.kind != DIRECTORY:
-                continue
-            known = there.get(entry.name)
-            if known is None:
-                inner = measure_tree(reader, entry.tree, limits, measured)
-                entries += inner.entries
-                depth = max(depth, at + inner.depth)
-            elif known != entry.id:
-                waiting.append((TreeId(known), entry.tree, at + 1))
+    changes: list[Change] = []
+    entries = 0
+    for change in diff_trees(reader, base, tree):
+        path, old, new = change
+        depth = path.count(b"/") + 1
+        entries += 1
+        if new is not None and new.kind == DIRECTORY and (old is None or old.kind != DIRECTORY):
+            inner = measure_tree(reader, new.tree, limits, measured)
+            entries += inner.entries
+            depth += inner.depth
         _check(entries <= limits.entries, "tree lists too much")
         _check(depth <= limits.depth, "tree is too deep")
+        changes.append(change)
+    return changes
 
 
 def _check(holds: bool, problem: str) -> None:

@@ -80,13 +80,14 @@ class Plan(NamedTuple):
         return not (self.recased or self.new or self.moves or self.groups or self.gone or self.perms)
 
 
-def make_plan(trees: TreeReader, base: TreeId, head: TreeId) -> Plan:
-    """The plan that brings a folder from ``base`` to ``head``."""
+def make_plan(trees: TreeReader, base: TreeId, head: TreeId, changes: Iterable[Change] | None = None) -> Plan:
+    """The plan that brings a folder from ``base`` to ``head``; ``changes`` are those of :func:`diff_trees`, where they
+    are known."""
     comes: list[Change] = []
     goes: list[Change] = []
     files: list[Change] = []
     perms: list[Change] = []
-    for change in diff_trees(trees, base, head):
+    for change in diff_trees(trees, base, head) if changes is None else changes:
         old, new = change.old, change.new
         was_directory = old is not None and old.kind == DIRECTORY
         is_directory = new is not None and new.kind == DIRECTORY

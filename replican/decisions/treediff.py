@@ -116,7 +116,12 @@ def entry_named(entries: Sequence[Entry], name: bytes) -> Entry | None:
 
 def tally(reader: TreeReader, old: TreeId, new: TreeId) -> Tally:
     """How much differs, in files and links; costs what differs, with what directories that came or went hold."""
-    return tally_pairs(_pairs_below(reader, diff_trees(reader, old, new)))
+    return tally_changes(reader, diff_trees(reader, old, new))
+
+
+def tally_changes(reader: TreeReader, changes: Iterable[Change]) -> Tally:
+    """How much :func:`diff_trees` has found to differ."""
+    return tally_pairs(_pairs_below(reader, changes))
 
 
 def tally_pairs(pairs: Iterable[tuple[Entry | None, Entry | None]]) -> Tally:

@@ -20,6 +20,9 @@ PLACEHOLDER = bytes(ID_SIZE)
 """The id of a directory's row as long as its tree is not known."""
 
 
+_MANY = 200
+
+
 class Assembled(NamedTuple):
     """Records to write, directories that are gone (with all below them), the root's tree, and the payloads of new
     trees."""
@@ -194,6 +197,7 @@ def chain(
     changes: Mapping[bytes, Sequence[Row] | None],
     observed: bool = False,
     digests: Mapping[bytes, bytes | None] | None = None,
+    loaded: Mapping[bytes, Known] | None = None,
 ) -> Assembled:
     """The records that result when some directories get other rows (None: the directory is gone), with all above them.
 
@@ -204,11 +208,19 @@ def chain(
     directory, which is not known under its new path yet. ``digests`` says what the stat data of a directory digest
     to; without,
     it is worked out from the rows, which holds where the directory has nothing else in it (it only costs a
-    comparison at the next scan where it has).
+    comparison at the next scan where it has). ``loaded`` is what the index has of some directories, where that is at
+    hand.
     """
-    known = index.digests(observed) if len(changes) > 200 else None
+    loaded = loaded or {}
+    many = index.digests(observed) if len(changes) - len(loaded) > _MANY else None
+
+    def known(path: bytes) -> Known | None:
+        if many is not None:
+            return many.get(path)
+        return loaded.get(path) or index.known(path, observed)
+
     assembler = Assembler(
-        known.get if known is not None else lambda path: index.known(path, observed),
+        known,
         lambda path: index.record(path, observed),
         index.observed_root() if observed else index.base_root(),
     )
@@ -221,7 +233,7 @@ def chain(
     for path, rows in changes.items():
         if rows is None or (gone and any(is_below(path, above) for above in gone)):
             continue
-        old = known.get(path) if known is not None else index.known(path, observed)
+        old = known(path)
         digest = digest_of_rows(rows) if digests is None or path not in digests else digests[path]
         ino = inodes.get(path, 0 if old is None else old.ino)
         assembler.put(path, rows, digest, ino, old is not None and old.mount)

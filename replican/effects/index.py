@@ -17,9 +17,9 @@ from replican.values.errors import NotFoundError
 from replican.values.ids import EMPTY_TREE, ID_SIZE, BlobId, CheckpointId, TreeId, tree_id
 from replican.values.journal import JournalEntry
 from replican.values.listing import Row
-from replican.values.paths import join, name_of, parent_of
+from replican.values.paths import name_of, parent_of
 from replican.values.progress import Problem
-from replican.values.trees import DIRECTORY, Entry, encode_tree
+from replican.values.trees import Entry, encode_tree
 
 if TYPE_CHECKING:
     from replican.effects.trash import TrashItem
@@ -152,25 +152,13 @@ class Index:
         """:meth:`find_blobs` without the rows."""
         return {blob: path for blob, (path, _) in self.find_blobs(blobs).items()}
 
-    def check(self) -> None:
-        """Read everything, and raise ``IndexDamagedError`` if anything is not what was written or does not fit."""
+    def check_pages(self) -> None:
+        """Raise ``IndexDamagedError`` where SQLite finds its own structure damaged. Of the rest,
+        :func:`replican.effects.index_check.check_index` reads all."""
         with self._database.reading() as connection:
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if verdict != "ok":
                 raise IndexDamagedError(f"the index is damaged: {verdict}")
-        for observed in (False, True):
-            known = self.digests(observed)
-            for path, (_, tree, _, _, _, _) in known.items():
-                if tree == ASIDE:
-                    continue
-                rows = self.rows(path, observed)
-                if tree_id(encode_tree([row.entry for row in rows])) != tree:
-                    raise IndexDamagedError("the index is damaged: a directory has another listing than its tree")
-                for row in rows:
-                    below = known.get(join(path, row.name))
-                    if row.kind == DIRECTORY and (below is None or below.tree != row.id):
-                        raise IndexDamagedError("the index is damaged: a directory lacks its record")
-        self.journal()
 
     # -- what was seen ---------------------------------------------------------------------------------------
 
@@ -260,15 +248,17 @@ class Index:
         root: TreeId,
         moves: Iterable[tuple[bytes, bytes]] = (),
         keep_journal: bool = False,
+        trash: Iterable["TrashItem"] = (),
     ) -> None:
-        """Write what a transition has put on the disk straight to the base, and clear the journal: one durable
-        transaction.
+        """Write what a transition has put on the disk straight to the base, with what it has put into the trash, and
+        clear the journal: one durable transaction.
 
         First ``moves`` are done, in their order: all records at and below the old path go to the new one. Then ``gone``
         directories go with all below them, then ``changed`` records take their places. What was observed before is
         forgotten.
         """
         with self._database.writing(durable=True) as connection:
+            tables.add_trash(connection, trash, b"")
             self._discard_observed()
             for old, new in moves:
                 records.move(connection, old, new)

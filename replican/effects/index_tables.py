@@ -77,15 +77,16 @@ def _unpacked(payload: bytes | None) -> Entry | None:
 
 def note_journal(connection: sqlite3.Connection, entries: Iterable[JournalEntry]) -> None:
     """Add to the journal. A path that is there already keeps its older old version: that is what it held."""
+    there: dict[bytes, bytes | None] = {}
+    for path, old, new, seal in connection.execute("SELECT path, old, new, seal FROM journal"):
+        _check(seal, _JOURNAL, path, old, new)
+        there[path] = old
+    rows = []
     for path, old_entry, new_entry in entries:
-        old, new = _packed(old_entry), _packed(new_entry)
-        known = connection.execute("SELECT old, new, seal FROM journal WHERE path = ?", (path,)).fetchone()
-        if known is not None:
-            _check(known[2], _JOURNAL, path, *known[:2])
-            old = known[0]
-        connection.execute(
-            "INSERT OR REPLACE INTO journal VALUES (?, ?, ?, ?)", (path, old, new, _seal(path, old, new))
-        )
+        old = there[path] if path in there else _packed(old_entry)
+        there[path], new = old, _packed(new_entry)
+        rows.append((path, old, new, _seal(path, old, new)))
+    connection.executemany("INSERT OR REPLACE INTO journal VALUES (?, ?, ?, ?)", rows)
 
 
 def journal(connection: sqlite3.Connection) -> list[JournalEntry]:
@@ -129,12 +130,11 @@ _TRASH_COLUMNS = "blob, file, path, kind, perm, size, mtime_ns, ino, time_ns"
 
 
 def add_trash(connection: sqlite3.Connection, items: Iterable["TrashItem"], undo: bytes) -> None:
-    for item in items:
-        values = (*item[:7], signed(item.ino), item.time_ns)
-        connection.execute(
-            f"INSERT OR REPLACE INTO trash ({_TRASH_COLUMNS}, undo, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*values, undo, _seal(*values, undo)),
-        )
+    rows = [(*item[:7], signed(item.ino), item.time_ns) for item in items]
+    connection.executemany(
+        f"INSERT OR REPLACE INTO trash ({_TRASH_COLUMNS}, undo, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [(*row, undo, _seal(*row, undo)) for row in sorted(rows)],
+    )
 
 
 def trash(connection: sqlite3.Connection, where: str, values: tuple[bytes | int, ...]) -> list["TrashItem"]:

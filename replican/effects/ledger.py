@@ -7,10 +7,13 @@ the trees above them. What is not in the ledger has not been done.
 import errno
 import os
 import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
-from replican.effects.assemble import chain
+from replican.effects.assemble import Assembled, chain
 from replican.effects.index import Index
-from replican.effects.index_records import DirRecord
+from replican.effects.index_records import DirRecord, Known
+from replican.effects.trash import TrashItem
 from replican.effects.treebuild import Filled
 from replican.values.ids import TreeId
 from replican.values.listing import Row, decode_listing, is_racy
@@ -24,6 +27,7 @@ class Ledger:
     def __init__(self, index: Index) -> None:
         self._index = index
         self._rows: dict[bytes, dict[bytes, Row]] = {}
+        self._loaded: dict[bytes, Known] = {}
         self._dirty: set[bytes] = set()
         self._records: dict[bytes, DirRecord] = {}
         self._gone: set[bytes] = set()
@@ -38,9 +42,15 @@ class Ledger:
                 self._dirty.add(directory)
                 rows = self._rows[directory] = {row.name: row for row in record.rows}
                 return rows
-            listed = [] if directory in self._gone else self._index.rows(directory, observed=False)
-            rows = self._rows[directory] = {row.name: row for row in listed}
+            rows = self._rows[directory] = {} if directory in self._gone else self._load(directory)
         return rows
+
+    def _load(self, directory: bytes) -> dict[bytes, Row]:
+        record = self._index.record(directory, observed=False)
+        if record is None:
+            return {}
+        self._loaded[directory] = Known(record.digest, record.tree, record.ino, record.mount, 0, 0)
+        return {row.name: row for row in record.rows}
 
     def row(self, path: bytes) -> Row | None:
         """What the disk was last known to hold at ``path``."""
@@ -104,8 +114,20 @@ class Ledger:
         self.put(parent_of(new), row)
         self._moves.append((old, new))
 
-    def settle(self) -> None:
-        """Tell the index, in one transaction: rows, trees above them, and that the journal is done with."""
+    def settle(self, trash: Sequence[TrashItem] = (), flushing: AbstractContextManager[None] | None = None) -> None:
+        """Tell the index, in one transaction: rows, trees above them, what came to the ``trash``; the journal is
+        cleared. ``flushing`` is done before that, beside working the trees out."""
+        with flushing or nullcontext():
+            records, assembled = self._assemble()
+        self._index.rebase(records, assembled.gone, assembled.root, self._moves, trash=trash)
+        self._records.clear()
+        self._rows.clear()
+        self._loaded.clear()
+        self._dirty.clear()
+        self._gone.clear()
+        self._moves.clear()
+
+    def _assemble(self) -> tuple[list[DirRecord], Assembled]:
         # A packed record above a directory that is made anew is made anew, too.
         for path in (*self._dirty, *self._gone):
             for above in ancestors_of(path):
@@ -114,11 +136,5 @@ class Ledger:
         changes: dict[bytes, list[Row] | None] = {path: sorted(self._rows[path].values()) for path in self._dirty}
         for path in self._gone:
             changes.setdefault(path, None)
-        assembled = chain(self._index, changes, observed=False)
-        records = [*self._records.values(), *assembled.changed.values()]
-        self._index.rebase(records, assembled.gone, assembled.root, self._moves)
-        self._records.clear()
-        self._rows.clear()
-        self._dirty.clear()
-        self._gone.clear()
-        self._moves.clear()
+        assembled = chain(self._index, changes, observed=False, loaded=self._loaded)
+        return [*self._records.values(), *assembled.changed.values()], assembled

@@ -7,11 +7,12 @@ left is read from a remote.
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
 from replican.decisions.plan import Group, NewDirectory, Plan
+from replican.effects.alongside import alongside
 from replican.effects.contents import ContentStore, Wanted
 from replican.effects.durable import explain
 from replican.effects.forkpool import beside
@@ -92,12 +93,15 @@ class Preparation:
         self._mirror = mirror
         self._lacking: list[Problem] = []
 
-    def prepare(self, plan: Plan) -> Prepared:
-        """Stage everything; raises ``NoSpaceError`` on a full disk, ``FolderError`` if the stage cannot be written."""
+    def prepare(self, plan: Plan, meanwhile: Callable[[Plan], None] | None = None) -> Prepared:
+        """Stage everything, and flush it, with something to do ``meanwhile``; raises ``NoSpaceError`` on a full disk,
+        ``FolderError`` if the stage cannot be written."""
         try:
             slots = self._stage_files(plan)
             built = self._build(plan)
-            self._stage.flush()
+            with alongside(self._stage.flush):
+                if meanwhile is not None:
+                    meanwhile(plan)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise NoSpaceError(

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from replican.effects.config import KNOWN
 from replican.effects.hashing import Answer, Job, hash_all
+from replican.effects.index_check import check_index
 from replican.effects.objects import check_object
 from replican.effects.refs import HEAD, remote_head
 from replican.effects.trash import Trash, hash_name
@@ -184,7 +185,7 @@ class _Check:
     def _check_index(self) -> bool:
         """The index is what was written; whether it can be asked further."""
         try:
-            self._repo.index.check()
+            check_index(self._repo.index)
         except ReplicanError as error:
             self._add(INDEX, "index.db", f"{error.message}; the next command that writes rebuilds it")
             return False

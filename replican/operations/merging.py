@@ -7,21 +7,22 @@ written only leaves the disk behind the head, where the next command goes on.
 
 import os
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import NamedTuple
 
 from replican.decisions import gates
 from replican.decisions.fitting import plan_for
 from replican.decisions.frontier import Joined, JoinKind, join, merge_checkpoint
-from replican.decisions.limits import Limits, measure_change
+from replican.decisions.limits import Limits, measured_changes
 from replican.decisions.plan import Plan
 from replican.decisions.reconcile import OpenConflict, conflicts_in, conflicts_of
-from replican.decisions.treediff import Tally, diff_trees, listing_at, tally
+from replican.decisions.treediff import Change, Tally, diff_trees, listing_at, tally, tally_changes
 from replican.effects.contents import ContentStore, FolderStore
 from replican.effects.mirror import Mirror
 from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.preparing import Preparation, Prepared, wanted_of
 from replican.effects.refs import HEAD
+from replican.effects.site import Site
 from replican.effects.staging import Stage, room_taken
 from replican.effects.transition import Outcome, Transition
 from replican.effects.trash import Trash
@@ -79,30 +80,47 @@ def merge(
         overlay = TreeOverlay(repo)
         head, checkpoint = _head_of(repo, overlay, joined)
         tree = EMPTY_TREE if checkpoint is None else checkpoint.tree
-        base = repo.index.base_root()
-        measure_change(overlay, base, tree, Limits())
-        plan = plan_for(overlay, repo.traits, base, tree)
-        counted = tally(overlay, base, tree if plan.fitted is None else plan.fitted)
-        gates.pass_gates(
-            [
-                *([_unrelated(repo, joined, merged_before)] if joined.kind is JoinKind.MERGE else []),
-                *deletion_gates(repo.index, counted),
-                *room_gates(repo, overlay, plan),
-            ],
-            allowed,
-        )
-        conflicts = new_conflicts(overlay, repo.tree_of(ours), tree)
+        unrelated = _unrelated(repo, joined, merged_before) if joined.kind is JoinKind.MERGE else None
+        aim = aim_at(repo, overlay, tree, [unrelated], allowed)
         if dry_run:
-            return Merged(joined.kind, ours, head, counted, NO_OUTCOME, conflicts, [], plan)
+            return Merged(joined.kind, ours, head, aim.tally, NO_OUTCOME, aim.conflicts, [], aim.plan)
         outcome = carry_out(
             repo,
             overlay,
-            plan,
+            aim.plan,
             stores,
-            lambda: _record(repo, overlay, ours, head, checkpoint, reason),
+            lambda: record_merge(repo, overlay, ours, head, checkpoint, reason),
             mirror=mirror,
         )
-        return Merged(joined.kind, ours, head, counted, outcome, conflicts, outcome.pending, plan)
+        return Merged(joined.kind, ours, head, aim.tally, outcome, aim.conflicts, outcome.pending, aim.plan)
+
+
+class Aim(NamedTuple):
+    """What it takes to bring the folder to another tree, past the gates: see :class:`Merged`."""
+
+    plan: Plan
+    tally: Tally
+    conflicts: list[OpenConflict]
+
+
+def aim_at(
+    repo: Repository, overlay: TreeOverlay, tree: TreeId, closed: list[gates.Gate | None], allowed: frozenset[str]
+) -> Aim:
+    """Plan how the folder comes to hold ``tree``; raises ``RefusedError`` at a gate, also at those in ``closed``."""
+    base, head = repo.index.base_root(), repo.head_tree
+    changes = measured_changes(overlay, base, tree, Limits())
+    plan = plan_for(overlay, repo.traits, base, tree, changes)
+    if plan.fitted is None:
+        counted = tally_changes(overlay, changes)
+    else:
+        counted = tally(overlay, base, plan.fitted)
+    gates.pass_gates(
+        [*closed, *deletion_gates(repo.index, counted), *room_gates(repo, overlay, plan)],
+        allowed,
+    )
+    if base == head:
+        return Aim(plan, counted, conflicts_by(overlay, head, tree, changes))
+    return Aim(plan, counted, new_conflicts(overlay, head, tree))
 
 
 def retry_pending(repo: Repository) -> list[Problem]:
@@ -173,9 +191,14 @@ def _needed_by(overlay: TreeOverlay, plan: Plan) -> tuple[int, int]:
 
 def new_conflicts(trees: TreeReader, before: TreeId, after: TreeId) -> list[OpenConflict]:
     """The names with several versions in ``after`` that were not so in ``before``; reads only what differs."""
+    return conflicts_by(trees, before, after, diff_trees(trees, before, after))
+
+
+def conflicts_by(trees: TreeReader, before: TreeId, after: TreeId, changes: Iterable[Change]) -> list[OpenConflict]:
+    """:func:`new_conflicts`, where it is known what differs."""
     found: list[OpenConflict] = []
     touched: set[bytes] = set()
-    for path, old, new in diff_trees(trees, before, after):
+    for path, old, new in changes:
         touched.add(paths.parent_of(path))
         if new is not None and new.kind == DIRECTORY and (old is None or old.kind != DIRECTORY):
             found += [_below(path, conflict) for conflict in conflicts_in(trees, new.tree)]
@@ -192,7 +215,7 @@ def _below(path: bytes, conflict: OpenConflict) -> OpenConflict:
     return OpenConflict(paths.join(path, conflict.path), conflict.current, copies)
 
 
-def _record(
+def record_merge(
     repo: Repository,
     overlay: TreeOverlay,
     ours: CheckpointId | None,
@@ -200,6 +223,7 @@ def _record(
     checkpoint: Checkpoint | None,
     reason: str,
 ) -> None:
+    """Have the log's head be ``head``, where it is not ``ours`` already; needs the lock."""
     if head is None or checkpoint is None or head == ours:
         return
     objects = {each: (TREE, payload) for each, payload in new_trees(repo, overlay, checkpoint.tree).items()}
@@ -226,18 +250,22 @@ def carry_out(
             record()
         repo.index.set_pending(plan.held)
         return NO_OUTCOME._replace(pending=list(plan.held))
-    with Stage(f"{repo.dotdir}/stage") as stage, Trash(f"{repo.dotdir}/trash") as trash:
+    with (
+        Stage(f"{repo.dotdir}/stage") as stage,
+        Trash(f"{repo.dotdir}/trash") as trash,
+        Site(repo.root, repo.index, stage, trash, repo.traits) as site,
+    ):
         here = FolderStore("this folder", repo.root, repo.index, by_hint=False)
         try:
             preparation = Preparation(overlay, stage, [here, trash.shelf, stage.shelf], stores, repo.progress, mirror)
-            prepared = preparation.prepare(plan)
+            prepared = preparation.prepare(plan, site.look_ahead)
         finally:
             here.close()
         repo.check_place()
         if record is not None:
             _check_sources(prepared, stores, must_have)
             record()
-        outcome = Transition(repo.root, repo.index, stage, trash, repo.progress, repo.traits).run(prepared)
+        outcome = Transition(site, repo.progress).run(prepared)
         outcome = outcome._replace(pending=[*plan.held, *outcome.pending])
         repo.notes += rescue_changed(repo.root, repo.index, trash)
         repo.index.set_pending(outcome.pending)

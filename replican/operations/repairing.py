@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from typing import NamedTuple
 
 from replican.decisions.treediff import walk_tree
+from replican.effects.index_check import check_index
 from replican.effects.loose import LooseObjects
 from replican.effects.objects import CHECKPOINT, TREE, check_object
 from replican.effects.refs import ANY, HEAD, remote_head
@@ -311,7 +312,7 @@ class _Repair:
         repo = self._repo
         rebuilt = any("index was damaged" in note for note in repo.notes) or not os.path.exists(self._index)
         try:
-            repo.index.check()
+            check_index(repo.index)
         except DamagedError as error:
             if error.code != "index-damaged":
                 raise

@@ -155,19 +155,34 @@ def _refusal(payload: bytes) -> MalformedError | UnsupportedError:
     return MalformedError(f"tree has no entry at byte {at}")
 
 
+_PARSED_ENTRIES: Final = 50_000
+
+
 class TreeOverlay:
     """Trees in memory above those of a reader: where decisions put the trees that they make.
 
-    ``new`` holds the payloads that were added and that the reader may not have.
+    ``new`` holds the payloads that were added and that the reader may not have; of those that are read, some stay
+    parsed.
     """
 
     def __init__(self, below: TreeReader) -> None:
         self.below = below
         self.new: dict[TreeId, bytes] = {}
+        self._parsed: dict[TreeId, Sequence[Entry]] = {}
+        self._room = _PARSED_ENTRIES
 
     def tree(self, tree: TreeId, /) -> Sequence[Entry]:
+        entries = self._parsed.get(tree)
+        if entries is not None:
+            return entries
         payload = self.new.get(tree)
-        return self.below.tree(tree) if payload is None else parse_tree(payload)
+        if payload is None:
+            return self.below.tree(tree)
+        entries = parse_tree(payload)
+        if len(entries) < self._room:
+            self._room -= len(entries) + 1
+            self._parsed[tree] = entries
+        return entries
 
     def add(self, entries: Iterable[Entry]) -> TreeId:
         """Encode and keep a listing; the entries must be sorted by name."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scanning import Watched
 
 from replican.effects.ignore import NO_RULES, Rules, read_rules
+from replican.effects.index_check import check_index
 
 GIT = shutil.which("git")
 
@@ -30,7 +31,7 @@ def paths(folder: Watched) -> set[bytes]:
     seen = folder.record()
     again = folder.scan()
     assert (again.changed, again.gone, again.hashed_files) == ({}, [], 0)
-    folder.index.check()
+    check_index(folder.index)
     return set(folder.entries(seen))
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from indexes import totals
 from scanning import Watched
 
+from replican.effects.index_check import check_index
 from replican.effects.observe import observe_paths, poll
 from replican.effects.scan import Scan, scan
 from replican.values.progress import Problem
@@ -51,7 +52,7 @@ def test_one_file(folder: Watched) -> None:
     assert entries[b"a/b/file1"].id == scanning.blob(b"new")
     assert entries[b"a/file1"].id == scanning.blob(b"a/1")
     assert_found(folder, folder.observe([b"a/file1"]))
-    folder.index.check()
+    check_index(folder.index)
 
 
 def test_nothing_changed(folder: Watched) -> None:
@@ -81,9 +82,9 @@ def test_what_went(folder: Watched) -> None:
     seen = folder.observe([b"file0", b"a/b/file1"])
     assert seen.gone == [b"a"]
     assert set(folder.entries(seen)) == {b"file1", b"file2", b"c", b"c/file0", b"c/file1", b"c/file2"}
-    folder.index.check()
+    check_index(folder.index)
     assert_found(folder, folder.observe([b"c"]))
-    folder.index.check()
+    check_index(folder.index)
 
 
 def test_new_directories_on_the_way(folder: Watched) -> None:
@@ -93,7 +94,7 @@ def test_new_directories_on_the_way(folder: Watched) -> None:
     seen = folder.observe([b"new/deep/file"])
     assert {b"new", b"new/deep", b"new/deep/file"} <= set(folder.entries(seen))
     assert b"new/beside" not in folder.entries(seen)
-    folder.index.check()
+    check_index(folder.index)
     assert_found(folder, folder.observe())
 
 
@@ -103,14 +104,14 @@ def test_a_directory_became_a_link_and_is_not_followed(folder: Watched) -> None:
     seen = folder.observe([b"a/b/file1"])
     assert seen.gone == [b"a"]
     assert folder.entries(seen)[b"a"].kind == b"l"
-    folder.index.check()
+    check_index(folder.index)
 
 
 def test_a_file_became_a_directory(folder: Watched) -> None:
     os.unlink(folder.path("file0"))
     folder.write("file0/below", b"new")
     assert_found(folder, folder.observe([b"file0/below"]))
-    folder.index.check()
+    check_index(folder.index)
 
 
 def test_permissions_of_a_directory(folder: Watched) -> None:
@@ -140,7 +141,7 @@ def test_the_rules_themselves_by_path(folder: Watched) -> None:
     assert [row.name for row in folder.index.rows(b"a")].count(b".replicanignore") == 1
     assert b"a/x.o" not in folder.entries(seen)
     assert (seen.skipped, seen.hashed_files) == ([], 1)
-    folder.index.check()
+    check_index(folder.index)
 
 
 def test_paths_that_no_tree_can_hold_are_problems(folder: Watched) -> None:
@@ -296,7 +297,7 @@ def test_poll_and_observe_come_to_what_a_scan_comes_to(tmp_path: Path, seed: int
             assert totals(index) == (seen.files, seen.size)
             if chance.random() < 0.4:
                 index.promote()
-            index.check()
+            check_index(index)
             assert poll(root, index) == []
             fresh = scan(root, index, full=True)
             assert (fresh.root, fresh.gone) == (seen.root, [])

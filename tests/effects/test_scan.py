@@ -12,6 +12,7 @@ import pytest
 from scanning import Watched, assert_found, assert_quiet, fill
 
 from replican.effects.index import ASIDE
+from replican.effects.index_check import check_index
 from replican.effects.scan import scan
 from replican.values.errors import NoRepositoryError
 from replican.values.ids import EMPTY_TREE
@@ -38,7 +39,7 @@ def test_files_and_directories(folder: Watched) -> None:
     assert (seen.files, seen.hashed_files) == (12, 12)
     assert seen.size == seen.hashed_size == sum(len(f"{d}{n}") for d in ("", "a/", "a/b/", "c/") for n in range(3))
     assert_quiet(folder)
-    folder.index.check()
+    check_index(folder.index)
 
 
 def test_names_of_every_kind(folder: Watched) -> None:

@@ -7,7 +7,7 @@ import pytest
 from folders import contents, snapshot, write
 from pairs import FULL, OLD, Pair
 
-from replican.effects import transition
+from replican.effects import arrivals, transition
 from replican.repository import Repository
 
 
@@ -35,6 +35,8 @@ def kill_at(monkeypatch, number: int, after: bool) -> list[int]:
 
     for module, name in (
         (transition, "rename_new"),
+        (arrivals, "rename_new"),
+        (arrivals, "set_mode"),
         (transition, "exchange"),
         (trash, "rename_new"),
         (transition, "set_mode"),

@@ -7,7 +7,8 @@ import pytest
 from folders import contents, snapshot, write
 from pairs import OLD, Pair, just_before, pending
 
-from replican.effects import transition
+from replican.effects import arrivals, transition
+from replican.effects.index_check import check_index
 from replican.operations.recording import record
 from replican.operations.syncing import sync
 from replican.repository import Repository
@@ -84,7 +85,7 @@ def test_of_a_new_directory_everything_is_there_already(tmp_path: Path, monkeypa
     just_before(monkeypatch, lambda: write(pair.b / "n/c", "mine") and None)
     assert pending(pair.pull().merged) == {"n/c": "changed here"}
     with Repository(str(pair.b)) as repo:
-        repo.index.check()
+        check_index(repo.index)
     pair.sync()
     pair.sync()
     pair.assert_at_rest()
@@ -95,16 +96,16 @@ def test_of_a_new_directory_everything_is_there_already(tmp_path: Path, monkeypa
 def test_a_new_directory_removed_right_after_it_came(tmp_path: Path, monkeypatch, again: bool) -> None:
     pair = Pair(tmp_path, {"x": "x"})
     write(pair.a / "n/c", "theirs")
-    whole = transition.rename_new
+    whole = arrivals.rename_new
 
     def then_remove(*args: object) -> None:
         whole(*args)  # type: ignore[arg-type]
-        monkeypatch.setattr(transition, "rename_new", whole)
+        monkeypatch.setattr(arrivals, "rename_new", whole)
         os.rename(pair.b / "n", tmp_path / "taken away")
         if again:
             write(pair.b / "n/mine", "mine")
 
-    monkeypatch.setattr(transition, "rename_new", then_remove)
+    monkeypatch.setattr(arrivals, "rename_new", then_remove)
     assert pending(pair.pull().merged) == {"n": "changed here"}
     pair.sync()
     pair.sync()

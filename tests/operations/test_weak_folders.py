@@ -91,20 +91,20 @@ def test_rounded_times_and_permissions_do_not_come_back_as_edits(replicas: Repli
 
 
 def test_after_a_kill_rounded_times_are_no_edits_either(replicas: Replicas, monkeypatch) -> None:
-    from replican.effects.transition import Transition
+    from replican.effects.ledger import Ledger
 
     weaken(replicas, monkeypatch, FAT)
     replicas.clone({"f": "1", "g": "1"})
     replicas.write("a/f", "2", OLD + 10**9 + 7).chmod(0o600)
     replicas.write("a/new", "n", OLD + 10**9 + 7).chmod(0o600)
-    whole = Transition._end
+    whole = Ledger.settle
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Transition, "_end", killed)
+    monkeypatch.setattr(Ledger, "settle", killed)
     replicas("b", "sync", code=None)
-    monkeypatch.setattr(Transition, "_end", whole)
+    monkeypatch.setattr(Ledger, "settle", whole)
     replicas("b", "sync")
     assert (replicas.base / "a/f").stat().st_mtime_ns == OLD + 10**9 + 7
     assert (replicas.base / "a/new").stat().st_mode & 0o777 == 0o600

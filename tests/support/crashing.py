@@ -39,11 +39,12 @@ def crash_at(number: int) -> Callable[[], int]:
 
         return call
 
-    from replican.effects import linux, transition
+    from replican.effects import arrivals, linux, transition
 
-    for module in (linux, transition):  # these rename by a system call that no audit event tells of
+    for module in (linux, transition, arrivals):  # these rename by a system call that no audit event tells of
         for name in ("exchange", "rename_new"):
-            setattr(module, name, counted(getattr(module, name)))
+            if hasattr(module, name):
+                setattr(module, name, counted(getattr(module, name)))
     os.fsync = counted(os.fsync)
     sys.addaudithook(hook)
     return lambda: made

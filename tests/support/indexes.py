@@ -2,6 +2,7 @@
 
 from replican.effects.assemble import chain
 from replican.effects.index import Index
+from replican.effects.index_check import check_index
 from replican.values.ids import CheckpointId, TreeId, blob_id
 from replican.values.listing import Row
 from replican.values.trees import DIRECTORY, FILE, LINK
@@ -39,7 +40,7 @@ def put(index: Index, changes: dict[bytes, list[Row] | None], observed: bool = T
 
 def fill(index: Index) -> TreeId:
     root = put(index, {**FOLDER}, observed=False)
-    index.check()
+    check_index(index)
     return root
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from replican.effects import placing, recovery, transition, trash
+from replican.effects import arrivals, placing, recovery, transition, trash
 from replican.effects.index import Index
 from replican.effects.objects import ObjectStore
 from replican.effects.refs import RefStore
@@ -61,6 +61,7 @@ class Machine:
         self._resting = False
         for module, names in (
             (transition, ("rename_new", "exchange", "set_mode")),
+            (arrivals, ("rename_new", "set_mode")),
             (placing, ("rename_new", "set_mode", "set_mtime")),
             (trash, ("rename_new",)),
             (recovery, ("rename_new", "set_mode", "set_mtime")),

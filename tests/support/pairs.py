@@ -6,6 +6,7 @@ from pathlib import Path
 
 from folders import assert_equal, write
 
+from replican.effects.index_check import check_index
 from replican.effects.transition import Transition
 from replican.operations.cloning import clone
 from replican.operations.merging import Merged
@@ -78,7 +79,7 @@ class Pair:
                 assert repo.index.base_root() == repo.head_tree
                 assert repo.index.pending() == []
                 assert repo.index.journal() == []
-                repo.index.check()
+                check_index(repo.index)
 
     def heads(self) -> tuple[str, str]:
         found = []

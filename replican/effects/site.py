@@ -1,0 +1,101 @@
+"""The folder that a transition works on, and what the transition has to say of it so far.
+
+A batch is what the journal names at once: when it ends, what was done is on the disk and in the index.
+"""
+
+import errno
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from replican.decisions.plan import Plan
+from replican.effects.alongside import alongside
+from replican.effects.index import Index
+from replican.effects.ledger import Ledger
+from replican.effects.placing import CHANGED_HERE, cause_of
+from replican.effects.staging import Stage
+from replican.effects.trash import Trash
+from replican.effects.worktree import Directories
+from replican.values.journal import JournalEntry
+from replican.values.progress import Problem
+from replican.values.traits import Traits
+from replican.values.trees import Entry
+
+BATCH = 2000
+
+Meant = tuple[bytes, Entry | None, Entry | None]
+"""A path with what it holds and what it shall hold."""
+
+
+class Site:
+    """A folder with its index, stage and trash. A context manager; ``pending`` is what could not be done.
+
+    ``written``, ``removed`` and ``moved`` count the names that were changed.
+    """
+
+    def __init__(self, root: str, index: Index, stage: Stage, trash: Trash, traits: Traits) -> None:
+        self.stage = stage
+        self.trash = trash
+        self.traits = traits
+        self.directories = Directories(root)
+        self.ledger = Ledger(index)
+        self.pending: list[Problem] = []
+        self.written = self.removed = self.moved = 0
+        self._index = index
+        self._touched: set[bytes] = set()
+
+    def __enter__(self) -> "Site":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.directories.close()
+
+    @contextmanager
+    def batch(self, paths: Iterable[Meant]) -> Iterator[None]:
+        """Note the paths that are about to be changed; what is done within is on the disk and in the index after it."""
+        entries = [JournalEntry(*meant) for meant in paths]
+        if entries:
+            self._index.note_journal(entries)
+        yield
+        if entries:
+            # What was touched is flushed, then rows are noted and the journal is cleared: never the other way round.
+            self.ledger.settle(self.trash.taken, alongside(self._flush))
+            self.trash.taken.clear()
+
+    def _flush(self) -> None:
+        self.directories.flush(self._touched)
+        self.trash.flush()
+        self._touched.clear()
+        self.directories.forget()
+
+    def look_ahead(self, plan: Plan) -> None:
+        """Load the rows that the first batch will be compared with."""
+        for group in plan.groups[:BATCH]:
+            self.ledger.rows(group.directory)
+
+    def fail(self, path: bytes, error: OSError) -> None:
+        """What should happen at ``path`` cannot be done."""
+        self.pending.append(Problem(path, cause_of(error)))
+
+    def open(self, path: bytes, problem_paths: Callable[[], Iterable[bytes]]) -> int | None:
+        """The descriptor of a directory that is about to be changed; None, and pending, if it cannot be."""
+        try:
+            self.ledger.expect_directory(path)
+            fd = self.directories.open(path)
+            if not os.access(".", os.W_OK | os.X_OK, dir_fd=fd, effective_ids=True):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            cause = CHANGED_HERE if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) else cause_of(error)
+            self.pending += [Problem(path, cause) for path in problem_paths()]
+            return None
+        self._touched.add(path)
+        return fd
+
+    def touch(self, path: bytes) -> None:
+        """A directory is about to be changed, and has to be flushed."""
+        self._touched.add(path)
+
+    def forget(self, path: bytes) -> None:
+        """A directory was removed: there is nothing to be flushed."""
+        self.directories.forget()
+        self._touched.discard(path)
