@@ -8,13 +8,14 @@ databases, and leave by ``os._exit``.
 
 import os
 import pickle
+import select
 import selectors
 import signal
 import struct
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from replican.values.errors import FolderError
 
@@ -23,6 +24,7 @@ Result = TypeVar("Result")
 
 _NUMBER = struct.Struct("<I")
 _LENGTH = struct.Struct("<Q")
+_TOLD = -1  # in place of a job's number
 # A pipe holds 64 KiB, and all the numbers are put into it before anybody reads.
 MOST_JOBS = 16_000
 
@@ -88,24 +90,21 @@ def run_forked(
 
 def _serve(jobs: Sequence[Job], work: Callable[[Job], Result], numbers: int, into: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    with os.fdopen(into, "wb") as pipe:
-        while True:
-            number = os.read(numbers, _NUMBER.size)
-            if not number:
-                break
-            try:
-                answer: tuple[int, object, BaseException | None] = (
-                    _NUMBER.unpack(number)[0],
-                    work(jobs[_NUMBER.unpack(number)[0]]),
-                    None,
-                )
-            except Exception as error:
-                answer = (0, None, error)
-            payload = pickle.dumps(answer, protocol=5)
-            pipe.write(_LENGTH.pack(len(payload)))
-            pipe.write(payload)
-            pipe.flush()
+    while number := os.read(numbers, _NUMBER.size):
+        (at,) = _NUMBER.unpack(number)
+        try:
+            answer: tuple[int, object, BaseException | None] = (at, work(jobs[at]), None)
+        except Exception as error:
+            answer = (0, None, error)
+        _send(into, answer)
     os._exit(0)
+
+
+def _send(into: int, answer: tuple[int, object, BaseException | None]) -> None:
+    payload = pickle.dumps(answer, protocol=5)
+    with os.fdopen(into, "wb", closefd=False) as pipe:
+        pipe.write(_LENGTH.pack(len(payload)))
+        pipe.write(payload)
 
 
 def _collect(workers: dict[int, int], tick: Callable[[], None] | None) -> Iterator[tuple[int, Result]]:
@@ -160,11 +159,18 @@ def _end(pid: int) -> None:
     os.waitpid(pid, 0)
 
 
+Tell = Callable[[Any], None]
+"""What work that is done beside may call, once, before it is done: see :meth:`Beside.told`."""
+
+
 class Beside(Generic[Result]):
     """One piece of work in another process, while this one goes on. A context manager that ends it."""
 
     def __init__(self, out: int, pid: int) -> None:
         self._workers = {out: pid}
+        self._answers: Iterator[tuple[int, object]] = _collect(self._workers, None)
+        self._result: list[object] = []
+        self._error: Exception | None = None
 
     def __enter__(self) -> "Beside[Result]":
         return self
@@ -175,16 +181,62 @@ class Beside(Generic[Result]):
             _end(pid)
         self._workers.clear()
 
+    def goes_on(self, seconds: float) -> bool:
+        """Whether it still has nothing to tell after so many seconds."""
+        return not select.select(list(self._workers), [], [], seconds)[0]
+
+    def told(self) -> object:
+        """Wait for what the work has to tell before it is done; None if it is done, and told nothing. Raises as
+        :meth:`result` does."""
+        number, answer = self._next()
+        if number == _TOLD:
+            return answer
+        self._result.append(answer)
+        return None
+
     def result(self) -> Result:
         """Wait for it; raises what the work raised, or ``FolderError`` when its process died."""
-        answers: Iterator[tuple[int, Result]] = _collect(self._workers, None)
-        for _, result in answers:
-            return result
-        raise FolderError("a worker process ended without an answer", "run the command again")
+        while not self._result:
+            number, answer = self._next()
+            if number != _TOLD:
+                self._result.append(answer)
+        return self._result[0]  # type: ignore[return-value]
+
+    def _next(self) -> tuple[int, object]:
+        if self._error is not None:
+            raise self._error
+        try:
+            for answer in self._answers:
+                return answer
+            raise FolderError("a worker process ended without an answer", "run the command again")
+        except Exception as error:
+            self._error = error  # whoever asks again is to hear the same
+            raise
 
 
 def beside(work: Callable[[], Result]) -> Beside[Result]:
     """Begin ``work`` in a forked process. It must not use what this process has open but to read it anew."""
+    return beside_telling(lambda _: work())
+
+
+def _work_telling(work: Callable[[Tell], Result], into: int) -> Result:
+    # A thread of its own waits for the other process to listen: what holds a lock has to go on.
+    from threading import Thread
+
+    sending: list[Thread] = []
+
+    def tell(told: object) -> None:
+        sending.append(Thread(target=_send, args=(into, (_TOLD, told, None)), daemon=True))
+        sending[0].start()
+
+    result = work(tell)
+    for thread in sending:
+        thread.join()
+    return result
+
+
+def beside_telling(work: Callable[[Tell], Result]) -> Beside[Result]:
+    """As :func:`beside`, for work that has something to tell before it is done."""
     out, into = os.pipe()
     pid = _fork()
     if pid == 0:
@@ -193,7 +245,7 @@ def beside(work: Callable[[], Result]) -> Beside[Result]:
             numbers, feed = os.pipe()
             os.write(feed, _NUMBER.pack(0))
             os.close(feed)
-            _serve([None], lambda _: work(), numbers, into)
+            _serve([None], lambda _: _work_telling(work, into), numbers, into)
         finally:
             os._exit(1)
     os.close(into)

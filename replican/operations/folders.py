@@ -1,15 +1,16 @@
 """A remote that is a folder on this machine."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from replican.decisions.frontier import JoinKind, join
 from replican.effects.contents import ContentStore, FolderStore, ShelfStore
-from replican.effects.forkpool import Beside, beside
+from replican.effects.forkpool import Beside, beside_telling
 from replican.effects.mirror import Mirror
 from replican.effects.objects import ObjectStore
 from replican.operations.receiving import record_for, take_in
+from replican.operations.recording import News
 from replican.operations.remotes import Refreshed, Taken, diverged
 from replican.repository import Repository
 from replican.values.errors import DamagedError, NotFoundError, RemoteError, ReplicanError
@@ -28,20 +29,21 @@ class FolderRemote:
         self._repository = repository
         self._reader: FolderReader | None = None
 
-    def refresh(self, *, mirror: Mirror | None = None) -> Refreshed:
+    def refresh(self, *, mirror: Mirror | None = None, tell: Callable[[News], None] | None = None) -> Refreshed:
+        """``tell`` is told what will be recorded, as ``record`` does."""
         try:
-            return record_for(self._repository, self.name, mirror=mirror)
+            return record_for(self._repository, self.name, mirror=mirror, tell=tell)
         except (DamagedError, NotFoundError) as error:
             raise self.damaged(error) from error
 
     def refreshing(self) -> Beside[Refreshed]:
         """Its scan is another process's."""
 
-        def theirs() -> Refreshed:
+        def theirs(tell: Callable[[News], None]) -> Refreshed:
             with Repository(self.place, wait=self._repository.wait) as anew:
-                return FolderRemote(self.name, self.place, anew).refresh()
+                return FolderRemote(self.name, self.place, anew).refresh(tell=tell)
 
-        return beside(theirs)
+        return beside_telling(theirs)
 
     @property
     def head(self) -> CheckpointId | None:

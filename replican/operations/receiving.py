@@ -9,7 +9,7 @@ from replican.effects.contents import ContentStore
 from replican.effects.mirror import Mirror
 from replican.operations.fetching import take_over
 from replican.operations.merging import merge, settle_pending
-from replican.operations.recording import record
+from replican.operations.recording import News, record
 from replican.operations.remotes import ObjectSource, Refreshed, Taken
 from replican.repository import Repository
 from replican.values.errors import FolderError, LockedError, RefusedError
@@ -20,16 +20,18 @@ from replican.values.quoting import quote
 _SHOWN = 10
 
 
-def record_for(repo: Repository, name: str, *, mirror: Mirror | None = None) -> Refreshed:
+def record_for(
+    repo: Repository, name: str, *, mirror: Mirror | None = None, tell: Callable[[News], None] | None = None
+) -> Refreshed:
     """Record what the folder's user did, for somebody who calls this folder ``name``.
 
     What stands in the way of it is told, and what was recorded before is what the folder offers. Raises
-    ``DamagedError`` and ``NotFoundError``. What is read is copied to ``mirror``.
+    ``DamagedError`` and ``NotFoundError``. What is read is copied to ``mirror``; ``tell`` is as that of ``record``.
     """
     notes: list[str] = []
     unread: list[Problem] = []
     try:
-        made = record(repo, past_gates=True, mirror=mirror)
+        made = record(repo, past_gates=True, mirror=mirror, tell=tell)
         unread = made.problems
         # Nobody over there is told, and it is said once only.
         left_alone = [f"{quote(each.path)}: {each.cause}" for each in made.skipped[:_SHOWN]]

@@ -5,7 +5,7 @@ the head, an edit made on the old version joins the newer one instead of burying
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from replican.decisions import gates
@@ -46,6 +46,17 @@ class Recorded(NamedTuple):
     behind: bool = False
 
 
+class News(NamedTuple):
+    """What is about to be recorded by a folder that held what its log says: its tree ``before`` and ``after``.
+
+    ``payloads`` are all trees of the new one that the log lacks, those below first.
+    """
+
+    before: TreeId
+    after: TreeId
+    payloads: Mapping[TreeId, bytes]
+
+
 def observe(repo: Repository, *, full: bool = False, mirror: Mirror | None = None) -> Scan:
     """Bring the index's observed rows up to the disk; needs the lock. A damaged index is rebuilt, and said."""
     try:
@@ -75,8 +86,10 @@ def record(
     past_gates: bool = False,
     full: bool = False,
     mirror: Mirror | None = None,
+    tell: Callable[[News], None] | None = None,
 ) -> Recorded:
-    """Record the folder's state. ``allowed`` are the flags of gates that may stand open.
+    """Record the folder's state. ``allowed`` are the flags of gates that may stand open. ``tell`` is told what will be
+    recorded once the gates have been passed, where nothing but a scan was needed to know.
 
     Raises ``RefusedError`` at a closed gate, unless ``past_gates``: then nothing is recorded and the error is a
     value of the result. Raises ``DamagedError``, ``LockedError``, ``FolderError``.
@@ -111,6 +124,8 @@ def record(
             message = describe(done)
         # What a lone scan found is all that is new; trees that were observed earlier have to be looked for.
         payloads = seen.payloads if fresh and tree == observed else None
+        if tell is not None and plain and payloads is not None:
+            tell(News(base, tree, payloads))
         made = append(repo, overlay, tree, head, message, payloads=payloads)
         return Recorded(made, True, done, seen.problems, seen.skipped, behind=tree != observed)
 

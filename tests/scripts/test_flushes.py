@@ -16,15 +16,19 @@ from tracing import Call, trace
 pytestmark = pytest.mark.skipif(faults.why_not() is not None, reason=str(faults.why_not()))
 
 
-def is_flushed(calls: Sequence[Call], path: str) -> bool:
-    """Whether one of these calls flushes ``path``, itself or with its whole file system."""
-    return any(call.name == "syncfs" or (call.name in ("fsync", "fdatasync") and path in call.paths) for call in calls)
+def is_flushed(calls: Sequence[Call], after: int, before: int, path: str) -> bool:
+    """Whether ``path`` was flushed, itself or with its whole file system, by what began when the call ``after`` was
+    done, and was done when the call ``before`` began: there are several processes."""
+    return any(
+        call.began > after and (call.name == "syncfs" or (call.name in ("fsync", "fdatasync") and path in call.paths))
+        for call in calls[max(after, 0) : calls[before].began]
+    )
 
 
 def flushed_before(calls: Sequence[Call], at: int, path: str) -> bool:
     """Whether ``path`` was flushed after it was last written to."""
-    written = max((i for i in range(at) if "write" in calls[i].name and path in calls[i].paths), default=0)
-    return is_flushed(calls[written:at], path)
+    written = max((i for i in range(at) if "write" in calls[i].name and path in calls[i].paths), default=-1)
+    return is_flushed(calls, written, at, path)
 
 
 @pytest.mark.parametrize("files", [3, 80], ids=["few", "many"])
@@ -68,14 +72,14 @@ def test_nothing_outlives_what_it_stands_for(
         assert i < head
         assert flushed_before(calls, i, calls[i].paths[0]), "an object has its name before its bytes"
     directory = str(Path(calls[objects[-1]].paths[-1]).parent)
-    assert any(call.name == "fsync" and directory in call.paths for call in calls[objects[-1] : head])
+    assert is_flushed(calls, objects[-1], head, directory)
     assert flushed_before(calls, head, f"{dot}/refs/head.log"), "the reflog comes before the ref"
 
     assert any(head < i < placed[0] for i in index), "the journal is durable before the first change"
     after = next(i for i in index if i > placed[-1])
     for parent in {str(Path(calls[i].paths[-1]).parent) for i in placed}:
         i = max(i for i in placed if str(Path(calls[i].paths[-1]).parent) == parent)
-        assert is_flushed(calls[i:after], parent), f"{parent} is not flushed before its rows are noted"
+        assert is_flushed(calls, i, after, parent), f"{parent} is not flushed before its rows are noted"
 
 
 def is_in(path: str, place: str) -> bool:

@@ -1,7 +1,5 @@
 """One command of a history: run through the operations, in this process, and told in words."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from replican.decisions.treediff import find_entry
@@ -21,17 +19,6 @@ from replican.values.trees import Entry
 ALLOWED = frozenset({"--allow-mass-delete", "--allow-unrelated", "--allow-missing-mount"})
 USUAL = (RefusedError, DivergedError, RemoteError)
 """What a command may end with in a history: a closed gate, a remote that has more, content that is nowhere."""
-
-
-class Done:
-    def __init__(self, result: Any) -> None:
-        self.result = lambda: result
-
-
-@contextmanager
-def at_once(work: Callable[[], Any]) -> Iterator[Done]:
-    """In the place of a process beside this one: the order of steps is always the same."""
-    yield Done(work())
 
 
 def run(command: str, root: str, other: str, allowed: frozenset[str] = ALLOWED) -> str:

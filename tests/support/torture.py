@@ -17,13 +17,14 @@ from typing import Any
 
 import pytest
 from folders import SECOND, differences, snapshot
+from in_turns import InTurns
 from killing import BrokenOffError, Moments, killed
 from machine import Machine, moment
-from one_command import ALLOWED, at_once, forget, missing, run
+from one_command import ALLOWED, forget, missing, run
 from oracle import Oracle
 from simulation import links_of
 from users import BEGINNING, DAY, User
-from verdicts import broke_off, verdict
+from verdicts import WrongError, broke_off, verdict
 
 from replican.decisions.treediff import diff_trees
 from replican.effects import linux, preparing, worktree
@@ -39,14 +40,6 @@ KILLED_SHARE, EDITED_SHARE = 0.4, 0.6
 EARLY_SHARE = 0.2
 """Of both, how much happens at any step, and not at one that puts something on the disk or says so."""
 TOPOLOGIES = ["star", "ring", "chain", "mesh", "oneway"]
-
-
-class WrongError(AssertionError):
-    """A history that went wrong: what did, and all that happened before. ``what`` begins with a check's word."""
-
-    def __init__(self, what: str, story: str) -> None:
-        super().__init__(story)
-        self.what = what
 
 
 class Peer:
@@ -77,7 +70,7 @@ class History:
         self.step = 0
         patch.setenv("XDG_CONFIG_HOME", f"{base}/home")
         patch.setenv("REPLICAN_AUTHOR_NAME", "user")
-        patch.setattr(folders, "beside", at_once)
+        patch.setattr(folders, "beside_telling", InTurns)
         # No power is cut here: what is written need not be flushed.
         patch.setattr(os, "fsync", lambda fd: None)
         for module in (preparing, worktree, linux):
@@ -148,6 +141,8 @@ class History:
                 command = "merge"  # what was fetched earlier
             if command == "undo" and self.alone:
                 command = "record"
+            if command in ("pull", "sync") and rng.random() < 0.4 and not self._apart(i, j):
+                self._command(rng, "sync", self.peers[i], self.peers[j])  # what follows is an edit of one side alone
             if rng.random() < 0.6 and (not self.alone or j == 0):  # so that there is something to do
                 for count in range(rng.choice([1, 2, 2, 3])):
                     self.act(self.peers[j], rng, f"{self.step}.{count}")

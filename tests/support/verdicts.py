@@ -22,6 +22,14 @@ CHECKS = {
 BROKE_OFF = "broke off"
 
 
+class WrongError(AssertionError):
+    """A history that went wrong: what did, and all that happened before. ``what`` begins with a check's word."""
+
+    def __init__(self, what: str, story: str) -> None:
+        super().__init__(story)
+        self.what = what
+
+
 def verdict(check: str, what: object = "") -> str:
     """The failure of a check, in words."""
     assert check in CHECKS, check

@@ -1,0 +1,126 @@
+"""Merging ahead: what a remote's folder is about to record is staged here before it has been recorded over there.
+
+Where two folders were in step and only the other one was edited, its scan tells all that there is to know. While its
+process makes its log durable, this one looks at the trees, plans, and stages content. Recorded is in the usual order:
+over there first, then here, then the folder is changed. If anything turns out otherwise, all that was done is undone by
+forgetting it, and the usual way is gone.
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import NamedTuple
+
+from replican.decisions.frontier import JoinKind
+from replican.effects.forkpool import beside
+from replican.effects.forms import TREE
+from replican.effects.refs import remote_head
+from replican.operations.fetching import Fetched, fetch_from
+from replican.operations.merging import Merged, aim_at, carry_out, record_merge
+from replican.operations.recording import News
+from replican.operations.remotes import Refreshed, Remote
+from replican.repository import Repository
+from replican.values.errors import ReplicanError
+from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId, tree_id
+from replican.values.trees import DIRECTORY, TreeOverlay
+
+_MANY = 200  # trees: writing so many down takes longer than beginning another process; fewer are fetched as usual
+
+
+class Foretold(NamedTuple):
+    """What came of it: as if the remote had been fetched and merged after it had recorded."""
+
+    refreshed: Refreshed
+    fetched: Fetched
+    merged: Merged
+
+
+class _OtherwiseError(Exception):
+    """It turned out otherwise."""
+
+
+def merge_foretold(
+    repo: Repository,
+    remote: Remote,
+    news: News,
+    recorded: Callable[[], Refreshed],
+    *,
+    allowed: frozenset[str] = frozenset(),
+) -> Foretold | None:
+    """Bring the folder to what the remote is about to record; ``recorded`` waits until it has.
+
+    None where the two were not in step, or where anything was in the way: then nothing here has changed.
+    """
+    with repo.writing("merge"):
+        ours = repo.head
+        if ours is None or repo.refs.read(remote_head(remote.name)) != ours or repo.head_tree != news.before:
+            return None
+        if repo.index.base_root() != news.before or repo.index.has_observed():
+            return None
+        came: list[tuple[Refreshed, Fetched]] = []
+        try:
+            return _go_ahead(repo, remote, news, ours, recorded, allowed, came)
+        except _OtherwiseError:
+            return None
+        except ReplicanError:
+            if came:
+                raise
+            return None  # whatever it is, it will be met on the usual way, and said there
+
+
+def _go_ahead(
+    repo: Repository,
+    remote: Remote,
+    news: News,
+    ours: CheckpointId,
+    recorded: Callable[[], Refreshed],
+    allowed: frozenset[str],
+    came: list[tuple[Refreshed, Fetched]],
+) -> Foretold:
+    overlay = TreeOverlay(repo)
+    _take_told(repo, overlay, news)
+    objects: dict[bytes, tuple[bytes, bytes]] = {tree: (TREE, payload) for tree, payload in overlay.new.items()}
+    with ExitStack() as held:
+        storing = held.enter_context(beside(lambda: repo.objects.add(objects))) if len(objects) > _MANY else None
+        aim = aim_at(repo, overlay, news.after, [], allowed)
+
+        def record() -> None:
+            if storing is not None:
+                storing.result()
+            refreshed = recorded()
+            came.append((refreshed, fetch_from(repo, remote)))
+            theirs = repo.refs.read(remote_head(remote.name))
+            checkpoint = None if theirs is None else repo.checkpoint(theirs)
+            if checkpoint is None or (checkpoint.tree, checkpoint.parents) != (news.after, (ours,)):
+                raise _OtherwiseError
+            record_merge(repo, overlay, ours, theirs, checkpoint, f"merge {remote.name}")
+
+        stores = held.enter_context(remote.contents())
+        outcome = carry_out(repo, overlay, aim.plan, stores, record)
+    head = repo.head
+    merged = Merged(JoinKind.FAST_FORWARD, ours, head, aim.tally, outcome, aim.conflicts, outcome.pending, aim.plan)
+    return Foretold(*came[0], merged)
+
+
+def _take_told(repo: Repository, overlay: TreeOverlay, news: News) -> None:
+    """Put the trees that were told of into ``overlay``, each verified; what is not told of has to be in the log here.
+
+    Told by our own program, but made from what the remote's index says: so they are checked like a stranger's. Beside
+    the old tree, which is whole here, only what differs has to be looked up.
+    """
+    stack: list[tuple[TreeId, TreeId]] = [(news.before, news.after)]
+    while stack:
+        old, new = stack.pop()
+        if new == old or new in overlay.new:
+            continue
+        payload = news.payloads.get(new)
+        if payload is None:
+            if repo.objects.lacking([new], TREE):
+                raise _OtherwiseError
+            continue
+        if tree_id(payload) != new:
+            raise _OtherwiseError
+        overlay.new[new] = payload
+        below = [entry for entry in overlay.tree(new) if entry.kind == DIRECTORY]
+        if below:
+            there = {entry.name: entry.tree for entry in repo.tree(old) if entry.kind == DIRECTORY}
+            stack += [(there.get(entry.name, EMPTY_TREE), entry.tree) for entry in below]

@@ -1,0 +1,84 @@
+"""Work in other processes: what comes back, and what becomes of errors and of a worker that dies."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from replican.effects.forkpool import Tell, beside, beside_telling, run_forked
+from replican.values.errors import FolderError, NotFoundError
+
+LARGE = b"x" * (1 << 20)  # more than a pipe holds
+
+
+def test_every_job_has_its_result() -> None:
+    assert sorted(run_forked(range(50), lambda job: (job * job, os.getpid() == parent))) == [
+        (job, (job * job, False)) for job in range(50)
+    ]
+
+
+parent = os.getpid()
+
+
+def test_an_error_of_a_worker_is_raised_here() -> None:
+    def work(job: int) -> None:
+        raise NotFoundError(f"no {job}")
+
+    with pytest.raises(NotFoundError, match="no 3"):
+        list(run_forked([3], work))
+
+
+def test_a_dead_worker_is_an_error() -> None:
+    def work(job: int) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(FolderError, match="worker process died"):
+        list(run_forked([1, 2], work))
+
+
+def test_work_beside_tells_before_it_is_done() -> None:
+    ready_out, ready_in = os.pipe()
+    go_out, go_in = os.pipe()
+
+    def work(tell: Tell) -> str:
+        tell({"large": LARGE})
+        os.write(ready_in, b"!")  # nobody listens yet, and it goes on all the same
+        os.read(go_out, 1)
+        return "done"
+
+    with beside_telling(work) as other:
+        assert os.read(ready_out, 1) == b"!"
+        assert other.told() == {"large": LARGE}
+        assert other.goes_on(0.01)
+        os.write(go_in, b"!")
+        assert other.result() == "done"
+        assert other.result() == "done"
+    for fd in (ready_out, ready_in, go_out, go_in):
+        os.close(fd)
+
+
+def test_work_that_tells_nothing() -> None:
+    with beside(lambda: LARGE) as other:
+        assert other.told() is None
+        assert other.result() == LARGE
+    with beside_telling(lambda tell: tell("unheard")) as other:
+        assert other.result() is None
+
+
+def test_an_error_beside_is_raised_to_whoever_asks_and_asks_again() -> None:
+    def work() -> None:
+        raise NotFoundError("nowhere")
+
+    with beside(work) as other:
+        for ask in (other.told, other.result, other.result):
+            with pytest.raises(NotFoundError, match="nowhere"):
+                ask()
+
+
+def test_what_goes_on_beside_ends_with_the_block() -> None:
+    with beside(lambda: time.sleep(600)) as other:
+        assert other.goes_on(0.01)
+        (pid,) = other._workers.values()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
