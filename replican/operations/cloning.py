@@ -5,12 +5,14 @@ from contextlib import ExitStack
 from typing import NamedTuple
 
 from replican.effects.config import RemoteSettings
+from replican.effects.forkpool import Beside, beside
 from replican.effects.mirror import Mirror
 from replican.effects.staging import Stage
 from replican.operations.fetching import fetch_from
 from replican.operations.folders import FolderRemote
+from replican.operations.foretold import store_told
 from replican.operations.merging import Merged
-from replican.operations.recording import Recorded, record
+from replican.operations.recording import News, Recorded, record
 from replican.operations.syncing import merge_remote
 from replican.repository import DOT, Repository, is_replica
 from replican.values.errors import FolderError, NoRepositoryError, RefusedError, UsageError
@@ -68,8 +70,16 @@ def clone(
         with ExitStack() as held:
             # Into an empty folder, what is read for the origin's first checkpoint is copied in the same go.
             mirror = None if joined or copy.traits != STRONG else _mirror(held, copy)
-            refreshed = remote.refresh(mirror=mirror)
+            storing: list[Beside[None]] = []
+
+            def tell(news: News) -> None:
+                # All of it comes here: it is stored while the origin stores it, too.
+                storing.append(held.enter_context(beside(lambda: store_told(copy, news))))
+
+            refreshed = remote.refresh(mirror=mirror, tell=tell)
             copy.notes += refreshed.notes
+            for each in storing:
+                each.result()
             fetched = fetch_from(copy, remote, trust=True)
             if fetched.new is not None:
                 copy.config.set_remote(ORIGIN, RemoteSettings(source, fetched.new))

@@ -101,6 +101,16 @@ def _go_ahead(
     return Foretold(*came[0], merged)
 
 
+def store_told(repo: Repository, news: News) -> None:
+    """Store the trees that were told of, if they are what they should be: the next fetch finds them here."""
+    overlay = TreeOverlay(repo)
+    try:
+        _take_told(repo, overlay, news)
+    except (_OtherwiseError, ReplicanError):
+        return
+    repo.objects.add({tree: (TREE, payload) for tree, payload in overlay.new.items()})
+
+
 def _take_told(repo: Repository, overlay: TreeOverlay, news: News) -> None:
     """Put the trees that were told of into ``overlay``, each verified; what is not told of has to be in the log here.
 
