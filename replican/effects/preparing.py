@@ -19,16 +19,18 @@ from replican.effects.forkpool import beside
 from replican.effects.linux import flush_filesystem
 from replican.effects.mirror import PLACE, Mirror
 from replican.effects.staging import Slot, Stage
-from replican.effects.treebuild import Building, Filled, TreeBuilder
+from replican.effects.treebuild import Building, Filled, TreeBuilder, folded
 from replican.effects.worktree import give_mode, open_regular
-from replican.values.errors import NoSpaceError
+from replican.values.errors import FoldedError, NoSpaceError
 from replican.values.ids import EMPTY_TREE, TreeId
 from replican.values.listing import Row
-from replican.values.paths import join, parent_of
+from replican.values.paths import join, name_of, parent_of
 from replican.values.progress import Problem, Progress
+from replican.values.traits import twins
 from replican.values.trees import DIRECTORY, Entry, TreeReader, encode_tree, parse_tree
 
 NO_SOURCE = "no source"
+TAKEN = "the same name as another on this file system"
 _FLUSH_ONE_BY_ONE = 32
 _FLUSH_BESIDE = 64 << 20
 
@@ -95,7 +97,8 @@ class Preparation:
 
     def prepare(self, plan: Plan, meanwhile: Callable[[Plan], None] | None = None) -> Prepared:
         """Stage everything, and flush it, with something to do ``meanwhile``; raises ``NoSpaceError`` on a full disk,
-        ``FolderError`` if the stage cannot be written."""
+        ``FolderError`` if the stage cannot be written, and ``FoldedError`` where the file system takes two names of the
+        plan for one."""
         try:
             slots = self._stage_files(plan)
             built = self._build(plan)
@@ -162,6 +165,11 @@ class Preparation:
             return []
         place = b"tree-" + plan.head.hex().encode() if self._mirror is None else PLACE
         builder = TreeBuilder(self._stage, place, self._progress, self._mirror)
+        siblings: dict[bytes, list[bytes]] = {}
+        for new in coming:
+            siblings.setdefault(parent_of(new.path), []).append(name_of(new.path))
+        for above, names in siblings.items():
+            self._check_twins(above, names)
         planned = [self._jobs(new) for new in coming]
         jobs = [job for each, _, _ in planned for job in each]
         leftovers: list[tuple[bytes, Entry]] = []
@@ -170,7 +178,11 @@ class Preparation:
         files, size = sum([job.files for job in jobs]), sum([job.size for job in jobs])
         self._progress.begin("copying", files + len(leftovers), size + sum([entry.size for _, entry in leftovers]))
         source = next(iter(self._remote if files else self._local), self._local[0])
-        filled = self._fill(builder, jobs, source, size)
+        try:
+            filled = self._fill(builder, jobs, source, size)
+        except FoldedError:
+            self._stage.remove(place)  # what belongs into two directories may lie in one of them
+            raise
         missing = leftovers + [(each.path, entry) for each in filled.values() for entry in each.missing]
         added: dict[bytes, list[Row]] = {}
         lost = self._fill_missing(builder, missing, added)
@@ -217,10 +229,18 @@ class Preparation:
             entries = self._trees.tree(above.tree)
             if new.apart:
                 entries = [entry for entry in entries if join(path, entry.name) not in new.apart]
+            self._check_twins(path, [entry.name for entry in entries])
             jobs.append(_building(path, entries))
             stack += [(join(path, entry.name), entry) for entry in entries if entry.kind == DIRECTORY]
         closed.reverse()
         return jobs, trees, closed
+
+    def _check_twins(self, directory: bytes, names: list[bytes]) -> None:
+        """Raise ``FoldedError`` where two of these new names would be one: what cannot be was to be no part of the
+        plan."""
+        for one, other in twins(names):
+            if self._stage.takes_for_one(one, other):
+                raise folded(join(directory, other))
 
     def _leave_local(self, jobs: list[Building]) -> tuple[list[Building], list[tuple[bytes, Entry]]]:
         """Take out of ``jobs`` what this folder has elsewhere: it is not read from a remote."""
@@ -255,9 +275,13 @@ class Preparation:
         for store in self._remote:
             store.locate(wanted)
         for (path, entry), item in zip(missing, wanted, strict=True):
-            row = builder.fill_missing(path, entry, item, self._local + self._remote)
+            try:
+                row = builder.fill_missing(path, entry, item, self._local + self._remote)
+                cause, held = NO_SOURCE, False
+            except FileExistsError:
+                row, cause, held = None, TAKEN, True
             if row is None:
-                self._lacking.append(Problem(item.hint, NO_SOURCE))
+                self._lacking.append(Problem(item.hint, cause, held))
                 lost.add(path)
             else:
                 added.setdefault(path, []).append(row)

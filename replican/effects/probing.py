@@ -1,10 +1,11 @@
 """The probe: what a folder's file system can hold, found out by trying it in a directory of our own.
 
-It costs some twenty system calls, and is made once for each device: the index remembers what it found. Only a command
-that is about to change files asks for it.
+It costs some forty system calls, and is made once for each file system: the index remembers what it found, and by what
+the file system is known again. Only a command that is about to change files asks for it.
 """
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -27,20 +28,56 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def traits_of(root: str, dotdir: str, index: Index) -> Traits:
-    """What the file system of a folder can hold; probed where it was not, or lies on another device by now.
+    """What the file system of a folder can hold; probed where it was not, or lies on another file system by now.
 
     Needs an index that can be written. Raises ``OSError``.
     """
-    device = b"%d " % os.stat(root).st_dev
+    place = _place_of(root, dotdir)
     known = index.meta_get(_KEY)
-    if known is not None and known.startswith(device):
+    if known is not None and known.startswith(place):
         try:
-            return Traits.decode(known[len(device) :])
+            return Traits.decode(known[len(place) :])
         except ValueError:
             pass  # of another release
     found = probe(f"{dotdir}/stage")
-    index.meta_set(_KEY, device + found.encode())
+    index.meta_set(_KEY, place + found.encode())
     return found
+
+
+def forget_traits(index: Index) -> None:
+    """Have the next :func:`traits_of` look anew: what was found is not so any more."""
+    index.meta_set(_KEY, None)
+
+
+def _place_of(root: str, dotdir: str) -> bytes:
+    """What tells one file system from another, and a mount of it from one with other options.
+
+    The number of the device does not: the next disk that is plugged in may get it. So there are besides it the file
+    system's own id, the inodes of the two directories that are surely there (those of a copy are others), and how the
+    kernel has it mounted (its kind, and options of which folding may be one).
+    """
+    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        there, system = os.fstat(fd), os.fstatvfs(fd)
+        facts = [there.st_dev, there.st_ino, os.stat(dotdir).st_ino, system.f_fsid, system.f_namemax, system.f_frsize]
+        text = repr([*facts, _mount_of(fd)]).encode("utf-8", "surrogateescape")
+    finally:
+        os.close(fd)
+    return hashlib.sha256(text).hexdigest().encode() + b" "
+
+
+def _mount_of(fd: int) -> str:
+    """How that is mounted on which a descriptor is open, in the kernel's words; nothing where it does not tell."""
+    try:
+        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
+            number = next((line.split()[1] for line in lines if line.startswith("mnt_id:")), None)
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+            # Number, number above, device, top, place, options; what may be there; "-"; kind, source, its options.
+            found = next((line for line in lines if line.split(" ", 1)[0] == number), "")
+    except OSError:
+        return ""
+    own, _, of_system = found.partition(" - ")
+    return " ".join([*own.split(" ")[5:6], of_system.strip()])
 
 
 def known_traits(index: Index) -> Traits:

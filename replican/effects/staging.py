@@ -261,6 +261,25 @@ class Stage:
         else:
             os.unlink(name, dir_fd=self.fd)
 
+    def takes_for_one(self, one: bytes, other: bytes) -> bool:
+        """Whether a file of the one name is there under the other, in a new directory on this file system."""
+        place = b"twins-%d" % os.getpid()
+        self.remove(place)
+        os.mkdir(place, 0o700, dir_fd=self.fd)
+        fd = os.open(place, DIRECTORY_FLAGS, dir_fd=self.fd)
+        try:
+            os.close(os.open(one, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=fd))
+            os.lstat(other, dir_fd=fd)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            return False
+        else:
+            return True
+        finally:
+            os.close(fd)
+            self.remove(place)
+
     def adopt(self, place: bytes, entry: Entry) -> Slot:
         """Take as staged what lies at ``place`` below the stage: the content of ``entry``, with its attributes."""
         name = self._new_name(entry)

@@ -5,6 +5,7 @@ permissions and time that it keeps; its row of the index is known from the same 
 that its source does not have any more) is reported and asked elsewhere.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -15,9 +16,10 @@ from replican.effects.forkpool import run_forked, worker_count
 from replican.effects.mirror import Mirror
 from replican.effects.staging import SMALL, Stage, copy_verified, read_exactly, write_all
 from replican.effects.worktree import give_mode, open_made, open_regular, set_mode
+from replican.values.errors import FoldedError
 from replican.values.ids import BlobId, blob_id
 from replican.values.listing import Row, digest_of_rows, encode_listing
-from replican.values.paths import join
+from replican.values.paths import join, show
 from replican.values.progress import Progress
 from replican.values.trees import DIRECTORY, FILE, Entry, parse_tree
 
@@ -64,7 +66,9 @@ def fill_directory(job: Building, into: int, source: int | None, mirror: Mirror 
     """Create the files and links of ``job`` in the directory ``into``, from the directory ``source``.
 
     Its subdirectories are made, and get their permissions, but always those that their owner needs to reach into them.
+    Raises ``FoldedError`` where one of them is there under another's name.
     """
+    listed = _Listed(into)
     rows: list[Row] = []
     missing: list[Entry] = []
     files = size = newest = 0
@@ -73,7 +77,8 @@ def fill_directory(job: Building, into: int, source: int | None, mirror: Mirror 
             try:
                 os.mkdir(entry.name, 0o700, dir_fd=into)
             except FileExistsError:
-                pass
+                if entry.name not in listed:
+                    raise folded(entry.name) from None
             set_mode(entry.name, into, entry.perm | 0o700, False)
             found = os.lstat(entry.name, dir_fd=into)
             has = found.st_mode & 0o7777
@@ -87,7 +92,7 @@ def fill_directory(job: Building, into: int, source: int | None, mirror: Mirror 
             files += 1
             size += entry.size
             continue
-        made = _make(entry, into, source)
+        made = _make(entry, into, source, listed)
         if made is None:
             missing.append(entry)
             continue
@@ -100,11 +105,38 @@ def fill_directory(job: Building, into: int, source: int | None, mirror: Mirror 
     )
 
 
-def _make(entry: Entry, into: int, source: int | None) -> os.stat_result | None:
+class _Listed:
+    """The names that a directory lists, looked up where one was there before it was made.
+
+    What an interrupted run left is there under its own name. Else it is there under one that is the same to this file
+    system, which belongs to another entry: nothing tells of that but the listing.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._names: set[bytes] | None = None
+
+    def __contains__(self, name: object) -> bool:
+        if self._names is None:
+            self._names = set(map(os.fsencode, os.listdir(self._fd)))
+        return name in self._names
+
+
+def folded(name: bytes) -> FoldedError:
+    """The error for a name that is there already, under another."""
+    return FoldedError(
+        f"this file system takes {show(name)} for another name beside it, as it did not when it was looked at",
+        "run the command again: the file system is looked at anew, and what it cannot hold is left out",
+    )
+
+
+def _make(entry: Entry, into: int, source: int | None, listed: _Listed) -> os.stat_result | None:
     make = _make_file if entry.kind == FILE else _make_link
     try:
         return None if source is None else make(entry, into, source)
     except FileExistsError:
+        if entry.name not in listed:
+            return None  # another's: it is left, and told by who looks for what is missing
         # An interrupted run was here. What it left is ours, but never believed.
         kept = _keep_whole(entry, into)
         return kept if kept is not None or source is None else make(entry, into, source)
@@ -233,13 +265,20 @@ class TreeBuilder:
                 os.close(from_fd)
 
     def fill_missing(self, path: bytes, entry: Entry, wanted: Wanted, stores: list[ContentStore]) -> Row | None:
-        """Try the other stores for one entry of the directory ``path``; its row, if one had the content."""
+        """Try the other stores for one entry of the directory ``path``; its row, if one had the content.
+
+        Raises ``FileExistsError`` where something else is there, under a name that is the same to the file system.
+        """
         into = self.open(path)
         try:
             try:
-                kept = _keep_whole(entry, into)  # of an interrupted run
+                os.lstat(entry.name, dir_fd=into)
             except FileNotFoundError:
                 kept = None
+            else:
+                if entry.name not in _Listed(into):
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fsdecode(entry.name))
+                kept = _keep_whole(entry, into)  # of an interrupted run
             if kept is not None:
                 return row_of(entry, kept)
             for store in stores:

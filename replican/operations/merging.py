@@ -21,6 +21,7 @@ from replican.effects.contents import ContentStore, FolderStore
 from replican.effects.mirror import Mirror
 from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.preparing import Preparation, Prepared, wanted_of
+from replican.effects.probing import forget_traits
 from replican.effects.refs import HEAD
 from replican.effects.site import Site
 from replican.effects.staging import Stage, room_taken
@@ -31,7 +32,7 @@ from replican.operations.trashing import rescue_changed
 from replican.repository import Repository
 from replican.values import paths
 from replican.values.checkpoints import Checkpoint, encode_checkpoint
-from replican.values.errors import RefusedError, RemoteError
+from replican.values.errors import FoldedError, RefusedError, RemoteError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.progress import Problem
 from replican.values.trees import DIRECTORY, TreeOverlay, TreeReader
@@ -259,6 +260,9 @@ def carry_out(
         try:
             preparation = Preparation(overlay, stage, [here, trash.shelf, stage.shelf], stores, repo.progress, mirror)
             prepared = preparation.prepare(plan, site.look_ahead)
+        except FoldedError:
+            forget_traits(repo.index)
+            raise
         finally:
             here.close()
         repo.check_place()
@@ -276,8 +280,9 @@ def carry_out(
 
 def _check_sources(prepared: Prepared, stores: Sequence[ContentStore], must_have: Container[bytes]) -> None:
     check_found([problem.path for problem in prepared.lacking if problem.path in must_have])
-    if prepared.lacking and not stores:
-        first = prepared.lacking[0].path.decode("utf-8", "surrogateescape")
+    lacking = [problem for problem in prepared.lacking if not problem.held]
+    if lacking and not stores:
+        first = lacking[0].path.decode("utf-8", "surrogateescape")
         raise RemoteError(
             f"content is missing ({first} and so on) and no source can be reached",
             "nothing was recorded; connect the remote and try again",

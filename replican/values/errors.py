@@ -55,6 +55,12 @@ class NoSpaceError(RefusedError):
     code = "no-space"
 
 
+class FoldedError(RefusedError):
+    """Two names that are one to this file system, though the last look at it had told otherwise."""
+
+    code = "folded"
+
+
 class RemoteError(ReplicanError):
     """The remote cannot be reached, or broke the rules."""
 

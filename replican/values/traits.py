@@ -5,6 +5,7 @@ system cannot hold of it is *held*: it stays in the log, is not on the disk, and
 """
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from replican.values.trees import LINK
@@ -99,3 +100,17 @@ class Traits(NamedTuple):
 
 
 STRONG: Final = Traits()
+
+_FOLDS_ALL: Final = Traits(folds_case=True, folds_form=True)
+
+
+def twins(names: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """The names, each with another before it, that some file system takes for one."""
+    names = list(names)
+    if len(set(map(bytes.lower, names))) == len(names) and b"".join(names).isascii():
+        return
+    first: dict[bytes, bytes] = {}
+    for name in names:
+        other = first.setdefault(_FOLDS_ALL.fold(name), name)
+        if other is not name:
+            yield other, name

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 from folders import write
+from weak import WeakFolder
 
 from replican.effects.contents import FolderStore, ShelfStore, Wanted
 from replican.effects.staging import Stage
 from replican.effects.treebuild import Building, Filled, TreeBuilder
+from replican.values.errors import FoldedError
 from replican.values.ids import EMPTY_TREE, blob_id
 from replican.values.listing import Row, decode_listing
 from replican.values.progress import Silent
+from replican.values.traits import Traits
 from replican.values.trees import DIRECTORY, FILE, LINK, LINK_PERM, Entry, encode_tree
 
 TIME = 1_600_000_000_123_456_789
@@ -160,3 +163,44 @@ def test_directories_are_not_counted_as_files(tmp_path: Path) -> None:
     below = Entry(b"sub", DIRECTORY, 0o755, 0, 0, EMPTY_TREE)
     done = build(tmp_path, building(b"d", file_entry("f", b"content"), below), building(b"d/sub"))
     assert [(done[path].files, done[path].size) for path in (b"d", b"d/sub")] == [(1, 7), (0, 0)]
+
+
+FOLDS = Traits(folds_case=True)
+
+
+def test_a_name_that_is_there_under_another_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the probe had said: the other is a file that was built a moment ago."""
+    entries = [file_entry("README", b"one"), file_entry("readme", b"other"), file_entry("same", b"=")]
+    entries.append(file_entry("SAME", b"="))
+    for name, content in (("README", b"one"), ("readme", b"other"), ("same", b"="), ("SAME", b"=")):
+        write(tmp_path / "source/d" / name, content)
+    WeakFolder(monkeypatch, tmp_path / "stage", FOLDS)
+    for _ in range(2):  # the second time, all of it is what an interrupted run left
+        done = build(tmp_path, building(b"d", *entries))[b"d"]
+        assert {entry.name for entry in done.missing} == {b"readme", b"same"}
+        assert rows(done).keys() == {b"README", b"SAME"}
+        assert sorted(os.listdir(tmp_path / "stage/place/d")) == ["README", "SAME"]
+        assert (tmp_path / "stage/place/d/README").read_bytes() == b"one"
+
+
+def test_nor_by_what_another_store_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = file_entry("readme", b"other")
+    write(tmp_path / "source/d/README", b"one")
+    (tmp_path / "shelf").mkdir()
+    write(tmp_path / "shelf" / entry.id.hex(), b"other")
+    WeakFolder(monkeypatch, tmp_path / "stage", FOLDS)
+    build(tmp_path, building(b"d", file_entry("README", b"one"), entry))
+    wanted = Wanted(entry.blob, entry.kind, entry.size, b"d/readme")
+    shelf = ShelfStore("shelf", str(tmp_path / "shelf"))
+    with Stage(str(tmp_path / "stage")) as stage:
+        builder = TreeBuilder(stage, b"place", Silent())
+        with pytest.raises(FileExistsError):
+            builder.fill_missing(b"d", entry, wanted, [shelf])
+    assert (tmp_path / "stage/place/d/README").read_bytes() == b"one"
+
+
+def test_directories_that_are_one_are_not_filled_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    WeakFolder(monkeypatch, tmp_path / "stage", FOLDS)
+    below = [Entry(name, DIRECTORY, 0o755, 0, 0, EMPTY_TREE) for name in (b"D", b"d")]
+    with pytest.raises(FoldedError, match="takes d for another name"):
+        build(tmp_path, building(b"top", *below))

@@ -67,6 +67,43 @@ def test_the_probe_is_made_once_for_each_device(replicas: Replicas, monkeypatch)
         assert traits_of(root, dotdir, index) == FAT, "what another release noted is found out anew"
 
 
+def test_a_copy_on_another_file_system_is_looked_at_anew(replicas: Replicas, monkeypatch) -> None:
+    """With its index, which says what the first one could hold. The number of the device may be the same."""
+    import shutil
+
+    replicas.clone({"f": "1"})
+    replicas("b", "sync")
+    shutil.copytree(replicas.base / "b", replicas.base / "copy", symlinks=True)
+    monkeypatch.setattr("replican.effects.probing.probe", lambda _: FAT)
+    for name, found in (("b", STRONG), ("copy", FAT)):
+        with Repository(str(replicas.base / name)) as repo, repo.writing("test"):
+            assert repo.traits == found
+
+
+@pytest.mark.parametrize("what", ["files", "directories", "a new directory above"])
+def test_a_file_system_that_folds_since_it_was_looked_at(replicas: Replicas, monkeypatch, what: str) -> None:
+    """The cached probe says that it does not. Nothing is lost by it, nowhere, and it is looked at anew."""
+    replicas.clone({"f": "1"})
+    replicas("b", "sync")
+    weaken(replicas, monkeypatch, FOLDS)
+    one, other = {
+        "files": ("new/README", "new/readme"),
+        "directories": ("new/D/same", "new/d/same"),
+        "a new directory above": ("D/same", "d/same"),
+    }[what]
+    replicas.write(f"a/{one}", "one", OLD)
+    replicas.write(f"a/{other}", "other", OLD)
+    before = contents(replicas.base / "a")
+    for _ in range(3):
+        replicas("b", "sync", code=None)
+        assert contents(replicas.base / "a") == before
+        assert set(contents(replicas.base / "b").items()) <= set(before.items())
+    replicas("b", "sync", code=4)
+    assert len(contents(replicas.base / "b")) == 2
+    assert replicas.json("b", "conflicts") == []
+    rest(replicas, code=4)
+
+
 def test_rounded_times_and_permissions_do_not_come_back_as_edits(replicas: Replicas, monkeypatch) -> None:
     root = weaken(replicas, monkeypatch, FAT)
     for name, perm in (("run.sh", 0o750), ("secret", 0o600), ("d/f", 0o644)):
