@@ -76,6 +76,7 @@ class Repository:
         self._graph: Graph | None = None
         self._lock: Lock | None = None
         self._place: tuple[int, int] | None = None
+        self._traits: Traits | None = None
 
     @classmethod
     def open(cls, directory: str, *, wait: float = DEFAULT_WAIT, progress: Progress | None = None) -> "Repository":
@@ -172,6 +173,7 @@ class Repository:
         if self._index is not None:
             self._index.close()
             self._index = None
+        self._traits = None
 
     def tree(self, tree: TreeId, /) -> Sequence[Entry]:
         """A tree from the log, or one that the index knows and the log does not have yet."""
@@ -202,7 +204,18 @@ class Repository:
         """What the folder's file system can hold; found out while the lock is held, else what is known of it."""
         from replican.effects.probing import known_traits, traits_of
 
-        return traits_of(self.root, self.dotdir, self.index) if self._index_writable else known_traits(self.index)
+        if not self._index_writable:
+            return known_traits(self.index)
+        if self._traits is None:
+            self._traits = traits_of(self.root, self.dotdir, self.index)
+        return self._traits
+
+    def forget_traits(self) -> None:
+        """What was found of the file system is not so any more: the next who asks has it found out anew."""
+        from replican.effects.probing import forget_traits
+
+        self._traits = None
+        forget_traits(self.index)
 
     # -- where it stands ----------------------------------------------------------------------------------------
 

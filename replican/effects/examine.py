@@ -33,6 +33,9 @@ from replican.values.progress import Problem
 from replican.values.trees import DIRECTORY, FILE, LINK, LINK_PERM, TIME_LIMIT, Entry
 
 make_row = Row._make
+PLAIN_PERM: Final = 0o644
+PLAIN_DIRECTORY_PERM: Final = 0o755
+"""What is new on a disk without permissions has those that git gives it with ``core.fileMode=false``."""
 NAME_NOT_ALLOWED: Final = "name not allowed"
 
 
@@ -45,12 +48,14 @@ class Examined:
     """
 
     __slots__ = (
-        "fingerprint", "flawed", "ino", "keep", "looked_ns", "mount", "others", "path", "problems", "rows", "size",
-        "skipped", "standing", "todo", "tracked",
+        "fingerprint", "flawed", "ino", "keep", "looked_ns", "modes", "mount", "others", "path", "problems", "rows",
+        "size", "skipped", "standing", "todo", "tracked",
     )  # fmt: skip
 
-    def __init__(self, path: bytes, ino: int, mount: bool, looked_ns: int, tracked: bool) -> None:
+    def __init__(self, path: bytes, ino: int, mount: bool, looked_ns: int, tracked: bool, modes: bool = True) -> None:
         self.path = path
+        self.modes = modes
+        """Whether its file system keeps permissions. Where it does not, those that it shows are nobody's."""
         self.ino = ino
         self.mount = mount
         self.looked_ns = looked_ns
@@ -103,7 +108,7 @@ class Examined:
                     self.todo.append((name, row))
                     self.size += size
             elif kind == DIRECTORY_MODE:
-                self.rows.append(_directory_row(name, mode, item[2], row, self.tracked))  # type: ignore[misc]
+                self.rows.append(_directory_row(name, mode, item[2], row, self.tracked, self.modes))  # type: ignore[misc]
             else:
                 self._note_special(name, item, row)
 
@@ -152,14 +157,14 @@ class Examined:
         for (name, old), answer in zip(self.todo, answers, strict=True):
             if isinstance(answer, tuple):
                 kind, mode, size, mtime, ctime, ino, made = answer
-                perm = LINK_PERM if kind == LINK else mode & 0o777
+                perm = LINK_PERM if kind == LINK else mode & 0o777 if self.modes else PLAIN_PERM
                 if not -TIME_LIMIT < mtime < TIME_LIMIT:
                     mtime = clamp_time(mtime)
                 logical = mtime
                 if old is not None and old.kind == kind:
                     # What a file system can't hold must not come back as an edit: as long as the disk has the value
                     # that it was given, the logical one stays.
-                    if old.disk_mode == mode:
+                    if old.disk_mode == mode or not self.modes:
                         perm = old.perm
                     if old.disk_mtime_ns == mtime and old.id == made:
                         logical = old.mtime_ns
@@ -204,13 +209,18 @@ class Examined:
         return None if digest is None else digest + self.fingerprint
 
 
-def _directory_row(name: bytes, mode: int, ino: int, old: Row | None, tracked: bool) -> Row:
+def _directory_row(name: bytes, mode: int, ino: int, old: Row | None, tracked: bool, modes: bool) -> Row:
     """The row of a directory as stat shows it; its tree is the known one if ``old`` is its own row."""
     mode &= 0o7777
     if old is None or old.kind != DIRECTORY:
-        return Row(name, DIRECTORY, mode & 0o777, 0, 0, PLACEHOLDER, mode, 0, 0, ino)
-    perm = old.perm if old.disk_mode == mode else mode & 0o777
+        return Row(name, DIRECTORY, directory_perm(mode, modes), 0, 0, PLACEHOLDER, mode, 0, 0, ino)
+    perm = old.perm if old.disk_mode == mode or not modes else mode & 0o777
     return Row(name, DIRECTORY, perm, 0, 0, old.id if tracked else PLACEHOLDER, mode, 0, 0, ino)
+
+
+def directory_perm(mode: int, modes: bool) -> int:
+    """The permissions of a directory that nobody has recorded; the plain ones where its file system keeps none."""
+    return mode & 0o777 if modes else PLAIN_DIRECTORY_PERM
 
 
 def _are_plain(names: list[str]) -> bool:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 
 from replican.effects.assemble import Assembler
+from replican.effects.examine import directory_perm
 from replican.effects.index import ASIDE, DirRecord, Index, Known
 from replican.effects.listdir import Seen
 from replican.values.listing import DIRECTORY_MODE, KIND_MASK, Row, stat_digest
@@ -19,10 +20,11 @@ from replican.values.trees import DIRECTORY
 class Renames:
     """Finds the records of renamed directories, and hands them to the assembler under their new paths."""
 
-    def __init__(self, index: Index, known: Mapping[bytes, Known], assembler: Assembler) -> None:
+    def __init__(self, index: Index, known: Mapping[bytes, Known], assembler: Assembler, modes: bool) -> None:
         self._index = index
         self._known = known
         self._assembler = assembler
+        self._modes = modes
         self._inodes: dict[int, bytes] | None = None
         self.taken: list[bytes] = []
         """The new paths of directories that were taken over."""
@@ -60,4 +62,5 @@ class Renames:
     def offer_row(self, path: bytes, name: str, mode: int, ino: int) -> None:
         """The row of a directory that the one above it may lack, should it come to be recorded."""
         mode &= 0o7777
-        self._assembler.set_row(path, Row(os.fsencode(name), DIRECTORY, mode & 0o777, 0, 0, b"", mode, 0, 0, ino))
+        perm = directory_perm(mode, self._modes)
+        self._assembler.set_row(path, Row(os.fsencode(name), DIRECTORY, perm, 0, 0, b"", mode, 0, 0, ino))

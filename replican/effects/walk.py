@@ -97,7 +97,8 @@ class Walk:
         self._assembler = assembler
         self._examined = examined
         self._full = full
-        self.renames = Renames(index, known, assembler)
+        self._traits = known_traits(index)
+        self.renames = Renames(index, known, assembler, self._traits.modes)
         self.seen: set[bytes] = set()
         """The known directories that are still there."""
         self.whole: list[bytes] = []
@@ -216,7 +217,7 @@ class Walk:
         looked_ns = time.time_ns()
         if place.wanted:
             asked = {DOT_DIRECTORY, os.fsencode(IGNORE_NAME), *place.wanted}
-            if known_traits(self._index).folds:  # a name that is asked for is there under any case
+            if self._traits.folds:  # a name that is asked for is there under any case
                 asked &= set(map(os.fsencode, os.listdir(fd)))
             items, directories = list_named(fd, asked)
         elif known is None and old_path is None:
@@ -325,7 +326,7 @@ class Walk:
             return {item[0] for item in items if item[1] & KIND_MASK == DIRECTORY_MODE}
         record = self._index.record(path) if tracked else old
         rows: dict[bytes, Row] = {} if record is None else {row.name: row for row in record.rows}
-        examined = Examined(path, place.ino, mount, looked_ns, tracked)
+        examined = Examined(path, place.ino, mount, looked_ns, tracked, self._traits.modes)
         examined.keep = tracked or not path or (not items and not place.wanted)
         examined.compare(items, rows, rules, self._full, fd)
         self.problems += examined.problems

@@ -21,7 +21,6 @@ from replican.effects.contents import ContentStore, FolderStore
 from replican.effects.mirror import Mirror
 from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.preparing import Preparation, Prepared, wanted_of
-from replican.effects.probing import forget_traits
 from replican.effects.refs import HEAD
 from replican.effects.site import Site
 from replican.effects.staging import Stage, room_taken
@@ -261,7 +260,7 @@ def carry_out(
             preparation = Preparation(overlay, stage, [here, trash.shelf, stage.shelf], stores, repo.progress, mirror)
             prepared = preparation.prepare(plan, site.look_ahead)
         except FoldedError:
-            forget_traits(repo.index)
+            repo.forget_traits()
             raise
         finally:
             here.close()

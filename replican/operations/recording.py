@@ -69,6 +69,8 @@ def observe(repo: Repository, *, full: bool = False, mirror: Mirror | None = Non
 
 
 def _observe(repo: Repository, full: bool, mirror: Mirror | None) -> Scan:
+    if not repo.traits.modes:
+        mirror = None  # its copies would have the permissions that the disk shows, which are nobody's
     with Trash(f"{repo.dotdir}/trash") as trash:
         repo.notes += rescue_changed(repo.root, repo.index, trash)
     seen = scan(repo.root, repo.index, progress=repo.progress, full=full, mirror=mirror)

@@ -1,6 +1,7 @@
 """Folders on file systems that cannot hold all of a tree, simulated at the boundary: see ``tests/support/weak.py``."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,51 @@ def test_rounded_times_and_permissions_do_not_come_back_as_edits(replicas: Repli
     assert replicas.read("a/run.sh") == "edited over there"
     assert (replicas.base / "a/run.sh").stat().st_mode & 0o777 == 0o750, "permissions outlive an edit that has none"
     assert (replicas.base / "a/secret").stat().st_mode & 0o777 == 0o640
+    rest(replicas)
+
+
+def recorded(replicas: Replicas) -> dict[str, int]:
+    """The permissions that the log has, by path."""
+    return {each["path"]: int(each["mode"], 8) & 0o777 for each in replicas.json("a", "ls-tree", "-r", "-t", "HEAD")}
+
+
+def mount_with(root: Path, mask: str) -> None:
+    """What the disk shows is made up by whoever mounted it."""
+    paths = [str(root / name) for name in os.listdir(root) if name != ".replican"]
+    subprocess.run(["chmod", "-R", mask, *paths], check=True)
+
+
+def test_what_is_new_on_a_disk_without_permissions_has_plain_ones(replicas: Replicas, monkeypatch) -> None:
+    replicas.write("a/run", "x", OLD).chmod(0o755)
+    root = weaken(replicas, monkeypatch, FAT)
+    replicas.clone({"f": "1"})
+    replicas.write("b/new", "n")
+    replicas.write("b/d/e/deep", "n")
+    mount_with(root, "0700")
+    replicas("b", "sync")
+    plain = {"f": 0o644, "run": 0o755, "new": 0o644, "d": 0o755, "d/e": 0o755, "d/e/deep": 0o644}
+    assert recorded(replicas) == plain
+    rest(replicas)
+    # Mounted otherwise, all of it looks changed, and nothing is.
+    mount_with(root, "0555")
+    mount_with(root, "u+w")
+    os.rename(root / "d/e", root / "d/other")
+    replicas.write("b/run", "edited")
+    replicas("b", "sync")
+    plain |= {"d/other": plain.pop("d/e"), "d/other/deep": plain.pop("d/e/deep")}
+    assert recorded(replicas) == plain
+    rest(replicas)
+
+
+def test_a_folder_that_began_on_such_a_disk(replicas: Replicas, monkeypatch) -> None:
+    """Nothing was merged there yet: the first commit has to find out."""
+    replicas.write("a/f", "1")
+    replicas.write("a/d/g", "2")
+    WeakFolder(monkeypatch, replicas.base / "a", FAT)
+    mount_with(replicas.base / "a", "0777")
+    replicas(".", "clone", "a", "b")
+    assert recorded(replicas) == {"f": 0o644, "d": 0o755, "d/g": 0o644}
+    assert (replicas.base / "b/f").stat().st_mode & 0o777 == 0o644
     rest(replicas)
 
 
