@@ -49,7 +49,8 @@ def command(
     else:
         for change in done.changes if dry_run else ():
             ctx.line(past.change_line(change))
-        what = f"'{done.merge.reason}': {report.words_of(done.amended.tally) or 'folders and attributes'}"
+        nothing = "only what is not possible here" if done.amended.plan.held else "folders and attributes"
+        what = f"'{done.merge.reason}': {report.words_of(done.amended.tally) or nothing}"
         ctx.line(f"would take back {what}" if dry_run else f"took back {what}")
     for path in done.conflicts:
         ctx.say(f"conflict: {quoted(path)}: it was edited since, and both versions are kept")

@@ -48,14 +48,16 @@ class Examined:
     """
 
     __slots__ = (
-        "fingerprint", "flawed", "ino", "keep", "looked_ns", "modes", "mount", "others", "path", "problems", "rows",
-        "size", "skipped", "standing", "todo", "tracked",
+        "base", "fingerprint", "flawed", "ino", "keep", "looked_ns", "modes", "mount", "others", "path", "problems",
+        "rows", "size", "skipped", "standing", "todo", "tracked",
     )  # fmt: skip
 
     def __init__(self, path: bytes, ino: int, mount: bool, looked_ns: int, tracked: bool, modes: bool = True) -> None:
         self.path = path
         self.modes = modes
         """Whether its file system keeps permissions. Where it does not, those that it shows are nobody's."""
+        self.base: dict[bytes, Row] = {}
+        """Its base rows, for names that come back after they went, where the file system loses what they had."""
         self.ino = ino
         self.mount = mount
         self.looked_ns = looked_ns
@@ -108,7 +110,7 @@ class Examined:
                     self.todo.append((name, row))
                     self.size += size
             elif kind == DIRECTORY_MODE:
-                self.rows.append(_directory_row(name, mode, item[2], row, self.tracked, self.modes))  # type: ignore[misc]
+                self.rows.append(self._directory_row(name, mode, item[2], row))  # type: ignore[misc]
             else:
                 self._note_special(name, item, row)
 
@@ -161,13 +163,14 @@ class Examined:
                 if not -TIME_LIMIT < mtime < TIME_LIMIT:
                     mtime = clamp_time(mtime)
                 logical = mtime
-                if old is not None and old.kind == kind:
+                before = self.base.get(name) if old is None else old
+                if before is not None and before.kind == kind:
                     # What a file system can't hold must not come back as an edit: as long as the disk has the value
                     # that it was given, the logical one stays.
-                    if old.disk_mode == mode or not self.modes:
-                        perm = old.perm
-                    if old.disk_mtime_ns == mtime and old.id == made:
-                        logical = old.mtime_ns
+                    if before.disk_mode == mode or not self.modes:
+                        perm = before.perm
+                    if before.disk_mtime_ns == mtime and before.id == made:
+                        logical = before.mtime_ns
                 if ctime > recent_ns and is_racy(ctime, looked_ns):
                     ctime = SMUDGED
                 add(make_row((name, kind, perm, size, logical, made, mode, mtime, ctime, ino)))
@@ -179,6 +182,18 @@ class Examined:
                 self.problems.append(Problem(join(self.path, name), answer))
                 self.flawed = True
         self.todo = []
+
+    def _directory_row(self, name: bytes, mode: int, ino: int, old: Row | None) -> Row:
+        """The row of a directory as stat shows it; its tree is the known one if ``old`` is its own row."""
+        mode &= 0o7777
+        if old is None or old.kind != DIRECTORY:
+            before = self.base.get(name)
+            perm = directory_perm(mode, self.modes)
+            if before is not None and before.kind == DIRECTORY and not self.modes:
+                perm = before.perm
+            return Row(name, DIRECTORY, perm, 0, 0, PLACEHOLDER, mode, 0, 0, ino)
+        perm = old.perm if old.disk_mode == mode or not self.modes else mode & 0o777
+        return Row(name, DIRECTORY, perm, 0, 0, old.id if self.tracked else PLACEHOLDER, mode, 0, 0, ino)
 
     def pairs(self, known: dict[bytes, Row]) -> list[tuple[Entry | None, Entry | None]] | None:
         """The files and links that differ from the rows it was compared with, before and after.
@@ -207,15 +222,6 @@ class Examined:
             return None
         digest = digest_of_rows(self.rows, self.others)
         return None if digest is None else digest + self.fingerprint
-
-
-def _directory_row(name: bytes, mode: int, ino: int, old: Row | None, tracked: bool, modes: bool) -> Row:
-    """The row of a directory as stat shows it; its tree is the known one if ``old`` is its own row."""
-    mode &= 0o7777
-    if old is None or old.kind != DIRECTORY:
-        return Row(name, DIRECTORY, directory_perm(mode, modes), 0, 0, PLACEHOLDER, mode, 0, 0, ino)
-    perm = old.perm if old.disk_mode == mode or not modes else mode & 0o777
-    return Row(name, DIRECTORY, perm, 0, 0, old.id if tracked else PLACEHOLDER, mode, 0, 0, ino)
 
 
 def directory_perm(mode: int, modes: bool) -> int:

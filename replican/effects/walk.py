@@ -328,6 +328,8 @@ class Walk:
         rows: dict[bytes, Row] = {} if record is None else {row.name: row for row in record.rows}
         examined = Examined(path, place.ino, mount, looked_ns, tracked, self._traits.modes)
         examined.keep = tracked or not path or (not items and not place.wanted)
+        if not self._traits.modes or self._traits.step_ns > 1:
+            examined.base = {row.name: row for row in self._index.rows(path, observed=False)}
         examined.compare(items, rows, rules, self._full, fd)
         self.problems += examined.problems
         self.skipped += examined.skipped

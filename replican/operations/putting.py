@@ -14,8 +14,9 @@ from replican.effects.staging import Slot, Stage
 from replican.effects.trash import Trash
 from replican.effects.worktree import Directories, set_mode
 from replican.values.listing import Row
-from replican.values.paths import join, name_of, parent_of
+from replican.values.paths import join, name_of, parent_of, show
 from replican.values.progress import Problem
+from replican.values.traits import twin_of
 from replican.values.trees import DIRECTORY, Entry
 
 _IN_THE_WAY = "a directory is in the way"
@@ -101,7 +102,9 @@ class Putter:
             try:
                 self._place(slot, fd, name)
             except FileExistsError:
-                return _EXISTS
+                names = [*map(os.fsencode, os.listdir(fd))]
+                twin = None if name in names else twin_of(name, names)
+                return _EXISTS if twin is None else f"the same name as {show(twin)} on this file system, which is there"
             return None
         if row.kind == DIRECTORY:
             return _IN_THE_WAY
@@ -109,7 +112,7 @@ class Putter:
         if found is None:
             return CHANGED_HERE
         if slot is None:
-            adopt_attributes(name, fd, found, row.entry, entry)
+            adopt_attributes(name, fd, found, row.entry, entry, modes=False)
             return None
         if not self._trash.take(fd, name, path, row.entry, found):
             return CHANGED_HERE
@@ -136,7 +139,7 @@ class Putter:
         """Set what permissions had to wait, and flush: the files that were put, and what could not be."""
         for path, perm in reversed(self._perms):
             try:
-                set_mode(name_of(path), self._directories.open(parent_of(path)), perm)
+                set_mode(name_of(path), self._directories.open(parent_of(path)), perm, kept=False)
             except OSError as error:
                 self._problems.append(Problem(path, cause_of(error)))
         self._directories.flush(sorted(self._touched))

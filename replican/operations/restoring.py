@@ -164,15 +164,26 @@ def _restore(
 ) -> Restored:
     places: dict[str, int] = {}
     missing: list[Problem] = []
+    traits = repo.traits
+    impossible: list[Problem] = []
+    possible: list[Wish] = []
+    for wish in wishes:
+        # Elsewhere may be more than here, but for links: they are made on our own stage first.
+        path = wish.path if inside else b"link"
+        reason = traits.why_not_at(path, wish.entry.kind)
+        if reason is None:
+            possible.append(wish)
+        else:
+            impossible.append(Problem(wish.path, reason, True))
     with (
         Stage(f"{repo.dotdir}/stage") as stage,
         Trash(f"{repo.dotdir}/trash") as trash,
         sources(repo, only) as found,
     ):
-        slots, taken_from = _stage(repo, stage, found, _wanted(wishes), missing)
+        slots, taken_from = _stage(repo, stage, found, _wanted(possible), missing)
         lost = {problem.path for problem in missing}
         with Putter(root, stage, trash, repo.index if inside else None) as putter:
-            for wish in wishes:
+            for wish in possible:
                 if wish.path not in lost:
                     putter.put(wish.path, wish.entry, slots.pop(wish.path, None))
             restored, problems = putter.finish()
@@ -184,7 +195,7 @@ def _restore(
             stage.drop(slot)
         repo.index.add_trash(trash.taken)
         repo.notes += rescue_changed(repo.root, repo.index, trash)
-    return Restored(tree, total - _files(wishes), places, restored, missing, problems)
+    return Restored(tree, total - _files(wishes), places, restored, missing, sorted([*impossible, *problems]))
 
 
 def _stage(

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from replican.values.trees import LINK
+from replican.values.trees import DIRECTORY, LINK
 
 _REFUSED_ENDS = (b".", b" ")
 
@@ -83,6 +83,12 @@ class Traits(NamedTuple):
                     return f"name not in the form that this file system keeps ({self.form})"
         return None
 
+    def why_not_at(self, path: bytes, kind: bytes) -> str | None:
+        """Why there cannot be this path, whose last name is of that kind; None where there can."""
+        *above, name = path.split(b"/")
+        reasons = [self.why_not(each, DIRECTORY) for each in above]
+        return next((reason for reason in [*reasons, self.why_not(name, kind)] if reason is not None), None)
+
     def same_time(self, disk_ns: int, logical_ns: int) -> bool:
         """Whether the disk's time is what this file system makes of the logical one."""
         return disk_ns == logical_ns or abs(disk_ns - logical_ns) < self.step_ns
@@ -114,3 +120,9 @@ def twins(names: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
         other = first.setdefault(_FOLDS_ALL.fold(name), name)
         if other is not name:
             yield other, name
+
+
+def twin_of(name: bytes, names: Iterable[bytes]) -> bytes | None:
+    """Which of ``names`` some file system takes for ``name``."""
+    folded = _FOLDS_ALL.fold(name)
+    return next((each for each in names if each != name and _FOLDS_ALL.fold(each) == folded), None)
