@@ -93,8 +93,9 @@ def command(
         ctx.emit({"head": head, "kind": done.kind, "pending": pending})
     elif head is not None:
         ctx.line(head)
-    for problem in done.pending[:MOST]:
+    news = [problem for problem in done.pending if not problem.known]
+    for problem in news[:MOST]:
         ctx.warn(f"pending: {quoted(problem.path)}: {problem.cause}")
-    if len(done.pending) > MOST:
-        ctx.warn(f"and {len(done.pending) - MOST} more; see 'replican status'")
-    return PENDING if done.pending else None
+    if len(news) > MOST:
+        ctx.warn(f"and {len(news) - MOST} more; see 'replican status'")
+    return PENDING if news else None

@@ -218,9 +218,10 @@ class Ending:
         self._pending = self._pending or bool(problems)
 
     def pending(self, problems: Collection["Problem"], where: str = "") -> None:
-        """Tell which paths are behind the head on the disk."""
-        self._list(problems, f"{where}pending:", "see 'replican status'; the next command tries again")
-        self._pending = self._pending or bool(problems)
+        """Tell which paths are behind the head on the disk. What was held before is no news."""
+        news = [problem for problem in problems if not problem.known]
+        self._list(news, f"{where}pending:", "see 'replican status'; the next command tries again")
+        self._pending = self._pending or bool(news)
 
     def skipped(self, problems: Collection["Problem"]) -> None:
         for problem in list(problems)[:MOST]:

@@ -56,11 +56,14 @@ def describe(done: "Synced", head: str) -> str:
         f"{word} {report.words_of(tally)}" for word, tally in (("came", came(done)), ("went", went(done))) if any(tally)
     ]
     conflicts = sum(len(merged.conflicts) for merged in done.pulled)
-    pending = len(done.pulled[-1].pending) + sum(len(pushed.pending) for pushed in done.pushed[-1:])
+    problems = [*done.pulled[-1].pending, *(each for pushed in done.pushed[-1:] for each in pushed.pending)]
+    held = sum(problem.known for problem in problems)
+    pending = len(problems) - held
     parts += [report.many(conflicts, "conflict")] * bool(conflicts)
     parts += [f"{pending} pending"] * bool(pending)
     state = f"in step at {head}" if done.equal else "not in step yet: run it again"
-    return f"{done.remote}: {'; '.join([*(parts or ['nothing to do']), state])}"
+    before = [f"{held} held as before"] * bool(held)
+    return f"{done.remote}: {'; '.join([*(parts or ['nothing to do']), *before, state])}"
 
 
 def command(

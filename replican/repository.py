@@ -77,6 +77,7 @@ class Repository:
         self._lock: Lock | None = None
         self._place: tuple[int, int] | None = None
         self._traits: Traits | None = None
+        self._held: set[tuple[bytes, str]] | None = None
 
     @classmethod
     def open(cls, directory: str, *, wait: float = DEFAULT_WAIT, progress: Progress | None = None) -> "Repository":
@@ -216,6 +217,13 @@ class Repository:
 
         self._traits = None
         forget_traits(self.index)
+
+    @property
+    def held_before(self) -> set[tuple[bytes, str]]:
+        """The paths, each with the cause, that were held when this was first asked: before anything was done."""
+        if self._held is None:
+            self._held = {(each.path, each.cause) for each in self.index.pending() if each.held}
+        return self._held
 
     # -- where it stands ----------------------------------------------------------------------------------------
 

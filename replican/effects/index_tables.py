@@ -106,7 +106,7 @@ def journal(connection: sqlite3.Connection) -> list[JournalEntry]:
 def set_problems(connection: sqlite3.Connection, which: str, problems: Iterable[Problem]) -> None:
     connection.execute("DELETE FROM problems WHERE list = ?", (which,))
     connection.executemany(
-        "INSERT INTO problems VALUES (?, ?, ?, ?)", [(which, path, cause, held) for path, cause, held in problems]
+        "INSERT INTO problems VALUES (?, ?, ?, ?)", [(which, each.path, each.cause, each.held) for each in problems]
     )
 
 

@@ -248,8 +248,7 @@ def carry_out(
     if plan.is_empty:
         if record is not None:
             record()
-        repo.index.set_pending(plan.held)
-        return NO_OUTCOME._replace(pending=list(plan.held))
+        return NO_OUTCOME._replace(pending=_note_pending(repo, plan.held))
     with (
         Stage(f"{repo.dotdir}/stage") as stage,
         Trash(f"{repo.dotdir}/trash") as trash,
@@ -269,12 +268,18 @@ def carry_out(
             _check_sources(prepared, stores, must_have)
             record()
         outcome = Transition(site, repo.progress).run(prepared)
-        outcome = outcome._replace(pending=[*plan.held, *outcome.pending])
+        outcome = outcome._replace(pending=_note_pending(repo, [*plan.held, *outcome.pending]))
         repo.notes += rescue_changed(repo.root, repo.index, trash)
-        repo.index.set_pending(outcome.pending)
         repo.index.note_size(repo.index.count_files(), time.time_ns())
         stage.clear()
     return outcome
+
+
+def _note_pending(repo: Repository, pending: Sequence[Problem]) -> list[Problem]:
+    """Keep for ``status`` what is pending; the same, where what was held before this command is marked as known."""
+    before = repo.held_before
+    repo.index.set_pending(pending)
+    return [each._replace(known=each.held and each[:2] in before) for each in pending]
 
 
 def _check_sources(prepared: Prepared, stores: Sequence[ContentStore], must_have: Container[bytes]) -> None:

@@ -8,12 +8,14 @@ class Problem(NamedTuple):
 
     ``cause`` is a short lower-case text: ``permission denied``, ``special file``, ``nested replica``,
     ``changed while read``, ``changed here``, ``no source``, ``name too long`` and the like.
-    ``held`` marks what this file system can never hold.
+    ``held`` marks what this file system can never hold; ``known``, that it was so before this command, which is told
+    once only.
     """
 
     path: bytes
     cause: str
     held: bool = False
+    known: bool = False
 
 
 class Progress(Protocol):

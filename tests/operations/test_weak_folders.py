@@ -28,14 +28,14 @@ def weaken(replicas: Replicas, monkeypatch: pytest.MonkeyPatch, traits: Traits, 
     return replicas.base / where
 
 
-def rest(replicas: Replicas, code: int = 0) -> None:
-    """A further sync changes nothing anywhere, and nobody finds an edit that nobody made."""
+def rest(replicas: Replicas) -> None:
+    """A further sync changes nothing anywhere, and nobody finds an edit that nobody made. What is held is no news."""
     heads = [replicas.head(where) for where in ("a", "b")]
     assert heads[0] == heads[1]
     before = [contents(replicas.base / where) for where in ("a", "b")]
-    replicas("b", "sync", code=code)
+    assert replicas("b", "sync").err == ""
     for where in ("a", "b"):
-        replicas(where, "commit", code=code if where == "b" else 0)
+        replicas(where, "commit")
         assert replicas.json(where, "status")["changes"] == []
     assert [replicas.head(where) for where in ("a", "b")] == heads
     assert [contents(replicas.base / where) for where in ("a", "b")] == before
@@ -95,14 +95,15 @@ def test_a_file_system_that_folds_since_it_was_looked_at(replicas: Replicas, mon
     replicas.write(f"a/{one}", "one", OLD)
     replicas.write(f"a/{other}", "other", OLD)
     before = contents(replicas.base / "a")
-    for _ in range(3):
-        replicas("b", "sync", code=None)
+    codes = []
+    for _ in range(4):
+        codes.append(replicas("b", "sync", code=None).code)
         assert contents(replicas.base / "a") == before
         assert set(contents(replicas.base / "b").items()) <= set(before.items())
-    replicas("b", "sync", code=4)
+    assert codes == [3, 4, 0, 0], "refused, since the probe was wrong; held; known"
     assert len(contents(replicas.base / "b")) == 2
     assert replicas.json("b", "conflicts") == []
-    rest(replicas, code=4)
+    rest(replicas)
 
 
 def test_rounded_times_and_permissions_do_not_come_back_as_edits(replicas: Replicas, monkeypatch) -> None:
@@ -215,14 +216,14 @@ def test_a_folded_collision_overwrites_nothing(
     assert {each["kind"] for each in replicas.json("b", "status")["pending"]} == {"held"}
     assert "not possible here" in replicas("b", "status").text
     assert "held back: the same name as" in replicas("b", "why", second).text
-    rest(replicas, code=4)
+    rest(replicas)
     # Its absence is not a deletion, and what is edited beside it is an edit of that alone.
     replicas.write(f"b/{first}", "edited", OLD + 10**9)
     replicas.write(f"a/{second}", "edited, too", OLD + 10**9)
-    replicas("b", "sync", code=4)
+    replicas("b", "sync")
     assert replicas.read(f"a/{first}") == replicas.read(f"b/{first}") == "edited"
     assert replicas.read(f"a/{second}") == "edited, too"
-    rest(replicas, code=4)
+    rest(replicas)
     # It is tried again when something changes.
     os.unlink(replicas.base / "a" / first)
     if "/" in first:
@@ -233,6 +234,56 @@ def test_a_folded_collision_overwrites_nothing(
     rest(replicas)
 
 
+def test_what_is_held_is_told_once(replicas: Replicas, monkeypatch) -> None:
+    """By exit code 4 and on stderr; from then on by ``status`` alone, else nobody heard of what else is pending."""
+    weaken(replicas, monkeypatch, FAT)
+    replicas.clone({"f": "1", "d/g": "2"})
+    replicas.write("a/a:b", "x")
+    assert "pending: a:b: name not possible" in replicas("b", "sync", code=4).err
+    for words in (["sync"], ["pull"], ["merge", "origin"], ["commit"], ["push"]):
+        ended = replicas("b", *words)
+        assert "a:b" not in ended.err, words
+    assert replicas("b", "sync").text.startswith("origin: nothing to do; 1 held as before; in step at ")
+    assert [each["path"] for each in replicas.json("b", "sync")["pending"]] == ["a:b"]
+    assert set(held(replicas)) == {"a:b"}
+    assert replicas.json("b", "status")["clean"] is False
+    # What comes to it is news, and the rest is not.
+    replicas.write("a/d/c:d", "x")
+    ended = replicas("b", "sync", code=4)
+    assert "pending: d/c:d" in ended.err
+    assert "a:b" not in ended.err
+    assert "1 pending; 1 held as before" in ended.text
+    replicas("b", "sync")
+    # What is edited over there is held as before; what comes back is news again.
+    replicas.write("a/a:b", "edited")
+    replicas("b", "sync")
+    os.unlink(replicas.base / "a/a:b")
+    replicas("b", "sync")
+    replicas.write("a/a:b", "again")
+    replicas("b", "sync", code=4)
+    replicas("b", "sync")
+    # So it is for who pushes there.
+    replicas("a", "remote", "add", "weak", "../b")
+    replicas.write("a/e:f", "x")
+    assert "weak: pending: e:f" in replicas("a", "sync", code=4).err
+    assert replicas("a", "sync").err == ""
+
+
+def test_what_is_pending_besides_is_told_each_time(replicas: Replicas, monkeypatch) -> None:
+    weaken(replicas, monkeypatch, FAT)
+    replicas.clone({"f": "1", "d/g": "2"})
+    replicas.write("a/a:b", "x")
+    replicas("b", "sync", code=4)
+    replicas.write("a/lost", "soon nowhere")
+    replicas("a", "commit")
+    replicas("b", "fetch")
+    os.unlink(replicas.base / "a/lost")
+    for _ in range(2):
+        ended = replicas("b", "merge", "origin", code=4)
+        assert "pending: lost: no source" in ended.err
+        assert "a:b" not in ended.err
+
+
 def test_a_name_that_meets_one_of_the_users_own(replicas: Replicas, monkeypatch) -> None:
     weaken(replicas, monkeypatch, FOLDS)
     replicas.clone({"f": "1"})
@@ -241,7 +292,7 @@ def test_a_name_that_meets_one_of_the_users_own(replicas: Replicas, monkeypatch)
     replicas("b", "sync", code=4)
     assert replicas.read("b/notes") == "mine"
     assert contents(replicas.base / "a") == {"f": b"1", "Notes": b"theirs", "notes": b"mine"}
-    rest(replicas, code=4)
+    rest(replicas)
 
 
 def test_names_that_only_change_their_case_are_renamed(replicas: Replicas, monkeypatch) -> None:
@@ -281,9 +332,9 @@ def test_what_fat_cannot_have_is_held(replicas: Replicas, monkeypatch, name: str
     replicas("b", "sync", code=4)
     assert contents(replicas.base / "b") == {"f": b"1", "deep/other": b"o"}
     assert set(held(replicas)) == {name, f"deep/{name}"}
-    rest(replicas, code=4)
+    rest(replicas)
     replicas.write("b/deep/other", "edited")
-    replicas("b", "sync", code=4)
+    replicas("b", "sync")
     assert set(contents(replicas.base / "a")) == {"f", "deep/other", name, f"deep/{name}"}
     os.unlink(replicas.base / "a" / name)
     os.unlink(replicas.base / "a/deep" / name)
@@ -300,7 +351,7 @@ def test_names_of_which_half_is_too_long(replicas: Replicas, monkeypatch) -> Non
     replicas("b", "sync", code=4)
     assert set(contents(replicas.base / "b")) == {"x" * 143, "f"}
     assert set(held(replicas).values()) == {"name too long for this file system"}
-    rest(replicas, code=4)
+    rest(replicas)
 
 
 def test_a_conflict_of_names_that_fold(replicas: Replicas, monkeypatch) -> None:
