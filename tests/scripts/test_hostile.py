@@ -1,8 +1,6 @@
 """A peer that means harm, in the format: each evil is refused, and nothing comes of it but words."""
 
 import os
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +9,8 @@ import pytest
 from folders import assert_equal, snapshot, write
 from forging import EMPTY_TREE, Forger, directory, entry, file, hash_of, link, merge, pack, user
 from in_process import InProcess
+from memory import peak
 
-PROGRAM = str(Path(sys.executable).parent / "replican")
 COMMANDS = (["fetch"], ["pull"], ["sync"])
 Evil = Callable[[Forger], object]
 
@@ -350,9 +348,5 @@ def test_a_million_entries_take_bounded_memory(victim: Path, tmp_path: Path, env
     evil.offer(evil.tree(*(entry(b"%07d" % at) for at in range(1_000_000))))
     InProcess(victim)("remote", "add", "evil", evil.root)
     with evil.at_work():
-        words = [PROGRAM, "-q", "--wait", "0", "fetch", "evil"]
-        fetching = subprocess.Popen(words, cwd=victim, env=environment, stderr=subprocess.DEVNULL)
-        _, status, used = os.wait4(fetching.pid, 0)
-        fetching.returncode = os.waitstatus_to_exitcode(status)
-    assert fetching.returncode == 0
-    assert used.ru_maxrss < 512 * 1024  # KiB
+        used = peak(victim, "-q", "--wait", "0", "fetch", "evil", code=0, environment=environment)
+    assert used < 512 * 1024  # KiB

@@ -1,13 +1,12 @@
 """Logs that a remote should never have: forged merges, trees built to explode, what grows from fetch to fetch."""
 
 import hashlib
-import subprocess
-import sys
 import zlib
 
 import forging
 import pytest
 from forging import EMPTY_TREE, directory, entry, file, user
+from memory import peak
 from victims import Victim
 
 
@@ -189,7 +188,7 @@ def test_an_object_that_inflates_to_more_than_it_says(victim: Victim, packed: bo
     else:
         evil.put(b"tree", b"", own, stream)
     evil.offer(own, victim.head)
-    used = peak(victim, "fetch", "evil", code=5)
+    used = peak(victim.base / "b", "fetch", "evil", code=5)
     assert used < 128 << 10, f"{used} KiB"
     victim.is_sound()
 
@@ -201,21 +200,5 @@ def test_a_tree_of_a_million_names(victim: Victim) -> None:
     payload = b"".join(b"f0644 0 0 %07d\0%s" % (number, id) for number in range(1_000_000))
     victim.evil.offer(victim.evil.put(b"tree", payload), victim.head)
     with victim.evil.at_work():
-        used = peak(victim, "--wait", "0", "fetch", "evil", code=0)
+        used = peak(victim.base / "b", "--wait", "0", "fetch", "evil", code=0)
     assert used < 8 * len(payload) >> 10, f"{used} KiB for {len(payload) >> 10} KiB"
-
-
-def peak(victim: Victim, *words: str, code: int) -> int:
-    """The most memory (KiB) that a command takes up, which ends with ``code``.
-
-    What getrusage tells a child begins with what its parent had, so the child looks for itself.
-    """
-    script = (
-        "import sys; from replican.porcelain._main import run_guarded; code = run_guarded(sys.argv[1:]);"
-        "lines = [line.split() for line in open('/proc/self/status')];"
-        "print(*[words[1] for words in lines if words[0] == 'VmHWM:'], file=sys.stderr); sys.exit(code)"
-    )
-    call = [sys.executable, "-c", script, "-C", "b", *words]
-    done = subprocess.run(call, cwd=victim.base, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stderr
-    return int(done.stderr.splitlines()[-1])
