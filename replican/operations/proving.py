@@ -12,12 +12,14 @@ from replican.decisions.frontier import Frontier, flaw_of
 from replican.decisions.graph import Graph
 from replican.decisions.limits import LimitError
 from replican.effects.objects import ObjectStore
+from replican.values.checkpoints import Author, Checkpoint
 from replican.values.errors import ReplicanError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.progress import Progress
 from replican.values.trees import Entry, TreeOverlay
 
 _REMEMBERED = 1 << 14
+_SOMEBODY = Author("somebody", "0" * 16, 0)
 _KEPT_BYTES = 64 << 20
 
 
@@ -38,11 +40,12 @@ def prove(objects: ObjectStore, heads: Iterable[CheckpointId], progress: Progres
     allowed where they stand.
 
     Each merge is made with the help of those before it, so that it costs what lies between it and the last one: a log
-    has only merges on which somebody recorded something, and where the refs are. What is kept for that in memory is
-    bounded; what was forgotten is made again.
+    has only merges on which somebody recorded something, and where the refs are. What is kept of trees in
+    memory is bounded, and what was forgotten is made again; of each checkpoint, its place in the log is kept.
     """
-    graph = Graph(objects, {})
-    order, whole = _parents_first(objects, heads)
+    log = _Log(objects)
+    graph = Graph(log, {})
+    order, whole = _parents_first(log, heads)
     memo, made = _Recent(), _Made(objects)
     proven = unproven = 0
     wrong: list[tuple[CheckpointId, str]] = []
@@ -100,8 +103,24 @@ class _Made(TreeOverlay):
         return made
 
 
+class _Log:
+    """The checkpoints of a store, each read once: their ancestry, and which tree each has. No message is kept."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+        self._known: dict[CheckpointId, Checkpoint] = {}
+
+    def checkpoint(self, checkpoint: CheckpointId, /) -> Checkpoint:
+        found = self._known.get(checkpoint)
+        if found is None:
+            found = self._objects.checkpoint(checkpoint)
+            found = found._replace(author=found.author and _SOMEBODY, message="")
+            self._known[checkpoint] = found
+        return found
+
+
 def _parents_first(
-    objects: ObjectStore, heads: Iterable[CheckpointId]
+    log: _Log, heads: Iterable[CheckpointId]
 ) -> tuple[list[tuple[CheckpointId, bool]], set[CheckpointId]]:
     """All readable checkpoints that ``heads`` come from, parents first, each with whether it is a merge; and those of
     them of which every ancestor can be read."""
@@ -115,7 +134,7 @@ def _parents_first(
             continue
         seen.add(at)
         try:
-            checkpoint = objects.checkpoint(at)
+            checkpoint = log.checkpoint(at)
         except ReplicanError:
             continue
         if done:
