@@ -108,16 +108,17 @@ def fill_directory(job: Building, into: int, source: int | None, mirror: Mirror 
 class _Listed:
     """The names that a directory lists, looked up where one was there before it was made.
 
-    What an interrupted run left is there under its own name. Else it is there under one that is the same to this file
-    system, which belongs to another entry: nothing tells of that but the listing.
+    What an interrupted run left, or another process makes for what lies below, is there under its own name. Else it is
+    there under one that is the same to this file system, which belongs to another entry: nothing tells of that but the
+    listing.
     """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._names: set[bytes] | None = None
+        self._names: set[bytes] = set()
 
     def __contains__(self, name: object) -> bool:
-        if self._names is None:
+        if name not in self._names:  # it may have come since the last look
             self._names = set(map(os.fsencode, os.listdir(self._fd)))
         return name in self._names
 

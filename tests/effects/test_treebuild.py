@@ -204,3 +204,17 @@ def test_directories_that_are_one_are_not_filled_together(tmp_path: Path, monkey
     below = [Entry(name, DIRECTORY, 0o755, 0, 0, EMPTY_TREE) for name in (b"D", b"d")]
     with pytest.raises(FoldedError, match="takes d for another name"):
         build(tmp_path, building(b"top", *below))
+
+
+def test_directories_that_others_make_meanwhile_are_none_of_these(tmp_path: Path, monkeypatch) -> None:
+    """Another process may be at work on what lies below, and make a directory before its turn has come here."""
+    below = [Entry(name, DIRECTORY, 0o755, 0, 0, EMPTY_TREE) for name in (b"a", b"b", b"c")]
+    mkdir = os.mkdir
+
+    def overtaken(name: bytes | str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        if name in (b"a", b"c"):
+            mkdir(name, mode, dir_fd=dir_fd)
+        mkdir(name, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mkdir", overtaken)
+    assert rows(build(tmp_path, building(b"top", *below))[b"top"]).keys() == {b"a", b"b", b"c"}
