@@ -113,6 +113,7 @@ class Repository:
         """Close what was opened; the repository can be used again."""
         self.close_index()
         self.objects.close()
+        self._held = None
         if self._lock is not None:
             self._lock.release()
             self._lock = None
