@@ -8,15 +8,15 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 
+import defects
 import pure_histories
 import pytest
 import torture
-from defects import DEFECTS, EDITED, KILLED, PURE, REAL, Defect
+from defects import DEFECTS, PURE, Defect
 from verdicts import CHECKS, check_of
 
 ALL = bool(os.environ.get("REPLICAN_TORTURE_CHECK"))
 QUICK = {"one merge base of several", "a deletion counts for nothing", "a commit records the disk alone"}
-MOST_PURE, MOST_REAL = 6000, 600
 
 
 @pytest.fixture
@@ -38,15 +38,20 @@ def real(seed: int, base: str) -> str | None:
     return None
 
 
-SHARES = {REAL: (0.4, 0.6), KILLED: (1.0, 1.0), EDITED: (0.0, 1.0)}
+def seeds(defect: Defect) -> Iterator[int]:
+    yield defect.lately
+    yield from range(defect.histories.most)
 
 
-def first_caught(history: Callable[[int, str], str | None], most: int, base: str) -> tuple[int, str] | None:
-    """How many histories it took, and what a check of theirs says; that something broke off is none of them."""
-    for seed in range(most):
+def first_caught(history: Callable[[int, str], str | None], defect: Defect, base: str) -> tuple[int, int, str] | None:
+    """How many histories it took, the seed of the last, and what a check of it says; that something broke off is none
+    of them."""
+    for count, seed in enumerate(seeds(defect), 1):
         wrong = history(seed, base)
         if wrong and check_of(wrong) in CHECKS:
-            return seed + 1, wrong
+            return count, seed, wrong
+        place = wrong and [line for line in wrong.splitlines() if line.lstrip().startswith('File "')][-1]
+        assert not place or defects.__file__ not in place, f"what is planted does not fit any more: {wrong}"
     return None
 
 
@@ -54,17 +59,17 @@ def first_caught(history: Callable[[int, str], str | None], most: int, base: str
 def test_a_planted_defect_is_caught(
     defect: Defect, base: str, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
 ) -> None:
-    history, most = (pure, MOST_PURE) if defect.histories == PURE else (real, MOST_REAL)
-    if defect.histories in SHARES:
-        for name, share in zip(("KILLED_SHARE", "EDITED_SHARE"), SHARES[defect.histories], strict=True):
-            monkeypatch.setattr(torture, name, share)
+    history = pure if defect.histories is PURE else real
+    for name, share in defect.histories.shares.items():
+        monkeypatch.setattr(torture, name, share)
     with pytest.MonkeyPatch.context() as patch:
         defect.plant(patch)
-        caught = first_caught(history, most, base)
-    assert caught is not None, f"{defect.name}: not caught by {most} histories"
-    told = caught[1].splitlines()[0][:100]
-    record_property("summary", f"{defect.name}: caught by history {caught[0]} ({defect.histories}): {told}")
-    assert history(caught[0] - 1, base) is None, "the same history, without the defect, is a good one"
+        caught = first_caught(history, defect, base)
+    assert caught is not None, f"{defect.name}: not caught by {defect.histories.most} histories"
+    count, seed, told = caught
+    what = f"{defect.name}: caught by {count} ({defect.histories.name}), seed {seed}: {told.splitlines()[0][:90]}"
+    record_property("summary", what)
+    assert history(seed, base) is None, "the same history, without the defect, is a good one"
 
 
 def test_there_are_enough_of_them() -> None:

@@ -7,6 +7,7 @@ A history is a function of its seed; any of its steps can be left out, and the o
 
 import random
 import sys
+import traceback
 
 from pure_users import ACTIONS, NAMES, User
 from simulation import IGNORE, Node, Peer, World, group_of, links_of
@@ -231,7 +232,7 @@ def history(
     except RemoteError as error:
         return verdict("refused", error.message)
     except Exception as error:
-        return broke_off(f"{type(error).__name__}: {error}")
+        return broke_off("".join(traceback.format_exception(error)))
 
 
 def shorten(seed: int, partial: bool) -> frozenset[int]:

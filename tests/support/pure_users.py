@@ -73,6 +73,17 @@ class User:
             self.peer.write(path, node._replace(mtime=self.mtime))
         return path
 
+    def bring_back(self) -> object:
+        """Something that they had there once, and nobody else, is put there again: from a backup, say."""
+        there = {(group_of(path), self.disk[path].token) for path in self.files}
+        hands = self.peer.world.hands
+        once = sorted(key for key, who in hands.items() if who == {self.peer.number} and key not in there)
+        if not once:
+            return None
+        path, token = self.rng.choice(once)
+        self.peer.write(path, self._node(token))
+        return path, token
+
     def rename(self) -> object:
         """To another name, which may be taken, in whatever directory."""
         path = self._file()
@@ -194,6 +205,7 @@ ACTIONS: dict[str, tuple[int, Callable[[User], object]]] = {
     "rewrite": (3, User.rewrite),
     "delete": (15, User.delete),
     "recreate": (3, User.recreate),
+    "bring back": (8, User.bring_back),
     "rename": (6, User.rename),
     "swap": (3, User.swap),
     "move": (3, User.move),

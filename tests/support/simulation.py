@@ -255,6 +255,7 @@ class Peer:
         mode = random_.random() if random_ else 1.0
         diff = sorted(path for path in want.keys() | self.seen().keys() if want.get(path) != disk.get(path))
         left_out = {group_of(path) for path in diff if disk.get(path) != self.index.get(path)} | self.refused
+        left_out |= self._gone_and_kept(want)
         if random_ and mode < 0.4:
             left_out |= {group_of(path) for path in diff if random_.random() < 0.3}
         diff = [path for path in diff if group_of(path) not in left_out]
@@ -272,6 +273,19 @@ class Peer:
                 self.flight = {path: want.get(path) for path, _ in batch}
         for path, node in steps[:end]:
             self.step(path, node)
+
+    def _gone_and_kept(self, want: Rows) -> set[bytes]:
+        """Where a user has deleted a version that the head keeps under another name of the group: without its row
+        nobody would ever know of that."""
+        gone = {
+            (group_of(path), node.kind, node.token)
+            for path, node in self.index.items()
+            if node.kind != DIRECTORY and path not in self.disk
+        }
+        if not gone:
+            return set()
+        kept = {(group_of(path), node.kind, node.token) for path, node in want.items()}
+        return {group for group, _, _ in gone & kept}
 
     def changes_kind(self, path: bytes, want: Rows) -> bool:
         return path in self.disk and (self.disk[path].kind == DIRECTORY) != (want[path].kind == DIRECTORY)

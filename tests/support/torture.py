@@ -37,8 +37,9 @@ COMMANDS = {"record": 2, "pull": 8, "push": 3, "sync": 6, "fetch": 2, "merge": 3
 """What is run, with how often."""
 KILLED_SHARE, EDITED_SHARE = 0.4, 0.6
 """Up to where on a scale to 1 a command is killed, and up to where somebody edits in the middle of it."""
-EARLY_SHARE = 0.2
-"""Of both, how much happens at any step, and not at one that puts something on the disk or says so."""
+EARLY_SHARE, HELD_SHARE = 0.2, 0.03
+"""How much of both happens at any step, and not where something is put on the disk or told; in how many of all steps a
+program has a file open while a command runs."""
 TOPOLOGIES = ["star", "ring", "chain", "mesh", "oneway"]
 
 
@@ -131,7 +132,7 @@ class History:
             self.say(f"{gone} is not to be reached until step {gone.offline}")
         elif what < 0.65:
             self._all_at_once(rng)
-        elif what < 0.68 and not self.alone:
+        elif what < 0.65 + HELD_SHARE and not self.alone:
             i, j = rng.choice(self.links)
             self._hold(rng, self.peers[i], self.peers[j])
         else:
@@ -191,8 +192,7 @@ class History:
         files = sorted(path for path, seen in snapshot(writer.root).items() if seen[0] == "file")
         if not files:
             return
-        path = rng.choice(files)
-        with open(os.path.join(os.fsencode(writer.root), path), "r+b") as file:
+        with open(os.path.join(os.fsencode(writer.root), path := rng.choice(files)), "r+b") as file:
             self.say(f"{writer}: {path!r} is open while")
             self.act(other if writer is peer else peer, rng, f"{self.step}.5", among=[path])
             self._command_alone(rng.choice(["pull", "push", "sync"]), peer, other)

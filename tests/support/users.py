@@ -46,6 +46,7 @@ class User:
     def __init__(self, root: str, offset: int) -> None:
         self.top = os.fsencode(root)
         self.offset = offset
+        self.had: dict[bytes, bytes] = {}
 
     def act(self, rng: random.Random, number: str, meanwhile: bool = False, among: list[bytes] | None = None) -> str:
         """Do one thing; what was done. ``meanwhile`` leaves out what no look could tell from nothing; ``among`` are
@@ -109,8 +110,19 @@ class User:
         at = self.at(path)
         if os.path.isdir(at) or os.path.islink(at):
             return None
+        content = self.had[path] = self._content()
         with open(at, "wb") as file:
-            file.write(self._content())
+            file.write(content)
+        self._stamp(path)
+        return repr(path)
+
+    def bring_back(self) -> str | None:
+        """Something that they once wrote there is put there again: from a backup, say."""
+        path = self._pick([each for each in sorted(self.had) if os.path.dirname(each) in {b"", *self.directories}])
+        if path is None or os.path.isdir(self.at(path)) or os.path.islink(self.at(path)):
+            return None
+        with open(self.at(path), "wb") as file:
+            file.write(self.had[path])
         self._stamp(path)
         return repr(path)
 
@@ -352,6 +364,7 @@ ACTIONS: dict[str, tuple[int, Callable[[User], str | None]]] = {
     "ignore": (2, User.ignore),
     "delete": (8, User.delete),
     "recreate": (4, User.recreate),
+    "bring back": (5, User.bring_back),
     "copy": (3, User.copy),
     "hard link": (1, User.hard_link),
     "rename": (8, User.rename),
