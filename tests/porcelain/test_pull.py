@@ -1,9 +1,13 @@
 """``replican pull``."""
 
+import os
 from pathlib import Path
 
 import pytest
 from folders import contents, write
+from replicas import Replicas
+
+from replican.effects import transition
 
 
 @pytest.fixture
@@ -56,3 +60,23 @@ def test_no_remote(cli, here: Path, tmp_path: Path) -> None:
     cli("pull", "none", cwd=here, code=8)
     (tmp_path / "a").rename(tmp_path / "away")
     assert "cannot be reached" in cli("pull", cwd=here, code=5).err
+
+
+def test_killed_between_two_versions_of_a_name(replicas: Replicas, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The copy that is to take the name is in the trash, and what it is to replace still has the name: without a
+    journal the copy would count as deleted by the user, and as the other version goes, nothing of the name is left."""
+    replicas.clone({"f": "0", "g": "of no concern"})
+    replicas.conflict("f", mine="dropped", theirs="kept")
+    replicas("a", "resolve", "f", "--keep", "copy")
+    pid = os.fork()
+    if pid == 0:
+        monkeypatch.setattr(transition, "exchange", lambda *_: os._exit(9))
+        try:
+            replicas("b", "pull", code=None)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    assert contents(replicas.base / "b") == {"f": b"dropped", "g": b"of no concern"}
+    replicas("b", "sync")
+    for name in ("a", "b"):
+        assert contents(replicas.base / name) == {"f": b"kept", "g": b"of no concern"}
