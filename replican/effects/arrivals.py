@@ -84,6 +84,7 @@ def finish_permissions(site: Site, built: BuiltDirectory) -> None:
     for path, perm in built.closed:
         try:
             fd = site.directories.open(parent_of(path))
+            site.touch(path)
             set_mode(name_of(path), fd, perm, site.traits.modes)
             if not site.traits.modes:
                 site.ledger.note_mode(path, os.lstat(name_of(path), dir_fd=fd))

@@ -92,7 +92,7 @@ class Site:
         return fd
 
     def touch(self, path: bytes) -> None:
-        """A directory is about to be changed, and has to be flushed."""
+        """Names in a directory are about to change, or the attributes of whatever lies there: it has to be flushed."""
         self._touched.add(path)
 
     def forget(self, path: bytes) -> None:

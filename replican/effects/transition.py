@@ -107,6 +107,7 @@ class Transition:
         parent = parent_of(path)
         try:
             fd = self._site.directories.open(parent)
+            self._site.touch(path)
             set_mode(name_of(path), fd, entry.perm, self._site.traits.modes)
             self._site.ledger.put(parent, row_of(entry, os.lstat(name_of(path), dir_fd=fd)))
         except OSError as error:
@@ -182,6 +183,8 @@ class Transition:
             rename(target, new, source, old)
             self._site.pending += [Problem(path, CHANGED_HERE) for path in (move.old, move.new)]
             return
+        if move.entry[2:] != move.was[2:]:
+            self._site.touch(move.new)
         found = adopt_attributes(new, target, found, move.was, move.entry, self._site.traits.modes)
         self._site.moved += 1
         if move.entry.kind == DIRECTORY:
@@ -224,6 +227,7 @@ class Transition:
         if not needs_content(old, new):
             assert old is not None
             assert was is not None
+            self._site.touch(path)
             found = adopt_attributes(name, fd, was, old, new, self._site.traits.modes)
             self._site.ledger.put(parent_of(path), row_of(new, found))
             self._site.written += 1

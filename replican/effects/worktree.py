@@ -79,20 +79,43 @@ class Directories:
         return fds[-1]
 
     def flush(self, paths: Collection[bytes]) -> None:
-        """Make durable what was renamed in these directories: each where they are few, else the file system.
+        """Make durable what was renamed in these directories, and permissions and times that these directories, files
+        and links were given: each where they are few, else the file systems on which they lie.
 
-        A directory that was removed meanwhile needs none; raises ``OSError`` where the disk fails to.
+        What was removed meanwhile needs none; raises ``OSError`` where the disk fails to.
         """
-        if len(paths) > _FLUSH_ONE_BY_ONE:
-            flush_filesystem(self.root)
+        if len(paths) <= _FLUSH_ONE_BY_ONE and all(self._flush_one(path) for path in paths):
             return
+        flushed: set[int] = set()
         for path in paths:
-            try:
-                fd = self.open(path)
-            except OSError:
-                self.forget()
-                continue
-            os.fsync(fd)
+            for place in (path, path.rpartition(b"/")[0]):  # no directory: where it lies
+                try:
+                    fd = self.open(place)
+                except OSError:
+                    self.forget()
+                    continue
+                device = os.fstat(fd).st_dev
+                if device not in flushed:
+                    flush_filesystem(fd)
+                    flushed.add(device)
+                break
+
+    def _flush_one(self, path: bytes) -> bool:
+        """Whether it needs nothing more; a link cannot be flushed by itself, nor what its owner may not read."""
+        above, _, name = path.rpartition(b"/")
+        try:
+            fd = os.open(name or b".", FILE_FLAGS, dir_fd=self.open(above))
+        except (FileNotFoundError, NotADirectoryError):
+            self.forget()
+            return True
+        except OSError:
+            return False
+        try:
+            if stat.S_IFMT(os.fstat(fd).st_mode) in (stat.S_IFREG, stat.S_IFDIR):
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        return True
 
     def open_listed(self, path: bytes) -> int:
         """The same; ``FileNotFoundError`` where the directory above lists no such name, but one that folds to it."""

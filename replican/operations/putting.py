@@ -112,6 +112,7 @@ class Putter:
         if found is None:
             return CHANGED_HERE
         if slot is None:
+            self._touched.add(path)
             adopt_attributes(name, fd, found, row.entry, entry, modes=False)
             return None
         if not self._trash.take(fd, name, path, row.entry, found):
@@ -139,6 +140,7 @@ class Putter:
         """Set what permissions had to wait, and flush: the files that were put, and what could not be."""
         for path, perm in reversed(self._perms):
             try:
+                self._touched.add(path)
                 set_mode(name_of(path), self._directories.open(parent_of(path)), perm, kept=False)
             except OSError as error:
                 self._problems.append(Problem(path, cause_of(error)))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from folders import assert_equal, snapshot, write
+from folders import assert_equal, remove, snapshot, write
 
 SCRIPT = Path(__file__).resolve().parents[1] / "support/crashing.py"
 TORTURE = int(os.environ.get("REPLICAN_TORTURE", "0"))
@@ -87,7 +87,7 @@ def test_every_moment_of_a_sync(cli, tmp_path: Path, diverged: Path, environment
 
     def put_back() -> None:
         for folder in (a, b):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
             subprocess.run(["cp", "-a", diverged / folder.name, folder], check=True)
 
     # The first run is not cut off, and says what has to come out.
@@ -113,7 +113,7 @@ def test_every_moment_of_a_clone(cli, tmp_path: Path, environment: dict[str, str
 
     def put_back() -> None:
         for folder in (a, b):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
         subprocess.run(["cp", "-a", source, a], check=True)
         if words:
             write(b / "folder/1", "by b")

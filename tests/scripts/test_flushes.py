@@ -5,12 +5,15 @@ line of its reflog are; a name of the user's changes only once the journal is; a
 noted, only once the directories in which something was renamed are.
 """
 
+import os
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import faults
 import pytest
 from folders import write
+from replicas import OLD
 from tracing import Call, trace
 
 pytestmark = pytest.mark.skipif(faults.why_not() is not None, reason=str(faults.why_not()))
@@ -37,9 +40,13 @@ def test_nothing_outlives_what_it_stands_for(
 ) -> None:
     for number in range(files):
         write(tmp_path / f"a/d{number % 3}/{number}", f"old {number}")
+    for number in range(3):
+        write(tmp_path / f"a/kept/{number}", "as it is", OLD)
     cli("clone", "a", "b")
     for number in range(files):
         write(tmp_path / f"a/d{number % 3}/{number}", f"new, {number}")
+    for number in range(3):
+        os.utime(tmp_path / f"a/kept/{number}", ns=(OLD, OLD + 1 + number))
     write(tmp_path / "a/fresh/deep/file", "new")
     calls = trace(program, ["-C", "b", "sync"], environment, tmp_path)
     b = str(tmp_path / "b")
@@ -80,6 +87,45 @@ def test_nothing_outlives_what_it_stands_for(
     for parent in {str(Path(calls[i].paths[-1]).parent) for i in placed}:
         i = max(i for i in placed if str(Path(calls[i].paths[-1]).parent) == parent)
         assert is_flushed(calls, i, after, parent), f"{parent} is not flushed before its rows are noted"
+    touched = [i for i, call in enumerate(calls) if call.name == "utimensat" and f"{b}/kept/" in call.paths[0]]
+    assert len(touched) == 3
+    for i in touched:
+        after = next(at for at in index if at > i)
+        assert is_flushed(calls, i, after, calls[i].paths[0]), (
+            "a file's new time is not flushed before its row is noted"
+        )
+
+
+def test_attributes_that_are_restored_are_flushed(
+    cli, tmp_path: Path, environment: Mapping[str, str], program: Sequence[str]
+) -> None:
+    file = write(tmp_path / "a/d/file", "as it is", OLD)
+    cli("init", "a")
+    cli("-C", "a", "commit")
+    os.utime(file, ns=(OLD, OLD + 1))
+    calls = trace(program, ["-C", "a", "restore", "d/file"], environment, tmp_path)
+    (touched,) = [i for i, call in enumerate(calls) if call.name == "utimensat" and call.paths == [str(file)]]
+    assert is_flushed(calls, touched, len(calls) - 1, str(file))
+
+
+@pytest.mark.parametrize("what", ["directories", "files"])
+def test_all_file_systems_below_a_folder_are_flushed(
+    tmp_path: Path, environment: Mapping[str, str], program: Sequence[str], what: str
+) -> None:
+    names = [os.fsencode(f"{place}{number}") for place in ("", "sub/") for number in range(70)]
+    (tmp_path / "sub").mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "none", tmp_path / "sub"], capture_output=True, check=False).returncode:
+        pytest.skip("mounting a file system needs root")
+    try:
+        for name in map(os.fsdecode, names):
+            (tmp_path / name).mkdir() if what == "directories" else (tmp_path / name).touch()
+        flush = f"from replican.effects.worktree import Directories\nDirectories({str(tmp_path)!r}).flush({names!r})"
+        calls = trace([str(Path(program[0]).with_name("python")), "-c"], [flush], environment, tmp_path)
+    finally:
+        subprocess.run(["umount", tmp_path / "sub"], check=True)
+    flushed = [Path(call.paths[0]) for call in calls if call.name == "syncfs"]
+    assert len(flushed) == 2
+    assert sum(tmp_path / "sub" in (path, *path.parents) for path in flushed) == 1
 
 
 def is_in(path: str, place: str) -> bool:

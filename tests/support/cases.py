@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from folders import Seen, assert_equal, contents, snapshot
+from folders import Seen, assert_equal, contents, remove, snapshot
 from replicas import OLD, Replicas
 
 FOLDERS = ("a", "b", "c")
@@ -59,6 +59,13 @@ def build(run: Replicas) -> None:
     run.write("b/both", "by b", OLD + 2)
     run.write("b/new", "new", OLD)
     (base / "b/folder/3").unlink()
+    # Attributes alone, and a directory into which its owner may not write.
+    run.write("a/folder/0", "file 0", OLD + 1)
+    (base / "a/folder/1").chmod(0o600)
+    (base / "a/folder").chmod(0o750)
+    run.write("a/fresh/closed/f", "closed", OLD).parent.chmod(0o500)
+    run.write("b/folder/2", "file 2", OLD + 1)
+    (base / "b/folder/4").chmod(0o600)
 
 
 def overwrite_object(run: Replicas) -> None:
@@ -69,7 +76,7 @@ def overwrite_object(run: Replicas) -> None:
 def put_back(kept: Path, run: Replicas) -> None:
     """The replicas that were prepared in ``kept``, below ``run.base``; they know of each other where they are now."""
     for name in FOLDERS:
-        shutil.rmtree(run.base / name, ignore_errors=True)
+        remove(run.base / name)
         if (kept / name).exists():
             shutil.copytree(kept / name, run.base / name, symlinks=True)
             for part in ("b", "a"):

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -71,6 +72,15 @@ def write(path: Path, content: bytes | str, mtime_ns: int | None = None) -> Path
     if mtime_ns is not None:
         os.utime(path, ns=(mtime_ns, mtime_ns))
     return path
+
+
+def remove(path: Path) -> None:
+    """Remove a folder, if it is there, whatever the permissions in it."""
+    for above, directories, _ in os.walk(path):
+        for name in directories:
+            if not os.path.islink(below := os.path.join(above, name)):
+                os.chmod(below, 0o700)
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def head(cli: Any, folder: Path) -> str:

@@ -14,12 +14,12 @@ through in the order in which they were made, as on file systems with a journal 
 import hashlib
 import os
 import random
-import shutil
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from folders import remove
 from tracing import UNEXPECTED, Call
 
 NEVER = 1 << 60
@@ -124,7 +124,7 @@ class Disk(NamedTuple):
     def lay_out(self, base: Path) -> None:
         """Make it so, in place of what ``base`` has."""
         for name in os.listdir(base):
-            shutil.rmtree(base / name) if (base / name).is_dir() else (base / name).unlink()
+            remove(base / name) if (base / name).is_dir() else (base / name).unlink()
         modes: list[tuple[Path, int]] = []
         made: dict[int, Path] = {}
         for path, inode in self.files():
