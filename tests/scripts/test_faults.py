@@ -23,7 +23,7 @@ TORTURE = bool(int(os.environ.get("REPLICAN_TORTURE", "0")))
 
 ENOUGH = -1 if TORTURE else 2
 """So many faults for each command by default."""
-SQLITE = ("disk i/o error", "unable to open database file")
+SQLITE = ("disk i/o error", "unable to open database file", "attempt to write a readonly database")
 ERRORS = {
     "ENOSPC": ("no space left on", *SQLITE),
     "EIO": ("input/output error", *SQLITE),

@@ -74,18 +74,18 @@ def killed_in_call(text: str) -> int:
 
 
 def creating(program: Sequence[str], env: Mapping[str, str], log: Path) -> list[int]:
-    """Which of its calls to open, counted in each process, may create a file; of a run in which nothing fails."""
+    """Which of its calls to open, counted in each process, may create a file, and only that in whichever process; of a
+    run in which nothing fails."""
     command = ["strace", "-f", "-qq", "-o", os.fspath(log), "-e", f"trace={OPENS[0]}", *program]
     subprocess.run(command, env=env, capture_output=True, timeout=120, check=True)
     counts: Counter[str] = Counter()
-    found = set()
+    found: dict[bool, set[int]] = {True: set(), False: set()}
     for line in log.read_text(errors="replace").splitlines():
         pid, _, said = line.partition(" ")
         if said.strip().startswith(OPENS[0]):
             counts[pid] += 1
-            if "O_CREAT" in said:
-                found.add(counts[pid])
-    return sorted(found)
+            found["O_CREAT" in said].add(counts[pid])
+    return sorted(found[True] - found[False])
 
 
 @cache
