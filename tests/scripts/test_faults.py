@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import faults
 import pytest
-from cases import COMMANDS, FOLDERS, again, each_content, prepare, put_back, rest
+from cases import COMMANDS, FOLDERS, again, each_content, prepare, put_back, rest, trashed
 from folders import Seen, differences
 from replicas import Replicas
 from verdicts import Moments
@@ -61,9 +61,11 @@ def points(calls: Sequence[str], name: str, creating: Sequence[int]) -> Iterator
 
 
 class Expected(NamedTuple):
-    """What is left at rest where nothing went wrong, and whatever a file may hold on the way."""
+    """What is left at rest where nothing went wrong, in the folders and in their trash, and whatever a file may hold on
+    the way."""
 
     wanted: dict[bytes, Seen]
+    trash: set[tuple[str, bytes]]
     known: set[bytes]
 
 
@@ -76,7 +78,7 @@ def expected(run: Replicas, name: str, kept: Path) -> Expected:
     before = held(run.base)
     run(".", *COMMANDS[name])
     between = held(run.base)
-    return Expected(rest(run, name), before | between)
+    return Expected(rest(run, name), trashed(run.base), before | between)
 
 
 def go_on(run: Replicas, name: str, expected: Expected, where: str) -> None:
@@ -85,6 +87,7 @@ def go_on(run: Replicas, name: str, expected: Expected, where: str) -> None:
     again(run, name)
     left = rest(run, name)
     assert left == expected.wanted, (where, differences(left, expected.wanted))
+    assert expected.trash <= trashed(run.base), f"not even in the trash: {expected.trash - trashed(run.base)}"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -2,7 +2,8 @@
 
 What a command does is recorded once, then the disk is laid out as a cut would leave it, in several ways for each
 moment. Every file of the user's is old or new, and whole; the log opens; the same command then succeeds; `fsck` is
-clean; and the folders come to rest as if nothing had happened. Taking out a flush is noticed.
+clean; and the folders come to rest as if nothing had happened, with all that was replaced in the trash. Taking out a
+flush is noticed.
 A sample of the moments by default, all of them with ``REPLICAN_TORTURE``.
 """
 
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import faults
 import powercut
 import pytest
-from cases import COMMANDS, again, each_content, prepare, rest
+from cases import COMMANDS, again, each_content, prepare, rest, trashed
 from folders import Seen, differences
 from powercut import Disk, Keep, Recording, read_disk
 from replicas import Replicas
@@ -30,13 +31,15 @@ Unflushed = Callable[[Call], bool]
 
 
 class Recorded(NamedTuple):
-    """A command, what it did, and what has to come out: the contents before and after it, and what is left at rest."""
+    """A command, what it did, and what has to come out: the contents before and after it, and what is left at rest, in
+    the folders and in their trash."""
 
     name: str
     recording: Recording
     before: dict[str, bytes]
     after: dict[str, bytes]
     wanted: dict[bytes, Seen]
+    trash: set[tuple[str, bytes]]
 
 
 def record(
@@ -51,7 +54,8 @@ def record(
     calls = trace(program, COMMANDS[name], environment, run.base)
     recording = Recording(run.base, disk, calls, unflushed)
     assert_same(recording.at_end(), read_disk(run.base))
-    return Recorded(name, recording, before, each_content(run.base), rest(run, name))
+    after = each_content(run.base)
+    return Recorded(name, recording, before, after, rest(run, name), trashed(run.base))
 
 
 def assert_same(model: Disk, real: Disk) -> None:
@@ -109,6 +113,7 @@ def check(run: Replicas, recorded: Recorded, disk: Disk) -> None:
         run(each, "fsck")
     left = rest(run, name)
     assert left == recorded.wanted, differences(left, recorded.wanted)
+    assert recorded.trash <= trashed(run.base), f"not even in the trash: {recorded.trash - trashed(run.base)}"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -132,8 +137,32 @@ def test_cut_at_every_change(
     moments.assert_got_over()
 
 
+def check_end(run: Replicas, recorded: Recorded) -> None:
+    """Assert that what a command did is there after a cut at its end, and known: what a user deletes of it then stays
+    deleted."""
+    recorded.recording.after_cut(len(recorded.recording.calls), powercut.nothing).lay_out(run.base)
+    assert each_content(run.base) == recorded.after
+    where = {"clone": "c", "push": "a"}.get(recorded.name, "b")
+    after = {path: content for path, content in recorded.after.items() if path.startswith(f"{where}/")}
+    came = sorted(path for path, content in after.items() if recorded.before.get(path) != content)
+    for path in (gone := came[:2] or ["b/new"]):
+        os.unlink(run.base / path)
+    left = rest(run, recorded.name)
+    back = [path for path in gone if os.fsencode(path[2:]) in left]
+    assert not back, f"deleted, and there again: {back}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_cut_at_the_end(replicas: Replicas, environment: dict[str, str], name: str, program: Sequence[str]) -> None:
+    check_end(replicas, record(replicas, name, program, environment))
+
+
 def is_below(call: Call, *places: str) -> bool:
     return any(place in path for path in call.paths for place in places)
+
+
+def is_index(call: Call) -> bool:
+    return is_below(call, "/.replican/index.db")
 
 
 WITHOUT: dict[str, tuple[str, Unflushed]] = {
@@ -141,9 +170,11 @@ WITHOUT: dict[str, tuple[str, Unflushed]] = {
     "objects": ("commit", lambda call: is_below(call, "/objects/loose/tmp-")),
     "names of objects": ("commit", lambda call: call.paths[0].endswith("/objects/loose")),
     "a ref": ("commit", lambda call: is_below(call, "/refs/tmp-")),
+    "the journal": ("merge", is_index),
+    "names in the folder": ("merge", lambda call: call.name == "fsync" and not is_below(call, "/.replican")),
 }
-"""Flushes that could be missing, in a command that needs them. Without those of the index all goes well here: it is as
-it was before the command, and what is on the disk is looked at again."""
+"""Flushes that could be missing, in a command that needs them. Without the journal everything comes to rest all the
+same, but what a swap has just taken out of a user's name never comes to the trash."""
 
 
 @pytest.mark.parametrize("what", WITHOUT)
@@ -161,3 +192,12 @@ def test_a_flush_that_is_missing_is_noticed(
         except AssertionError:
             return
     pytest.fail(f"all is well without a flush of {what}")
+
+
+@pytest.mark.parametrize("name", ["commit", "pull", "clone"])
+def test_rows_that_are_not_flushed_are_noticed(
+    replicas: Replicas, environment: dict[str, str], program: Sequence[str], name: str
+) -> None:
+    recorded = record(replicas, name, program, environment, is_index)
+    with pytest.raises(AssertionError, match=r"there again|exit code 4"):
+        check_end(replicas, recorded)

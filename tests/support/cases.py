@@ -95,6 +95,16 @@ def each_content(base: Path) -> dict[str, bytes]:
     }
 
 
+def trashed(base: Path) -> set[tuple[str, bytes]]:
+    """What lies in the trash of each folder: the folder's name, and the content or the target."""
+    found = set()
+    for name in FOLDERS:
+        trash = base / name / ".replican/trash"
+        for path in trash.iterdir() if trash.is_dir() else ():
+            found.add((name, os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()))
+    return found
+
+
 def again(run: Replicas, name: str) -> None:
     """The same command succeeds, or there is nothing left for it to do."""
     ended = run(".", *COMMANDS[name], code=None)
