@@ -1,5 +1,6 @@
 """Transitions in bad moments: a name that cannot be changed for a while, a user who is faster than the last look."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -9,9 +10,11 @@ from pairs import OLD, Pair, just_before, pending
 
 from replican.effects import arrivals, transition
 from replican.effects.index_check import check_index
+from replican.effects.trash import Trash
 from replican.operations.recording import record
 from replican.operations.syncing import sync
 from replican.repository import Repository
+from replican.values.ids import BlobId
 
 
 def test_a_name_that_could_not_be_changed_is_done_later(tmp_path: Path, monkeypatch) -> None:
@@ -76,6 +79,35 @@ def test_an_edit_right_after_a_file_came_is_an_edit(tmp_path: Path, monkeypatch,
     assert ("file", 0o600, OLD, b"mine") in snapshot(pair.a).values()
     assert b"came" in contents(pair.a).values()
     pair.assert_at_rest()
+
+
+@pytest.mark.parametrize("written", [False, True], ids=["refused", "written to"])
+def test_what_was_swapped_out_and_does_not_come_to_the_trash_goes_back(
+    tmp_path: Path, monkeypatch, written: bool
+) -> None:
+    """Since the trash cannot take it, or since a program goes on writing to it just then."""
+    pair = Pair(tmp_path, {"a": "old", "x": "x"})
+    write(pair.a / "a", "came")
+    whole = Trash._rename_in
+
+    def meanwhile(trash: Trash, dir_fd: int, name: bytes, blob: BlobId) -> bytes:
+        if not written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fd = os.open(name, os.O_WRONLY | os.O_APPEND, dir_fd=dir_fd)
+        os.write(fd, b", and mine")
+        os.close(fd)
+        return whole(trash, dir_fd, name, blob)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trash, "_rename_in", meanwhile)
+        cause = "changed here" if written else "no space left on the disk"
+        assert pending(pair.pull().merged) == {"a": cause}
+    assert contents(pair.b) == {"a": b"old, and mine" if written else b"old", "x": b"x"}
+    pair.sync()
+    pair.sync()
+    pair.assert_at_rest()
+    found = set(contents(pair.b).values()) | {path.read_bytes() for path in (pair.b / ".replican/trash").iterdir()}
+    assert {b"came", b"old, and mine" if written else b"old"} <= found
 
 
 def test_of_a_new_directory_everything_is_there_already(tmp_path: Path, monkeypatch) -> None:
