@@ -225,8 +225,14 @@ def _work_telling(work: Callable[[Tell], Result], into: int) -> Result:
 
     sending: list[Thread] = []
 
+    def send(told: object) -> None:
+        try:
+            _send(into, (_TOLD, told, None))
+        except OSError:
+            pass  # whoever would have listened is gone
+
     def tell(told: object) -> None:
-        sending.append(Thread(target=_send, args=(into, (_TOLD, told, None)), daemon=True))
+        sending.append(Thread(target=send, args=(told,), daemon=True))
         sending[0].start()
 
     result = work(tell)

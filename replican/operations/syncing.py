@@ -1,7 +1,8 @@
 """Pull, push and sync: a folder and a remote's folder in step.
 
-Locks are held on one side at a time, never on both: two folders that sync with each other at the same moment wait,
-and do not block each other.
+Nobody who holds one side's lock waits for the other's: two folders that sync with each other at the same moment wait,
+and do not block each other. (The process that records over there holds that side's lock and waits for nobody; this one
+may hold its own meanwhile, and wait for that process to be done.)
 """
 
 from typing import NamedTuple

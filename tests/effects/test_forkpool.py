@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+import threading
 import time
 
 import pytest
@@ -82,3 +84,26 @@ def test_what_goes_on_beside_ends_with_the_block() -> None:
         (pid,) = other._workers.values()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_work_that_nobody_listens_to_any_more_is_done_in_silence(capfd) -> None:
+    done_out, done_in = os.pipe()
+
+    def work(tell: Tell) -> None:
+        sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115 - as a terminal's, which keeps nothing back
+        threading.excepthook = threading.__excepthook__  # and not the test runner's
+        os.read(go_out, 1)
+        tell(LARGE)
+        os.write(done_in, b"!")
+
+    go_out, go_in = os.pipe()
+    other = beside_telling(work)
+    ((out, pid),) = other._workers.items()
+    os.close(out)
+    os.write(go_in, b"!")
+    assert os.read(done_out, 1) == b"!"
+    assert os.waitpid(pid, 0)[1] != 0, "its result went nowhere"
+    other._workers.clear()
+    assert capfd.readouterr().err == ""
+    for fd in (done_out, done_in, go_out, go_in):
+        os.close(fd)
