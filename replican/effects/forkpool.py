@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
-from replican.values.errors import FolderError
+from replican.values.errors import WorkerError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -57,7 +57,7 @@ def run_forked(
     """Each job's number with its result, as they are done, in no order.
 
     ``work`` runs in another process: what it changes is not seen here. ``tick`` is called about four times a second
-    while results are awaited. Raises what ``work`` raised, or ``FolderError`` when a worker died.
+    while results are awaited. Raises what ``work`` raised, or ``WorkerError`` when a worker died.
     """
     if len(jobs) > MOST_JOBS:
         raise ValueError("too many jobs: make larger ones")
@@ -148,7 +148,7 @@ def _check_ended(workers: dict[int, int], out: int, rest: bytearray) -> None:
     os.close(out)
     _, status = os.waitpid(pid, 0)
     if status != 0 or rest:
-        raise FolderError("a worker process died", "is there enough memory? run the command again")
+        raise WorkerError("a worker process died", "is there enough memory? run the command again")
 
 
 def _end(pid: int) -> None:
@@ -195,7 +195,7 @@ class Beside(Generic[Result]):
         return None
 
     def result(self) -> Result:
-        """Wait for it; raises what the work raised, or ``FolderError`` when its process died."""
+        """Wait for it; raises what the work raised, or ``WorkerError`` when its process died."""
         while not self._result:
             number, answer = self._next()
             if number != _TOLD:
@@ -208,7 +208,7 @@ class Beside(Generic[Result]):
         try:
             for answer in self._answers:
                 return answer
-            raise FolderError("a worker process ended without an answer", "run the command again")
+            raise WorkerError("a worker process ended without an answer", "run the command again")
         except Exception as error:
             self._error = error  # whoever asks again is to hear the same
             raise

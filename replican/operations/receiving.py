@@ -12,7 +12,7 @@ from replican.operations.merging import merge, settle_pending
 from replican.operations.recording import News, record
 from replican.operations.remotes import ObjectSource, Refreshed, Taken
 from replican.repository import Repository
-from replican.values.errors import FolderError, LockedError, RefusedError
+from replican.values.errors import FolderError, LockedError, RefusedError, WorkerError
 from replican.values.ids import CheckpointId
 from replican.values.progress import Problem
 from replican.values.quoting import quote
@@ -26,7 +26,8 @@ def record_for(
     """Record what the folder's user did, for somebody who calls this folder ``name``.
 
     What stands in the way of it is told, and what was recorded before is what the folder offers. Raises
-    ``DamagedError`` and ``NotFoundError``. What is read is copied to ``mirror``; ``tell`` is as that of ``record``.
+    ``DamagedError``, ``NotFoundError``, and ``WorkerError``, for a second try may do it. What is read is copied to
+    ``mirror``; ``tell`` is as that of ``record``.
     """
     notes: list[str] = []
     unread: list[Problem] = []
@@ -40,6 +41,8 @@ def record_for(
             notes.append(f"{name}: and {len(made.skipped) - _SHOWN} more that are left alone")
         if made.gated is not None:
             notes.append(f"{name} has edits that it does not record: {made.gated.message}")
+    except WorkerError:
+        raise
     except (FolderError, LockedError, RefusedError) as error:
         notes.append(f"{name} could not record its latest edits: {error.message}")
     return Refreshed(take_notes(repo, name) + notes, unread)

@@ -113,3 +113,9 @@ class FolderError(ReplicanError):
     """A file or folder could not be read or written at all (permissions, a read-only disk, I/O)."""
 
     code = "folder"
+
+
+class WorkerError(FolderError):
+    """A process that did a part of the work was killed: no folder is to blame for it."""
+
+    code = "worker"

@@ -1,10 +1,14 @@
 """Runs ``replican`` and kills it at a chosen moment, as a power switch would: just before its Nth change of a file.
 
     python tests/support/crashing.py N WORDS...
+    python tests/support/crashing.py N@1 WORDS...
 
 Counted are calls that create, rename, remove or change a file, also those of its worker processes (each for itself);
 the whole process group dies. Where fewer than N are made, the command ends as it does, and the last line that it
 writes to stderr is how many its first process made.
+
+With ``@1`` its workers die, and nothing else (with ``@2`` the workers of a worker): each by itself, just before it
+opens or changes a file for the Nth time.
 """
 
 import os
@@ -50,11 +54,34 @@ def crash_at(number: int) -> Callable[[], int]:
     return lambda: made
 
 
+def crash_workers_at(number: int, generation: int) -> None:
+    """Kill each worker of that generation just before it opens or changes a file for the time of that number."""
+    born = made = 0
+
+    def begin() -> None:
+        nonlocal born, made
+        born, made = born + 1, 0
+
+    def hook(event: str, _: tuple[Any, ...]) -> None:
+        nonlocal made
+        if born == generation and (event == "open" or event in CHANGES):
+            if made == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+            made += 1
+
+    os.register_at_fork(after_in_child=begin)
+    sys.addaudithook(hook)
+
+
 def main() -> None:
     sys.dont_write_bytecode = True  # which would be counted, too, but in the first run only
     from replican.porcelain._main import run_guarded
 
-    made = crash_at(int(sys.argv[1]))
+    number, _, generation = sys.argv[1].partition("@")
+    if generation:
+        crash_workers_at(int(number), int(generation))
+        os._exit(run_guarded(sys.argv[2:]))
+    made = crash_at(int(number))
     code = run_guarded(sys.argv[2:])
     sys.stdout.flush()
     print(made(), file=sys.stderr, flush=True)
