@@ -208,7 +208,7 @@ class Peer:
             self.unsure.add(group_of(path))
             found, old = self.disk.get(path), self.index.get(path)
             above = parent_of(path)
-            known = found in (old, new) and (not above or above in self.index)
+            known = found in (old, new) and self._is_known_directory(above)
             if known and found is None:
                 if old is not None:
                     self.forget(path)
@@ -221,6 +221,9 @@ class Peer:
                 for other in [each for each in self.index if group_of(each) == group]:
                     self.forget(other)
         self.flight = {}
+
+    def _is_known_directory(self, path: bytes) -> bool:
+        return not path or (path in self.index and self.index[path].kind == DIRECTORY)
 
     def forget(self, path: bytes) -> None:
         for below in [each for each in self.index if is_below(each, path)]:
@@ -297,7 +300,7 @@ class Peer:
         noted = [disk] if path in self.flight else [disk, self.index]
         if above and (above not in disk or disk[above].kind != DIRECTORY):
             return
-        if above and above not in self.flight and self.index.get(above, Node(b"", 0, 0, "")).kind != DIRECTORY:
+        if above not in self.flight and not self._is_known_directory(above):
             return
         if old is not None and old.kind == DIRECTORY and (node is None or node.kind != DIRECTORY):
             if self._holds(path, self.index):
