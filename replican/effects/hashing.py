@@ -16,7 +16,7 @@ from replican.values.ids import blob_hasher, blob_id
 from replican.values.progress import Progress
 from replican.values.trees import FILE, LINK
 
-FORK_FILES: Final = 256
+FORK_FILES: Final = 1000
 FORK_BYTES: Final = 8 << 20
 _BATCH_FILES: Final = 250
 _MOST_BATCHES: Final = 8000
@@ -59,7 +59,8 @@ def hash_all(
 ) -> Iterator[tuple[int, list[Answer]]]:
     """The number of each job with the answers for its names, in no order.
 
-    Forks where there are more than a few hundred files or some MiB. With a ``mirror``, what is read is copied there.
+    Forks where there are more than a thousand files or some MiB: below that, two processes cost more than they save.
+    With a ``mirror``, what is read is copied there.
     Raises ``ReplicanError`` if a worker dies.
     """
     files = sum([len(job.names) for job in jobs])

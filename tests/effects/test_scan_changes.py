@@ -144,12 +144,12 @@ def test_content_that_changed_without_its_stat_data_is_found_by_a_full_scan(fold
 
 @pytest.mark.parametrize("workers", [1, None])
 def test_many_files_by_one_process_or_more(folder: Watched, workers: int | None) -> None:
-    for number in range(600):
+    for number in range(1200):
         folder.write(f"{number % 7}/{number % 3}/file{number}", b"%d" % number)
     seen = folder.scan(workers=workers)
     folder.index.observe(seen.changed.values(), seen.gone, seen.root)
     assert_found(folder, seen)
-    assert seen.hashed_files == 600
+    assert seen.hashed_files == 1200
     assert_quiet(folder)
 
 

@@ -372,7 +372,7 @@ def contents_whole(folder: Path) -> list[bytes]:
 
 def test_a_killed_clone_goes_on(cli, tmp_path: Path, environment: dict[str, str]) -> None:
     a = tmp_path / "a"
-    for number in range(600):
+    for number in range(1200):
         write(a / f"d{number % 20}/{number}", f"content {number}" * 50)
     for delay in (0.05, 0.1, 0.15, 0.2, 0.25, 0.3):
         running = subprocess.Popen(

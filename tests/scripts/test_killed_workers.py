@@ -18,7 +18,7 @@ from folders import Seen, assert_equal, contents, differences, remove, snapshot,
 from replican.effects.forkpool import worker_count
 
 SCRIPT = Path(__file__).resolve().parents[1] / "support/crashing.py"
-MANY = 600
+MANY = 1200
 """More files than one process reads, or writes, alone, and more than one of them gets."""
 
 
