@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from folders import assert_equal, remove, snapshot, write
+from replicas import OLD
 
 SCRIPT = Path(__file__).resolve().parents[1] / "support/crashing.py"
 TORTURE = int(os.environ.get("REPLICAN_TORTURE", "0"))
@@ -30,7 +31,15 @@ def diverged(cli, tmp_path: Path) -> Path:
     write(a / "fixed/file", "x").chmod(0o400)
     for name in ("gone/x", "edit", "both", "swap", "move/1", "move/2", "kept/z"):
         write(a / name, f"old {name}")
+    for name in ("linked/1", "linked/2", "linked/3"):
+        write(a / name, "one file", OLD)
     cli("clone", "a", "b")
+    # One file with three names, in one of the folders: three files to replican.
+    for name in ("linked/2", "linked/3"):
+        (b / name).unlink()
+        (b / name).hardlink_to(b / "linked/1")
+    write(a / "linked/1", "edited")
+    (a / "linked/2").chmod(0o600)
     write(a / "folder/new", "new")
     (a / "folder/1.txt").unlink()
     (a / "folder/2.txt").rename(a / "two.txt")
@@ -84,6 +93,7 @@ def cut_off(words: list[str | Path], environment: Mapping[str, str], put_back: C
 def test_every_moment_of_a_sync(cli, tmp_path: Path, diverged: Path, environment: dict[str, str]) -> None:
     a, b = tmp_path / "a", tmp_path / "b"
     expected: Counter[bytes] | None = None
+    linked = snapshot(diverged / "b")[b"linked/3"]
 
     def put_back() -> None:
         for folder in (a, b):
@@ -92,6 +102,9 @@ def test_every_moment_of_a_sync(cli, tmp_path: Path, diverged: Path, environment
 
     # The first run is not cut off, and says what has to come out.
     for number in cut_off(["-C", b, "sync"], environment, put_back):
+        seen = snapshot(b)
+        assert seen[b"linked/3"] == linked, f"another name of a file changed: cut off at {number}"
+        assert seen[b"linked/2"] in (linked, (linked[0], 0o600, *linked[2:])), f"cut off at {number}"
         cli("-C", b, "sync", code=None)
         cli("-C", b, "sync")
         assert_equal(a, b)
