@@ -15,7 +15,7 @@ from typing import NamedTuple
 import faults
 import powercut
 import pytest
-from cases import COMMANDS, again, each_content, prepare, rest, trashed
+from cases import COMMANDS, again, each_content, each_seen, prepare, rest, trashed
 from folders import Seen, differences
 from powercut import Disk, Keep, Recording, read_disk
 from replicas import Replicas
@@ -31,13 +31,14 @@ Unflushed = Callable[[Call], bool]
 
 
 class Recorded(NamedTuple):
-    """A command, what it did, and what has to come out: the contents before and after it, and what is left at rest, in
-    the folders and in their trash."""
+    """A command, what it did, and what has to come out: the contents before and after it, all that there is after it,
+    and what is left at rest, in the folders and in their trash."""
 
     name: str
     recording: Recording
     before: dict[str, bytes]
     after: dict[str, bytes]
+    seen: dict[str, dict[bytes, Seen]]
     wanted: dict[bytes, Seen]
     trash: set[tuple[str, bytes]]
 
@@ -54,8 +55,8 @@ def record(
     calls = trace(program, COMMANDS[name], environment, run.base)
     recording = Recording(run.base, disk, calls, unflushed)
     assert_same(recording.at_end(), read_disk(run.base))
-    after = each_content(run.base)
-    return Recorded(name, recording, before, after, rest(run, name), trashed(run.base))
+    after, seen = each_content(run.base), each_seen(run.base)
+    return Recorded(name, recording, before, after, seen, rest(run, name), trashed(run.base))
 
 
 def assert_same(model: Disk, real: Disk) -> None:
@@ -141,7 +142,8 @@ def check_end(run: Replicas, recorded: Recorded) -> None:
     """Assert that what a command did is there after a cut at its end, and known: what a user deletes of it then stays
     deleted."""
     recorded.recording.after_cut(len(recorded.recording.calls), powercut.nothing).lay_out(run.base)
-    assert each_content(run.base) == recorded.after
+    for name, found in each_seen(run.base).items():
+        assert found == recorded.seen[name], differences(found, recorded.seen[name])
     where = {"clone": "c", "push": "a"}.get(recorded.name, "b")
     after = {path: content for path, content in recorded.after.items() if path.startswith(f"{where}/")}
     came = sorted(path for path, content in after.items() if recorded.before.get(path) != content)

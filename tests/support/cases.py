@@ -44,7 +44,7 @@ def prepare(run: Replicas, name: str) -> None:
 def build(run: Replicas) -> None:
     """Replicas in step (``a``, ``b``), in which some of everything was done since."""
     run.clone({f"folder/{number}": f"file {number}" for number in range(5)})
-    for name, content in {"both": "b", "gone/x": "x", "swap": "s", "move/1": "1", "edit": "e"}.items():
+    for name, content in {"both": "b", "gone/x": "x", "swap": "s", "move/1": "1", "edit": "e", "slide": "down"}.items():
         run.write(f"a/{name}", content, OLD)
     run("b", "sync")
     base = run.base
@@ -63,6 +63,7 @@ def build(run: Replicas) -> None:
     run.write("a/folder/0", "file 0", OLD + 1)
     (base / "a/folder/1").chmod(0o600)
     (base / "a/folder").chmod(0o750)
+    (base / "a/slide").rename(base / "a/slid").chmod(0o600)
     run.write("a/fresh/closed/f", "closed", OLD).parent.chmod(0o500)
     run.write("b/folder/2", "file 2", OLD + 1)
     (base / "b/folder/4").chmod(0o600)
@@ -93,6 +94,11 @@ def each_content(base: Path) -> dict[str, bytes]:
         if (base / name).is_dir()
         for path, content in contents(base / name).items()
     }
+
+
+def each_seen(base: Path) -> dict[str, dict[bytes, Seen]]:
+    """What each folder holds, with permissions and times."""
+    return {name: snapshot(base / name) for name in FOLDERS if (base / name).is_dir()}
 
 
 def trashed(base: Path) -> set[tuple[str, bytes]]:
