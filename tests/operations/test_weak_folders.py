@@ -100,7 +100,7 @@ def test_a_file_system_that_folds_since_it_was_looked_at(replicas: Replicas, mon
         codes.append(replicas("b", "sync", code=None).code)
         assert contents(replicas.base / "a") == before
         assert set(contents(replicas.base / "b").items()) <= set(before.items())
-    assert codes == [4, 0, 0, 0], "foretold, the probe is found to be wrong, and is asked anew; then it is held, and known"
+    assert codes == [4, 0, 0, 0], "the probe is found to be wrong, and is asked anew; then it is held, and known"
     assert len(contents(replicas.base / "b")) == 2
     assert replicas.json("b", "conflicts") == []
     rest(replicas)
