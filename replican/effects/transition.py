@@ -268,12 +268,13 @@ class Transition:
             swapped = False
         if not swapped:
             return self._place_new(slot, fd, name) if self._site.trash.take(fd, name, path, old, was) else None
-        taken = False
         try:
             out = os.lstat(slot.name, dir_fd=self._site.stage.fd)
-            if is_same_inode(out, was.st_ino, was.st_size, was.st_mtime_ns):
-                taken = self._site.trash.take(self._site.stage.fd, slot.name, path, old, out)
-        finally:
-            if not taken:  # on the stage it would be dropped
-                exchange(self._site.stage.fd, slot.name, fd, name)
-        return placed if taken else None
+            same = is_same_inode(out, was.st_ino, was.st_size, was.st_mtime_ns)
+            if same and self._site.trash.take(self._site.stage.fd, slot.name, path, old, out):
+                return placed
+        except OSError:
+            exchange(self._site.stage.fd, slot.name, fd, name)  # on the stage it would be dropped
+            raise
+        exchange(self._site.stage.fd, slot.name, fd, name)
+        return None
