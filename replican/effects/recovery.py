@@ -5,6 +5,7 @@ is known again. One that holds neither was changed by the user in between, on wh
 dropped with those of its other versions, so nothing counts as removed, and every version is kept.
 """
 
+import errno
 import os
 import stat
 
@@ -201,12 +202,18 @@ def bring_back(
 ) -> bytes | None:
     """Give something of the user's its name again, or where that is taken the name of a conflict copy; its path then.
 
-    None if there is no directory for it any more, and none can be made.
+    Where a file has come in the place of a directory above it, it goes beside that. None if there is no directory for
+    it now, and none can be made.
     """
     directory, wanted = parent_of(path), name_of(path)
-    fd = _open_or_make(directories, directory)
-    if fd is None:
-        return None
+    while True:
+        try:
+            fd = _open_or_make(directories, directory)
+            break
+        except OSError as error:
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                return None
+            directory = parent_of(directory)
     taken: set[bytes] = set()
     while True:
         try:
@@ -219,7 +226,7 @@ def bring_back(
             return None
 
 
-def _open_or_make(directories: Directories, path: bytes) -> int | None:
+def _open_or_make(directories: Directories, path: bytes) -> int:
     directories.forget()
     try:
         return directories.open(path)
@@ -227,16 +234,10 @@ def _open_or_make(directories: Directories, path: bytes) -> int | None:
         pass
     made = b""
     for part in path.split(b"/"):
+        fd = directories.open(made)
         try:
-            fd = directories.open(made)
-            try:
-                os.mkdir(part, 0o755, dir_fd=fd)
-            except FileExistsError:
-                pass
-        except OSError:
-            return None
+            os.mkdir(part, 0o755, dir_fd=fd)
+        except FileExistsError:
+            pass
         made = join(made, part)
-    try:
-        return directories.open(path)
-    except OSError:
-        return None
+    return directories.open(path)
