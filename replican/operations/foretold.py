@@ -78,7 +78,7 @@ def _go_ahead(
 ) -> Foretold:
     overlay = TreeOverlay(repo)
     _take_told(repo, overlay, news)
-    objects: dict[bytes, tuple[bytes, bytes]] = {tree: (TREE, payload) for tree, payload in overlay.new.items()}
+    objects = _objects(overlay, news)
     with ExitStack() as held:
         storing = held.enter_context(beside(lambda: repo.objects.add(objects))) if len(objects) > _MANY else None
         aim = aim_at(repo, overlay, news.after, [], allowed)
@@ -108,7 +108,13 @@ def store_told(repo: Repository, news: News) -> None:
         _take_told(repo, overlay, news)
     except (_OtherwiseError, ReplicanError):
         return
-    repo.objects.add({tree: (TREE, payload) for tree, payload in overlay.new.items()})
+    repo.objects.add(_objects(overlay, news))
+
+
+def _objects(overlay: TreeOverlay, news: News) -> dict[bytes, tuple[bytes, bytes]]:
+    """What was taken, to be stored, in the order of what was told: those below first, so that whoever has a tree has
+    all of it, also after a kill."""
+    return {tree: (TREE, payload) for tree, payload in news.payloads.items() if tree in overlay.new}
 
 
 def _take_told(repo: Repository, overlay: TreeOverlay, news: News) -> None:

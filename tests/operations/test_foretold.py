@@ -12,13 +12,13 @@ from pairs import FULL, Pair
 
 from replican.effects.refs import remote_head
 from replican.operations import syncing
-from replican.operations.foretold import Foretold, merge_foretold
+from replican.operations.foretold import Foretold, merge_foretold, store_told
 from replican.operations.recording import News, record
 from replican.operations.remotes import Refreshed, Remote, opened_remote
 from replican.operations.syncing import sync
 from replican.repository import Repository
 from replican.values.ids import TreeId, tree_id
-from replican.values.trees import DIRECTORY, FILE, Entry, encode_tree
+from replican.values.trees import DIRECTORY, FILE, Entry, encode_tree, parse_tree
 
 MANY = {f"d{number}/f": str(number) for number in range(250)}
 
@@ -214,3 +214,21 @@ def test_a_remote_that_cannot_record_says_so_once(tmp_path: Path) -> None:
     with Repository(str(pair.b)) as repo, pytest.raises(Exception, match="origin"):
         sync(repo, "origin")
     objects.unlink()
+
+
+def test_what_was_told_is_stored_from_below(tmp_path: Path, monkeypatch) -> None:
+    """Whoever has a tree has all of it, wherever storing was cut off."""
+    pair = Pair(tmp_path, FULL)
+    for number in range(12):
+        write(pair.a / f"deep/er/{number}/x", "the same" if number % 2 else f"another {number}")
+    news = foretell(pair)
+    stored: list[bytes] = []
+    with Repository(str(pair.b)) as repo:
+        monkeypatch.setattr(repo.objects, "add", stored.extend)
+        store_told(repo, news)
+        order = {tree: at for at, tree in enumerate(stored)}
+        assert len(order) >= 10
+        for tree in stored:
+            for entry in parse_tree(news.payloads[TreeId(tree)]):
+                if entry.kind == DIRECTORY and entry.id in order:
+                    assert order[entry.id] < order[tree]
