@@ -34,7 +34,7 @@ class Histories(NamedTuple):
 
     name: str
     most: int
-    shares: dict[str, float]
+    shares: dict[str, Any]
 
 
 class Defect(NamedTuple):
@@ -47,11 +47,16 @@ class Defect(NamedTuple):
     lately: int = 0
 
 
+_KILLS = {"KILLED_SHARE": 1, "EDITED_SHARE": 1, "EARLY_SHARE": 0}
+_EDITS = {"KILLED_SHARE": 0, "EDITED_SHARE": 1}
 PURE = Histories("in memory", 6000, {})
 REAL = Histories("of real folders", 600, {})
-KILLED = Histories("of real folders, with a kill in each command", 600, {"KILLED_SHARE": 1, "EDITED_SHARE": 1})
-EDITED = Histories("of real folders, with an edit during each command", 600, {"KILLED_SHARE": 0, "EDITED_SHARE": 1})
-EARLY = Histories("of real folders, with an edit early in each command", 600, {**EDITED.shares, "EARLY_SHARE": 1})
+KILLED = Histories("of real folders, with a kill in each command", 600, _KILLS)
+SETTLED = Histories(
+    "of two folders, with conflicts settled at once, and kills", 600, {**_KILLS, "SETTLED_SHARE": 0.6, "PEERS": [2]}
+)
+EDITED = Histories("of real folders, with an edit during each command", 600, _EDITS)
+EARLY = Histories("of real folders, with an edit early in each command", 600, {**_EDITS, "EARLY_SHARE": 1})
 HELD = Histories("of real folders, with many files held open", 600, {"HELD_SHARE": 0.3})
 
 
@@ -349,7 +354,7 @@ DEFECTS = [
     Defect("gc keeps the head alone", REAL, _replaced(tending, "reachable", _head_alone_is_kept)),
     Defect("content is not verified", EARLY, _replaced(staging, "copy_verified", _unverified)),
     Defect("after a kill the journal is thrown away", KILLED, _no_recovery),
-    Defect("no journal is written", KILLED, _replaced(Index, "note_journal", _nothing_noted)),
+    Defect("no journal is written", SETTLED, _replaced(Index, "note_journal", _nothing_noted)),
     Defect("after a kill the rows of a recorded head are forgotten", KILLED, _promise_forgotten),
     Defect("after a kill whatever lies there counts as ours", KILLED, _killed_rows_trusted),
     Defect("a change deep down is not told above", REAL, _subdirectories_are_forgotten),

@@ -142,14 +142,14 @@ class Peer:
                 seen[path] = node
         for path in sorted(seen, reverse=True):
             known = path in self.index and self.index[path].kind == DIRECTORY
-            if seen[path].kind != DIRECTORY or known or not self._holds(path, self.disk):
+            if seen[path].kind != DIRECTORY or known or not self._below(path, self.disk):
                 continue
-            if not self._holds(path, seen):
+            if not self._below(path, seen):
                 del seen[path]
         return seen
 
     @staticmethod
-    def _holds(path: bytes, rows: Rows) -> bool:
+    def _below(path: bytes, rows: Rows) -> bool:
         return any(each != path and is_below(each, path) for each in rows)
 
     def restart(self) -> None:
@@ -204,7 +204,10 @@ class Peer:
             if head == self.head:
                 self.index = rows
             self.promised = None
-        for path, new in self.flight.items():
+        # First what went, those below first: a file may have come in the place of a directory.
+        gone = sorted(self.flight.keys() - self.disk.keys(), reverse=True)
+        for path in (*gone, *sorted(self.flight.keys() & self.disk.keys())):
+            new = self.flight[path]
             self.unsure.add(group_of(path))
             found, old = self.disk.get(path), self.index.get(path)
             above = parent_of(path)
@@ -212,7 +215,7 @@ class Peer:
             if known and found is None:
                 if old is not None:
                     self.forget(path)
-            elif known and found is not None and (found.kind == DIRECTORY or old is None or old.kind != DIRECTORY):
+            elif known and found is not None and (found.kind == DIRECTORY or not self._below(path, self.index)):
                 self.index[path] = found
             elif not (found is not None and old is not None and found.kind == DIRECTORY == old.kind):
                 # The user was faster: nothing is known, so nothing is taken for removed. (Where a directory still is
@@ -303,9 +306,9 @@ class Peer:
         if above not in self.flight and not self._is_known_directory(above):
             return
         if old is not None and old.kind == DIRECTORY and (node is None or node.kind != DIRECTORY):
-            if self._holds(path, self.index):
+            if self._below(path, self.index):
                 return
-            if self._holds(path, disk):
+            if self._below(path, disk):
                 if node is None and path not in self.flight:
                     self.index.pop(path, None)  # what keeps it on the disk is not the log's concern
                 return

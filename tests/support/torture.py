@@ -40,7 +40,9 @@ KILLED_SHARE, EDITED_SHARE = 0.4, 0.6
 EARLY_SHARE, HELD_SHARE = 0.2, 0.03
 """How much of both happens at any step, and not where something is put on the disk or told; in how many of all steps a
 program has a file open while a command runs."""
-TOPOLOGIES = ["star", "ring", "chain", "mesh", "oneway"]
+SETTLED_SHARE = 0.1
+"""How often somebody who has a conflict before them settles it, whatever else they would have done."""
+TOPOLOGIES, PEERS = ["star", "ring", "chain", "mesh", "oneway"], [2, 2, 3, 3, 4, 5]
 
 
 class Peer:
@@ -65,7 +67,7 @@ class History:
         self.log: list[str] = []
         self.oracle = Oracle()
         self.machine = Machine(patch)
-        topology, count = rng.choice(TOPOLOGIES), rng.choice([2, 2, 3, 3, 4, 5])
+        topology, count = rng.choice(TOPOLOGIES), rng.choice(PEERS)
         self.links = list(dict.fromkeys(links_of(topology, count)))
         self.alone = rng.random() < 0.2
         self.step = 0
@@ -154,7 +156,7 @@ class History:
     ) -> None:
         def by_user() -> None:
             before = snapshot(peer.root)
-            done = peer.user.act(rng, number, meanwhile, among)
+            done = peer.user.act(rng, number, meanwhile, among, SETTLED_SHARE)
             self.oracle.linked |= done.startswith("hard link")
             self.say(f"{'  meanwhile ' if meanwhile else ''}{peer}: {done}")
             self.oracle.acted(peer.number, peer.root, before, snapshot(peer.root), meanwhile)
@@ -240,7 +242,8 @@ class History:
         if outcome is None:
             self._after_a_kill(rng, [peer, other])
         if command == "undo":
-            self._note_undo(peer, head)
+            with Repository(peer.root) as repo:
+                self.oracle.undone(repo, repo.tree_of(head), repo.head_tree)
 
     def _killed(self, do: Callable[[], str], moments: Moments, edit: Callable[[], None]) -> str | None:
         try:
@@ -280,10 +283,6 @@ class History:
     def _head(self, peer: Peer) -> Any:
         with Repository(peer.root) as repo:
             return repo.head
-
-    def _note_undo(self, peer: Peer, before: Any) -> None:
-        with Repository(peer.root) as repo:
-            self.oracle.undone(repo, repo.tree_of(before), repo.head_tree)
 
     # -- the end -----------------------------------------------------------------------------------------------------
 

@@ -48,9 +48,16 @@ class User:
         self.offset = offset
         self.had: dict[bytes, bytes] = {}
 
-    def act(self, rng: random.Random, number: str, meanwhile: bool = False, among: list[bytes] | None = None) -> str:
+    def act(
+        self,
+        rng: random.Random,
+        number: str,
+        meanwhile: bool = False,
+        among: list[bytes] | None = None,
+        settling: float = 0,
+    ) -> str:
         """Do one thing; what was done. ``meanwhile`` leaves out what no look could tell from nothing; ``among`` are
-        the paths to do it to, where they are there."""
+        the paths to do it to, where they are there; ``settling`` is how often a conflict comes first."""
         self._rng, self._number = rng, number
         seen = snapshot(self.top)
         self.files = sorted(path for path, each in seen.items() if each[0] == "file")
@@ -61,7 +68,8 @@ class User:
                 [path for path in paths if path in there] for paths in (self.files, self.leaves, self.directories)
             )
         names = list(ACTIONS)
-        for name in rng.choices(names, [ACTIONS[each][0] for each in names], k=8):
+        chosen = rng.choices(names, [ACTIONS[each][0] for each in names], k=8)
+        for name in ["resolve", *chosen] if rng.random() < settling else chosen:
             if meanwhile and name in ("rewrite", "touch"):
                 continue
             done: str | None = ACTIONS[name][1](self)
