@@ -354,7 +354,7 @@ DEFECTS = [
     Defect("gc keeps the head alone", REAL, _replaced(tending, "reachable", _head_alone_is_kept)),
     Defect("content is not verified", EARLY, _replaced(staging, "copy_verified", _unverified)),
     Defect("after a kill the journal is thrown away", KILLED, _no_recovery),
-    Defect("no journal is written", SETTLED, _replaced(Index, "note_journal", _nothing_noted)),
+    Defect("no journal is written", SETTLED, _replaced(Index, "note_journal", _nothing_noted), 119),
     Defect("after a kill the rows of a recorded head are forgotten", KILLED, _promise_forgotten),
     Defect("after a kill whatever lies there counts as ours", KILLED, _killed_rows_trusted),
     Defect("a change deep down is not told above", REAL, _subdirectories_are_forgotten),

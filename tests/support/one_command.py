@@ -54,6 +54,9 @@ def _by_parts(command: str, repo: Repository, name: str, allowed: frozenset[str]
         if command == "fetch":
             remote.refresh()
             return f"{fetch_from(repo, remote).checkpoints} checkpoints"
+        if repo.index.base_root() != repo.head_tree:
+            # As each command that merges does: after a kill, whole directories are known again by nothing else.
+            record(repo, allowed=allowed, past_gates=True)
         merged = syncing.merge_remote(repo, remote, allowed=allowed)
         return f"{merged.kind.name.lower()}{_told(merged.pending)}"
 
