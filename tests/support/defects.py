@@ -358,7 +358,7 @@ DEFECTS = [
     Defect("after a kill the rows of a recorded head are forgotten", KILLED, _promise_forgotten),
     Defect("after a kill whatever lies there counts as ours", KILLED, _killed_rows_trusted),
     Defect("a change deep down is not told above", REAL, _subdirectories_are_forgotten),
-    Defect("ignored files count as deleted", REAL, _ignored_are_deleted),
+    Defect("ignored files count as deleted", REAL, _ignored_are_deleted, 188),
     Defect("several merge bases joined without a base", PURE, _bases_without_a_base),
     Defect("the oldest merge base", PURE, _the_oldest_base),
     Defect("copies named by the time of day", PURE, _copies_named_by_the_time_of_day),
