@@ -374,18 +374,6 @@ def test_what_is_still_written_to_after_it_was_deleted_comes_back(tmp_path: Path
     pair.assert_at_rest()
 
 
-def test_what_is_still_written_to_comes_back_beside_a_file_that_took_its_directory(tmp_path: Path) -> None:
-    pair = Pair(tmp_path, FULL)
-    with open(pair.b / "d/deep/three", "ab", buffering=0) as held:
-        build(pair.a, remove("d"))
-        write(pair.a / "d", "a file now")
-        pair.pull()
-        held.write(b" and more")
-    pair.sync()
-    assert contents(pair.b)["three"] == b"3 and more"
-    pair.assert_at_rest()
-
-
 def test_a_moved_directory_is_one_rename(tmp_path: Path, monkeypatch) -> None:
     pair = Pair(tmp_path, {f"big/{number}": str(number) for number in range(50)})
     inodes = {path.name: path.stat().st_ino for path in (pair.b / "big").iterdir()}

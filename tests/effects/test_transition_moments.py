@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,15 @@ def test_a_new_directory_removed_right_after_it_came(tmp_path: Path, monkeypatch
     pair.sync()
     pair.assert_at_rest()
     assert contents(pair.a) == {"x": b"x", "n/c": b"theirs"} | ({"n/mine": b"mine"} if again else {})
+
+
+def test_what_is_still_written_to_comes_back_beside_a_file_that_took_its_directory(tmp_path: Path) -> None:
+    pair = Pair(tmp_path, {"d/deep/three": "3"})
+    with open(pair.b / "d/deep/three", "ab", buffering=0) as held:
+        shutil.rmtree(pair.a / "d")
+        write(pair.a / "d", "a file now")
+        pair.pull()
+        held.write(b" and more")
+    pair.sync()
+    assert contents(pair.b)["three"] == b"3 and more"
+    pair.assert_at_rest()
