@@ -102,7 +102,7 @@ def ids(answers: list[Answer]) -> list[bytes | str | None]:
 
 
 @pytest.mark.parametrize("workers", [1, None])
-@pytest.mark.parametrize(("directories", "files"), [(30, 20), (1, 1000), (300, 1)])
+@pytest.mark.parametrize(("directories", "files"), [(60, 20), (1, 1000), (600, 1)])
 def test_many(tmp_path: Path, workers: int | None, directories: int, files: int) -> None:
     jobs = make(tmp_path, directories, files)
     before = set(os.listdir("/proc/self/fd"))
@@ -134,7 +134,7 @@ def test_there_are_never_too_many_batches(jobs: int, files: int, size: int) -> N
 
 
 def test_progress_is_reported(tmp_path: Path) -> None:
-    jobs = make(tmp_path, 3, 200)
+    jobs = make(tmp_path, 3, 400)
 
     class Counting(Silent):
         files = size = 0
@@ -153,13 +153,13 @@ def test_progress_is_reported(tmp_path: Path) -> None:
 
     counting = Counting()
     list(hash_all(str(tmp_path), jobs, counting))
-    assert counting.tasks == [("reading", 606)]
-    assert (counting.files, counting.ended) == (606, 1)
+    assert counting.tasks == [("reading", 1206)]
+    assert (counting.files, counting.ended) == (1206, 1)
     assert counting.size > 3000
 
 
 def test_a_worker_that_dies_is_an_error_and_not_a_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs = make(tmp_path, 3, 200)
+    jobs = make(tmp_path, 3, 400)
     parent = os.getpid()
 
     def die(*_: object) -> list[Answer]:
@@ -173,7 +173,7 @@ def test_a_worker_that_dies_is_an_error_and_not_a_wait(tmp_path: Path, monkeypat
 
 
 def test_work_that_is_given_up_leaves_no_process(tmp_path: Path) -> None:
-    jobs = make(tmp_path, 30, 20)
+    jobs = make(tmp_path, 60, 20)
     found = hash_all(str(tmp_path), jobs, Silent())
     next(found)
     found.close()  # type: ignore[attr-defined]
