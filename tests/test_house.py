@@ -178,7 +178,8 @@ def test_groups_of_the_table_are_not_torn() -> None:
 
 
 def test_the_dispatcher_imports_little(tmp_path: Path) -> None:
-    heavy = "{'typer', 'rich', 'dulwich', 'sqlite3', 'json', 'tomllib', 'tomlkit', 'xxhash', 'inspect', 'dataclasses'}"
+    heavy = {"typer", "rich", "dulwich", "sqlite3", "json", "tomllib", "tomlkit", "xxhash", "msgspec", "zstandard"}
+    heavy |= {"inspect", "dataclasses"}
     script = f"import sys, replican.porcelain._main, replican.plumbing.hash_object; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout == "set()\n"

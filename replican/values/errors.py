@@ -73,6 +73,18 @@ class DivergedError(RemoteError):
     code = "diverged"
 
 
+class LinkError(RemoteError):
+    """The link to the other side cannot be made, or was cut."""
+
+    code = "link"
+
+
+class ProtocolError(RemoteError):
+    """The other side of a link sent what it must not send."""
+
+    code = "protocol"
+
+
 class DamagedError(ReplicanError):
     """The repository holds something that is not what it should be."""
 

@@ -1,0 +1,227 @@
+"""Messages: what the two ends of a link say to each other. ``man 7 replican-protocol`` describes them.
+
+The asker (who started the link) sends requests, the answerer an answer to each, in order. A message is a map in
+msgpack; its ``type`` says which. Fields that are not known are skipped, so that a later release may add some. All that
+can be seen from the message alone is checked when it is decoded: sizes of ids, lengths of lists and texts, ranges.
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from replican.values.errors import ProtocolError
+from replican.values.frames import BODY_LIMIT, MESSAGE, encode_frame
+from replican.values.names import is_tree_name
+
+VERSION: Final = 1
+"""The version of the protocol that this release speaks."""
+
+AT_ONCE: Final = 512
+"""How many contents one request asks for, at most."""
+FEW: Final = 4096
+"""How many ids, or problems, a message lists at most."""
+LOG_STEP: Final = 1 << 20
+"""How many checkpoints are asked for at once, at most."""
+
+Id = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+Ids = Annotated[list[Id], msgspec.Meta(max_length=FEW)]
+Path = Annotated[bytes, msgspec.Meta(max_length=1 << 17)]
+Word = Annotated[str, msgspec.Meta(max_length=255)]
+Text = Annotated[str, msgspec.Meta(max_length=4096)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+Small = Annotated[int, msgspec.Meta(ge=0, le=(1 << 31) - 1)]
+
+
+class _Message(msgspec.Struct, tag_field="type", omit_defaults=True):
+    pass
+
+
+class Hello(_Message, tag="hello"):
+    """The first message of both sides. ``oldest`` and ``version`` are what it speaks; ``able`` names what it can do
+    beyond the version, ``required`` what the other must be able to do. Of the answerer: whether there is a ``replica``,
+    and whether it takes nothing in (``read_only``)."""
+
+    version: Small
+    oldest: Small
+    peer: Word = ""
+    program: Word = ""
+    able: Annotated[list[Word], msgspec.Meta(max_length=256)] = []
+    required: Annotated[list[Word], msgspec.Meta(max_length=256)] = []
+    replica: bool = True
+    read_only: bool = False
+
+
+class Failed(_Message, tag="failed"):
+    """In the place of an answer: ``code`` is that of an error of replican."""
+
+    code: Word
+    message: Text
+    hint: Text = ""
+
+
+class Bye(_Message, tag="bye"):
+    """The asker has no more to ask. Nothing comes after it."""
+
+
+class Init(_Message, tag="init"):
+    """Make the folder a replica, if it is none. Answered with :class:`Hello`."""
+
+
+class Record(_Message, tag="record"):
+    """Record what the folder's user did; answered with :class:`Recorded`. ``name`` is what the asker calls the folder,
+    for what is told; ``known`` are heads that it need not be told about."""
+
+    name: Word
+    known: Ids = []
+
+
+class Note(_Message, tag="note"):
+    """A path, and what is the matter with it."""
+
+    path: Path
+    cause: Text
+    held: bool = False
+
+
+Notes = Annotated[list[Note], msgspec.Meta(max_length=FEW)]
+
+
+class Recorded(_Message, tag="recorded"):
+    """The folder's head, if it has one; ``sample`` are ancestors of it at growing distances, newest first. ``behind``
+    tells that the disk there has not got all that the head has."""
+
+    head: Id | None
+    sample: Ids = []
+    behind: bool = False
+    notes: Annotated[list[Text], msgspec.Meta(max_length=256)] = []
+    unread: Notes = []
+
+
+class ListRefs(_Message, tag="list-refs"):
+    """Which refs are there? Answered with :class:`Refs`."""
+
+
+class Ref(_Message, tag="ref"):
+    name: Word
+    id: Id
+
+
+class Refs(_Message, tag="refs"):
+    refs: Annotated[list[Ref], msgspec.Meta(max_length=FEW)]
+
+
+class WantLog(_Message, tag="want-log"):
+    """Asks for ``heads`` and what they come from, but not for what is in ``have``, or what these come from as far as
+    that is seen on the way; ``most`` checkpoints at most, the nearest to the heads first. Answered with a stream of
+    these and of their trees."""
+
+    heads: Ids
+    have: Ids
+    most: Annotated[int, msgspec.Meta(ge=1, le=LOG_STEP)]
+
+
+class WantObjects(_Message, tag="want-objects"):
+    """Asks for objects by their ids; with ``below``, for all trees below those that are trees, too. Answered with a
+    stream of those that are there and whole."""
+
+    ids: Ids
+    below: bool = False
+
+
+class Item(_Message, tag="item"):
+    """One content: its id, whether it is that of a ``link``, its ``size`` (None: any), from which byte on it is asked
+    for, and a path where it may lie."""
+
+    id: Id
+    link: bool = False
+    size: Count | None = None
+    offset: Count = 0
+    path: Path = b""
+
+
+class WantContents(_Message, tag="want-contents"):
+    """Asks for contents. Answered with a stream that has all of them, in this order."""
+
+    items: Annotated[list[Item], msgspec.Meta(min_length=1, max_length=AT_ONCE)]
+
+
+class Locate(_Message, tag="locate"):
+    """Which of these contents are there, as far as is known? Answered with :class:`Located`."""
+
+    items: Annotated[list[Item], msgspec.Meta(max_length=AT_ONCE)]
+
+
+class Located(_Message, tag="located"):
+    """Those that are in the folder, and those that are in its trash."""
+
+    folder: Ids
+    trash: Ids
+
+
+class Push(_Message, tag="push"):
+    """Asks to take in ``head``, if the head there is still ``old``, as a fast-forward. A stream of checkpoints and
+    trees follows. Then the answerer asks, with :class:`WantContents`, and is answered, until it sends
+    :class:`Pushed`."""
+
+    head: Id
+    old: Id | None = None
+
+
+class Pushed(_Message, tag="pushed"):
+    """What a push came to: where the head is now, what is pending there, and how many files were added, deleted, moved
+    and changed there, if the head has moved."""
+
+    head: Id
+    moved: bool
+    pending: Notes = []
+    tally: tuple[Count, Count, Count, Count] = (0, 0, 0, 0)
+    notes: Annotated[list[Text], msgspec.Meta(max_length=256)] = []
+
+
+Request = Init | Record | ListRefs | WantLog | WantObjects | WantContents | Locate | Push | Bye
+Answer = Hello | Failed | Recorded | Refs | Located | Pushed
+Message = Request | Answer
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Message)
+
+
+def encode_message(message: Message) -> bytes:
+    """A message as a frame for the wire; raises ``ProtocolError`` for one that is too large for a frame."""
+    body = _encoder.encode(message)
+    if len(body) > BODY_LIMIT:
+        raise ProtocolError(f"a message of {len(body)} bytes is too large")
+    return encode_frame(MESSAGE, body)
+
+
+def decode_message(body: bytes) -> Message:
+    """The message that a frame holds; raises ``ProtocolError`` for all that is none, or is not allowed."""
+    try:
+        message: Message = _decoder.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"a message came that is none: {error}") from error
+    if isinstance(message, (WantContents, Locate)):
+        for item in message.items:
+            if item.path and not is_path(item.path):
+                raise ProtocolError(f"a path came that is not allowed: {item.path!r}")
+            if item.size is not None and item.offset > item.size:
+                raise ProtocolError("content is asked for from beyond its end")
+    return message
+
+
+def is_path(path: bytes) -> bool:
+    """Whether ``path`` is one below a root: names that may stand in a tree, with one slash between any two."""
+    return all(map(is_tree_name, path.split(b"/")))
+
+
+def check_hello(hello: Hello, able: frozenset[str]) -> None:
+    """Raise ``ProtocolError`` where the other side cannot be talked to by one that is ``able`` to do these things."""
+    if not hello.oldest <= VERSION <= hello.version:
+        newer = hello.oldest > VERSION
+        raise ProtocolError(
+            f"it speaks protocol {hello.oldest} to {hello.version}, and this release speaks {VERSION}",
+            f"upgrade replican {'here' if newer else 'over there'}",
+        )
+    lacking = sorted(set(hello.required) - able)
+    if lacking:
+        raise ProtocolError(f"it requires what this release cannot do: {', '.join(lacking)}", "upgrade replican here")

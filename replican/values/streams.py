@@ -1,0 +1,149 @@
+"""Streams: what the long runs of raw bytes between the two ends of a link hold. ``man 7 replican-protocol``.
+
+A stream of *objects* has a record for each: its kind (``c`` a checkpoint, ``t`` a tree), the length of its payload (4
+bytes, big-endian), the payload; and at its end a ``.``. No ids: whoever reads computes them.
+
+A stream of *contents* has, for each that was asked for and in that order, a letter: ``g`` (it is nowhere there), ``c``
+(where it lay, there is something else now), or ``f`` and ``t`` (here it is, from the folder or from the trash). After
+the last two come the size of the whole (8 bytes, big-endian), its bytes from where it was asked for to its end, and a
+letter once more: ``y``, or ``n`` for content that did not stay the same until its end.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from replican.values.checkpoints import MESSAGE_LIMIT
+from replican.values.errors import ProtocolError
+from replican.values.ids import object_hash
+
+OBJECTS_LIMIT: Final = 2 << 30
+"""How many bytes of objects are taken in by one request, at most: they are held in memory."""
+TREE_LIMIT: Final = 256 << 20
+"""The largest payload of a tree, in bytes."""
+
+GONE: Final = b"g"
+CHANGED: Final = b"c"
+FROM_FOLDER: Final = b"f"
+FROM_TRASH: Final = b"t"
+STAYED: Final = b"y"
+BROKEN: Final = b"n"
+
+_LENGTH = struct.Struct(">I")
+_SIZE = struct.Struct(">Q")
+_END = b"."
+_KINDS = {b"c": b"commit", b"t": b"tree"}
+_LETTERS = {kind: letter for letter, kind in _KINDS.items()}
+_MOST = {b"c": MESSAGE_LIMIT, b"t": TREE_LIMIT}
+
+
+class StreamReader:
+    """Reads from a stream that comes in pieces; ``more`` returns the next one, which is not empty."""
+
+    def __init__(self, more: Callable[[], bytes]) -> None:
+        self._more = more
+        self._piece = b""
+        self._at = 0
+
+    def take(self, count: int) -> bytes:
+        """The next ``count`` bytes. Memory is taken for what has come, never for what was announced."""
+        at = self._at
+        if len(self._piece) - at >= count:
+            self._at = at + count
+            return self._piece[at : at + count]
+        pieces: list[bytes] = []
+        while count:
+            piece = self.some(count)
+            pieces.append(piece)
+            count -= len(piece)
+        return b"".join(pieces)
+
+    def some(self, most: int) -> bytes:
+        """What is there, but ``most`` bytes at most, and at least one."""
+        if self._at == len(self._piece):
+            self._piece, self._at = self._more(), 0
+        piece = self._piece[self._at : self._at + most]
+        self._at += len(piece)
+        return piece
+
+    def finish(self) -> None:
+        """Nothing more belongs to this stream; raises ``ProtocolError`` where something has come."""
+        if self._at != len(self._piece):
+            raise ProtocolError("a stream came with more than was asked for")
+
+
+# -- objects -----------------------------------------------------------------------------------------------------
+
+
+def encode_object(kind: bytes, payload: bytes) -> bytes:
+    """The record of an object."""
+    return b"%s%s%s" % (_LETTERS[kind], _LENGTH.pack(len(payload)), payload)
+
+
+def end_of_objects() -> bytes:
+    """What ends a stream of objects."""
+    return _END
+
+
+def read_objects(reader: StreamReader, limit: int = OBJECTS_LIMIT) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Id, kind and payload of each object of a stream. The id is its hash; its form is not looked at.
+
+    Raises ``ProtocolError``, also where all payloads together have more than ``limit`` bytes.
+    """
+    while True:
+        letter = reader.take(1)
+        if letter == _END:
+            reader.finish()
+            return
+        kind = _KINDS.get(letter)
+        if kind is None:
+            raise ProtocolError("a stream of objects came with what is none")
+        (length,) = _LENGTH.unpack(reader.take(_LENGTH.size))
+        limit -= length
+        if length > _MOST[letter] or limit < 0:
+            raise ProtocolError("objects came that are too large, or too many")
+        payload = reader.take(length)
+        yield object_hash(kind, payload), kind, payload
+
+
+# -- contents ----------------------------------------------------------------------------------------------------
+
+
+class Answer(NamedTuple):
+    """The beginning of one content: one of the letters, and the size of the whole in bytes."""
+
+    letter: bytes
+    size: int
+
+    @property
+    def is_there(self) -> bool:
+        return self.letter in (FROM_FOLDER, FROM_TRASH)
+
+
+def encode_answer(letter: bytes, size: int = 0) -> bytes:
+    """What stands before a content, or in its place."""
+    return letter + _SIZE.pack(size) if letter in (FROM_FOLDER, FROM_TRASH) else letter
+
+
+def read_answer(reader: StreamReader, size: int | None, offset: int, most: int) -> Answer:
+    """What stands before a content of ``size`` bytes (None: any, up to ``most``) that was asked for from ``offset`` on.
+
+    Raises ``ProtocolError`` where it is none, or has another size.
+    """
+    letter = reader.take(1)
+    if letter in (GONE, CHANGED):
+        return Answer(letter, 0)
+    if letter not in (FROM_FOLDER, FROM_TRASH):
+        raise ProtocolError("a stream of contents came with what is none")
+    (told,) = _SIZE.unpack(reader.take(_SIZE.size))
+    if told != size if size is not None else not offset <= told <= most:
+        raise ProtocolError(f"content of {told} bytes came, which was not asked for")
+    return Answer(letter, told)
+
+
+def read_end(reader: StreamReader) -> bool:
+    """What stands after a content: whether it stayed the same while it was read over there."""
+    letter = reader.take(1)
+    if letter not in (STAYED, BROKEN):
+        raise ProtocolError("a stream of contents came with what is none")
+    return letter == STAYED

@@ -1,0 +1,117 @@
+"""Streams: whatever comes, objects and contents or an error of the protocol."""
+
+import tracemalloc
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replican.values import streams
+from replican.values.errors import LinkError, ProtocolError
+from replican.values.ids import object_hash
+from replican.values.streams import (
+    StreamReader,
+    encode_answer,
+    encode_object,
+    end_of_objects,
+    read_answer,
+    read_end,
+    read_objects,
+)
+
+
+def source(data: bytes, step: int) -> Callable[[], bytes]:
+    """The pieces of a stream; after them the link is cut."""
+    left = [data[at : at + step] for at in range(0, len(data), step)]
+
+    def more() -> bytes:
+        if not left:
+            raise LinkError("the link was cut")
+        return left.pop(0)
+
+    return more
+
+
+OBJECTS = st.lists(st.tuples(st.sampled_from([b"tree", b"commit"]), st.binary(max_size=200)), max_size=10)
+
+
+@given(OBJECTS, st.integers(1, 100))
+def test_objects_arrive(objects: list[tuple[bytes, bytes]], step: int) -> None:
+    data = b"".join(encode_object(*each) for each in objects) + end_of_objects()
+    found = list(read_objects(StreamReader(source(data, step))))
+    assert [each[1:] for each in found] == objects
+    assert [each[0] for each in found] == [object_hash(*each) for each in objects]
+
+
+@given(st.binary(max_size=300), st.integers(1, 50))
+def test_anything_is_objects_or_refused(data: bytes, step: int) -> None:
+    try:
+        for _ in read_objects(StreamReader(source(data, step)), limit=10_000):
+            pass
+    except (ProtocolError, LinkError):
+        pass
+
+
+@given(OBJECTS, st.integers(0, 5000), st.integers(1, 255))
+def test_damaged_objects_have_other_ids_or_are_refused(objects: list[tuple[bytes, bytes]], at: int, bits: int) -> None:
+    data = bytearray(b"".join(encode_object(*each) for each in objects) + end_of_objects())
+    data[at % len(data)] ^= bits
+    try:
+        found = list(read_objects(StreamReader(source(bytes(data), 7)), limit=10_000))
+    except (ProtocolError, LinkError):
+        return
+    assert [each[1:] for each in found] != objects
+
+
+def test_limits_of_objects() -> None:
+    def of(*objects: bytes, limit: int) -> None:
+        list(read_objects(StreamReader(source(b"".join(objects), 1000)), limit))
+
+    one = encode_object(b"tree", bytes(100))
+    of(one, one, end_of_objects(), limit=200)
+    with pytest.raises(ProtocolError, match="too many"):
+        of(one, one, end_of_objects(), limit=199)
+    for letter in (b"c", b"t"):
+        with pytest.raises(ProtocolError, match="too large"):
+            of(letter + b"\xff\xff\xff\xff", limit=1 << 40)
+    with pytest.raises(ProtocolError, match="more than was asked for"):
+        of(end_of_objects(), b"t", limit=10)
+
+
+def test_an_announcement_takes_no_memory() -> None:
+    announced = b"t" + (100 << 20).to_bytes(4, "big")
+    tracemalloc.start()
+    with pytest.raises(LinkError):
+        list(read_objects(StreamReader(source(announced + bytes(1000), 100))))
+    assert tracemalloc.get_traced_memory()[1] < 100_000
+    tracemalloc.stop()
+
+
+@given(st.binary(max_size=40), st.none() | st.integers(0, 300), st.integers(1, 9))
+def test_anything_is_an_answer_or_refused(data: bytes, size: int | None, step: int) -> None:
+    reader = StreamReader(source(data, step))
+    offset = 0 if size is None else size // 2
+    try:
+        answer = read_answer(reader, size, offset, 1000)
+        assert not answer.is_there or answer.size == size or (size is None and 0 <= answer.size <= 1000)
+        read_end(reader)
+        reader.finish()
+    except (ProtocolError, LinkError):
+        pass
+
+
+@pytest.mark.parametrize("letter", [streams.GONE, streams.CHANGED, streams.FROM_FOLDER, streams.FROM_TRASH])
+def test_answers_arrive(letter: bytes) -> None:
+    reader = StreamReader(source(encode_answer(letter, 7) + streams.STAYED + streams.BROKEN, 3))
+    answer = read_answer(reader, 7, 0, 0)
+    assert answer == (letter, 7 if answer.is_there else 0)
+    assert read_end(reader)
+    assert not read_end(reader)
+    reader.finish()
+
+
+def test_a_content_of_another_size_is_refused() -> None:
+    for size, most in ((8, 100), (None, 6)):
+        with pytest.raises(ProtocolError, match="of 7 bytes came"):
+            read_answer(StreamReader(source(encode_answer(streams.FROM_FOLDER, 7), 9)), size, 0, most)
