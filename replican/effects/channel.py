@@ -49,7 +49,7 @@ class Channel:
         os.set_blocking(source, False)
         os.set_blocking(target, False)
         self._thread = threading.Thread(target=self._stay_alive, args=(alive_seconds,), daemon=True)
-        self._write(PREAMBLE)
+        self._has_spoken = False
         self._thread.start()
 
     def close(self) -> None:
@@ -82,6 +82,9 @@ class Channel:
 
     def put(self, data: bytes) -> None:
         """Send some of a stream: at once where it is much, else with what comes next."""
+        if not self._out and len(data) == CHUNK:
+            self._put_frame(data)
+            return
         self._out += data
         while len(self._out) >= CHUNK:
             self._put_frame(bytes(self._out[:CHUNK]))
@@ -99,8 +102,10 @@ class Channel:
         self._write(encode_frame(BYTES, data) if self._packer is None else self._packer.frame(data))
 
     def _write(self, data: bytes) -> None:
+        self._check_open()
         with self._lock:
-            view = memoryview(data)
+            view = memoryview(data if self._has_spoken else PREAMBLE + data)
+            self._has_spoken = True
             started = time.monotonic()
             while view:
                 try:
@@ -113,6 +118,10 @@ class Channel:
                 self.sent += count
                 view = view[count:]
                 started = time.monotonic()
+
+    def _check_open(self) -> None:
+        if self._closing.is_set():
+            raise LinkError("the link was closed")
 
     def _raise_last_words(self, error: OSError) -> None:
         """The other end does not read any more: it may have said why."""
@@ -130,7 +139,7 @@ class Channel:
             if not self._lock.acquire(blocking=False):
                 continue  # what is being written says enough
             try:
-                left = frame
+                left = frame if self._has_spoken else b""
                 while left:
                     try:
                         left = left[os.write(self._target, left) :]
@@ -178,6 +187,7 @@ class Channel:
 
     def _frame(self) -> Frame:
         """The next frame that says anything."""
+        self._check_open()
         started = time.monotonic()
         while True:
             frame = self._deframer.take()
@@ -194,19 +204,22 @@ class Channel:
         if left <= 0:
             raise LinkError(f"nothing was heard from the other end for {self._dead_seconds:.0f} seconds")
         poll = select.poll()
-        if writing:
-            poll.register(self._target, select.POLLOUT)
+        # Without any event asked for, it is still told when nobody reads any more.
+        poll.register(self._target, select.POLLOUT if writing else 0)
         if not self._ended and (not writing or len(self._deframer) < _HELD_LIMIT):
             poll.register(self._source, select.POLLIN)
-        ready = poll.poll(left * 1000)
-        if any(fd == self._source and event & ~select.POLLOUT for fd, event in ready):
+        ready = dict(poll.poll(left * 1000))
+        if self._source in ready:
             self._read()
+        elif ready and not writing and not self._read():
+            raise LinkError("the link was cut")
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Take in what has come; whether there was anything, or the end."""
         try:
             data = os.read(self._source, CHUNK)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         if not data:
@@ -214,6 +227,7 @@ class Channel:
         self._heard = time.monotonic()
         self.received += len(data)
         self._deframer.feed(data)
+        return True
 
 
 _KNOWN: dict[str, Callable[[str, str | None], ReplicanError]] = {}
@@ -231,7 +245,11 @@ def error_of(code: str, message: str, hint: str | None) -> ReplicanError:
             errors.DivergedError,
             errors.NoRepositoryError,
             errors.DamagedError,
+            errors.MissingObjectError,
+            errors.NotFoundError,
             errors.FolderError,
         ):
             _KNOWN[kind.code] = kind
+    if code == errors.ProtocolError.code:
+        message = f"it says of this end that {message}"
     return _KNOWN.get(code, errors.RemoteError)(message, hint)

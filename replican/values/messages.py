@@ -16,6 +16,11 @@ from replican.values.names import is_tree_name
 VERSION: Final = 1
 """The version of the protocol that this release speaks."""
 
+ZSTD: Final = "zstd"
+"""The ability to read streams that are compressed."""
+ABLE: Final = frozenset([ZSTD])
+"""What this release can do beyond the version."""
+
 AT_ONCE: Final = 512
 """How many contents one request asks for, at most."""
 FEW: Final = 4096
@@ -214,14 +219,13 @@ def is_path(path: bytes) -> bool:
     return all(map(is_tree_name, path.split(b"/")))
 
 
+_UPGRADE = "upgrade the older replican of the two"
+
+
 def check_hello(hello: Hello, able: frozenset[str]) -> None:
     """Raise ``ProtocolError`` where the other side cannot be talked to by one that is ``able`` to do these things."""
     if not hello.oldest <= VERSION <= hello.version:
-        newer = hello.oldest > VERSION
-        raise ProtocolError(
-            f"it speaks protocol {hello.oldest} to {hello.version}, and this release speaks {VERSION}",
-            f"upgrade replican {'here' if newer else 'over there'}",
-        )
+        raise ProtocolError(f"one end speaks protocol {VERSION}, the other {hello.oldest} to {hello.version}", _UPGRADE)
     lacking = sorted(set(hello.required) - able)
     if lacking:
-        raise ProtocolError(f"it requires what this release cannot do: {', '.join(lacking)}", "upgrade replican here")
+        raise ProtocolError(f"one end requires what the other cannot do: {', '.join(lacking)}", _UPGRADE)

@@ -121,6 +121,8 @@ def test_both_write_much_at_the_same_moment(packed: bool) -> None:
 
 def test_an_end_that_is_busy_says_that_it_is_there() -> None:
     with two(alive_seconds=0.02, dead_seconds=0.3) as (one, other):
+        other.send(Init())
+        assert one.receive() == Init()
         thread = beside(lambda: (time.sleep(1), other.send(Bye()))[1])
         assert one.receive() == Bye()
         thread.join()

@@ -1,0 +1,87 @@
+"""The page of the protocol is true: its messages, fields, numbers, letters and example bytes."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from replican.effects import channel
+from replican.values import frames, messages, streams
+
+PAGE = (Path(__file__).resolve().parents[2] / "man/replican-protocol.7").read_text(encoding="utf-8")
+PLAIN = re.sub(r"\\f[BRI]|\\&", "", PAGE).replace("\\-", "-").replace("\\(aq", "'")
+PARTS = [messages.Item, messages.Ref, messages.Note]
+KINDS: list[Any] = [*messages.Message.__args__, *PARTS]  # type: ignore[attr-defined]
+
+
+def described() -> dict[str, str]:
+    """What stands on the page below the name of each message."""
+    text = PLAIN.split(".SH MESSAGES")[1].split(".SH STREAMS")[0]
+    found = re.findall(r"^\.TP\n\.B (\S+)\n(.*?)(?=^\.TP$|^\.SS |\Z)", text, re.MULTILINE | re.DOTALL)
+    return dict(found)
+
+
+def test_every_message_stands_there_and_no_other() -> None:
+    assert set(described()) == {kind.__struct_config__.tag for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_field_stands_there_with_its_default(kind: type[msgspec.Struct]) -> None:
+    text = described()[str(kind.__struct_config__.tag)]
+    for field in msgspec.structs.fields(kind):
+        match = re.search(rf'^\.BR? (?:\w+ ", " )?{field.name}\b(?: "? ?\(([^)]+)\)|)', text, re.MULTILINE)
+        assert match, f"{kind.__name__}.{field.name}"
+        if field.required:
+            assert match[1] is None, f"{field.name} has no default"
+            continue
+        default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+        words = {"''": "empty", "b''": "empty", "[]": "none", "(0, 0, 0, 0)": "four zeros"}
+        words |= {"False": "false", "True": "true", "None": "nil"}
+        assert match[1] == words.get(repr(default), repr(default)), f"{kind.__name__}.{field.name}"
+
+
+def test_the_fields_that_stand_there_are_there() -> None:
+    fields = {field for kind in KINDS for field in kind.__struct_fields__} | {"type", "zstd", "--json"}
+    fields |= {str(kind.__struct_config__.tag) for kind in KINDS}
+    for name, text in described().items():
+        for line in re.findall(r"^\.BR? (.*)$", text, re.MULTILINE):
+            for word in re.findall(r"[a-z_-]+", re.sub(r'"[^"]*"', " ", line)):
+                assert word in fields, f"{name}: {word}"
+
+
+def test_numbers() -> None:
+    for number in (
+        frames.BODY_LIMIT,
+        messages.LOG_STEP,
+        messages.AT_ONCE,
+        messages.FEW,
+        streams.OBJECTS_LIMIT,
+        int(channel.ALIVE_SECONDS),
+        int(channel.DEAD_SECONDS),
+    ):
+        assert re.search(rf"\b{number}\b", PLAIN), number
+    kinds = re.findall(r"^\.TP\n\.B (\d)$", PLAIN.split(".SH FRAMES")[1].split(".SH MESSAGES")[0], re.MULTILINE)
+    assert kinds == [str(kind) for kind in (frames.ALIVE, frames.MESSAGE, frames.BYTES, frames.PACKED)]
+
+
+def test_letters() -> None:
+    contents = PLAIN.split(".SH STREAMS OF CONTENTS")[1].split(".SH EXAMPLE")[0]
+    assert re.findall(r"^\.TP\n\.BR? (.*)$", contents, re.MULTILINE) == ["g", "c", 'f ", " t']
+    assert (streams.GONE, streams.CHANGED, streams.FROM_FOLDER, streams.FROM_TRASH) == (b"g", b"c", b"f", b"t")
+    assert re.findall(r"^\.BR? ([yn])\b", contents, re.MULTILINE) == ["y", "n", "n"]
+    assert (streams.STAYED, streams.BROKEN) == (b"y", b"n")
+    assert streams.encode_object(b"commit", b"x") == b"c\0\0\0\1x"
+    assert streams.encode_object(b"tree", b"") == b"t\0\0\0\0"
+    assert streams.end_of_objects() == b"."
+
+
+def test_the_example() -> None:
+    blocks = re.findall(r"^\.nf\n((?:[ 0-9a-f]+\n)+)\.fi", PAGE, re.MULTILINE)
+    begin, stream = (bytes.fromhex(block) for block in blocks)
+    hello = messages.Hello(1, 1, able=["zstd"])
+    sent = frames.PREAMBLE + messages.encode_message(hello) + messages.encode_message(messages.Record("o"))
+    assert begin.hex(" ") == sent.hex(" ")
+    content = streams.encode_answer(streams.FROM_FOLDER, 4) + b"dear" + streams.STAYED
+    assert stream == frames.encode_frame(frames.BYTES, content)
