@@ -1,6 +1,6 @@
 """List the refs of a remote.
 
-R is a remote, or the path to a folder that is a replica; then no repository is needed here. Without R it is the only
+R is a remote, or the address of a folder that is a replica; then no repository is needed here. Without R it is the only
 remote, or "origin". The remote is asked as it is: what its user has not recorded is not in it, and nothing of it is
 fetched.
 
@@ -11,6 +11,7 @@ Exit codes: 0 done; 1 there is none, with --exit-code; 5 the remote cannot be re
 
     replican ls-remote origin
     replican ls-remote /media/disk/Documents
+    replican ls-remote laptop:Documents
 """
 
 import os
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 def refs_of(ctx: Context, name: str | None) -> "Sequence[tuple[str, CheckpointId]]":
     """The refs of a remote, or of a folder that is named by its path."""
-    from replican.operations.remotes import default_remote, opened_remote
-    from replican.repository import Repository, is_replica
+    from replican.operations.remotes import SERVE, default_remote, opened_remote, ssh_address, wired_remote
+    from replican.repository import Repository, is_replica, ssh_program, user_config
 
     here: Repository | None = None
     try:
@@ -41,6 +42,11 @@ def refs_of(ctx: Context, name: str | None) -> "Sequence[tuple[str, CheckpointId
         with opened_remote(here, name or default_remote(here)) as remote:
             return remote.refs()
     assert name is not None
+    address = ssh_address(name, ctx.directory)
+    if address is not None:
+        program = ssh_program(user_config() if here is None else here.config)
+        with wired_remote("remote", name, address, program, SERVE, None) as wired:
+            return wired.refs()
     path = os.path.join(ctx.directory, name.removeprefix("file://"))
     if is_replica(path):
         from replican.operations.folders import FolderRemote
@@ -56,7 +62,7 @@ def refs_of(ctx: Context, name: str | None) -> "Sequence[tuple[str, CheckpointId
 
 def command(
     ctx: Context,
-    remote: Annotated[str | None, Argument("R", help="the remote, or a path to it", complete="remote")] = None,
+    remote: Annotated[str | None, Argument("R", help="the remote, or its address", complete="remote")] = None,
     exit_code: Annotated[bool, Option("--exit-code", help="exit with 1 if there is no ref")] = False,
 ) -> int | None:
     found = [(ref, id.hex()) for ref, id in refs_of(ctx, remote)]

@@ -1,6 +1,7 @@
 """Copy a folder, and keep both in step from then on.
 
-DIR becomes a working copy of SRC, with all of its log and with SRC as its remote "origin". A plain folder SRC
+DIR becomes a working copy of SRC, with all of its log and with SRC as its remote "origin". SRC is a folder here, or
+one on another machine that ssh reaches: host:path, or ssh://[user@]host[:port]/path. A plain folder SRC
 is made a replica first: it gets a .replican beside its files, and its state is recorded there; none of its
 files is touched. With --no-init it is not, and a plain folder is refused.
 
@@ -12,9 +13,11 @@ Output: one line. With --json, an object with "root", "source", "made_replica", 
 "changed", "moved", "deleted", "conflicts" and "pending".
 
 Exit codes: 0 done; 2 SRC is no address; 3 DIR has files, or is a replica; 4 some paths could not be read or
-written, or SRC cannot be made a replica; 8 no folder at SRC, or it is no replica, with --no-init.
+written, or SRC cannot be made a replica; 5 SRC cannot be reached; 8 no folder at SRC, or it is no replica, with
+--no-init.
 
     replican clone ~/Documents /mnt/disk/Documents
+    replican clone laptop:Documents ~/Documents
 """
 
 import os
@@ -30,11 +33,23 @@ if TYPE_CHECKING:
     from replican.operations.cloning import Cloned
 
 
-def source_folder(source: str) -> str:
-    """The folder that SRC means; raises ``UsageError`` or ``RemoteError`` for an address that is none of a folder."""
-    from replican.operations.remotes import folder_of
+def clone_any(
+    ctx: Context, source: str, directory: str | None, serve: str | None, *, join: bool, init: bool
+) -> "Cloned":
+    """Clone what SRC means, a folder here or on another machine; raises ``UsageError`` for what is no address."""
+    from replican.operations.cloning import clone, clone_wired
+    from replican.operations.remotes import folder_of, ssh_address
 
-    return folder_of(source, os.getcwd())
+    address = ssh_address(source, ctx.directory)
+    place = folder_of(source, ctx.directory) if address is None else address.path
+    target = directory or os.path.basename(place.rstrip("/") if address else os.path.realpath(place))
+    if not target or target.startswith("~"):
+        raise UsageError("nothing to call the copy", "give DIR")
+    if address is None:
+        if serve is not None:
+            raise UsageError("--serve-command is for a folder on another machine")
+        return clone(place, target, join=join, init=init, wait=ctx.wait, progress=ctx.sink())
+    return clone_wired(address, source, target, join=join, init=init, serve=serve, wait=ctx.wait, progress=ctx.sink())
 
 
 def _tell(ctx: Context, done: "Cloned", ending: report.Ending) -> None:
@@ -51,18 +66,17 @@ def _tell(ctx: Context, done: "Cloned", ending: report.Ending) -> None:
 
 def command(
     ctx: Context,
-    source: Annotated[str, Argument("SRC", help="the folder to copy", complete="directory")],
+    source: Annotated[
+        str, Argument("SRC", help="the folder to copy, here or on another machine", complete="directory")
+    ],
     directory: Annotated[str | None, Argument("DIR", help="where to", complete="directory")] = None,
     join: Annotated[bool, Option("--join", help="into a folder with files: start from the union of both")] = False,
     no_init: Annotated[bool, Option("--no-init", help="do not make SRC a replica if it is none")] = False,
+    serve_command: Annotated[
+        str | None, Option("--serve-command", metavar="CMD", help="what to run in the place of replican over there")
+    ] = None,
 ) -> int | None:
-    from replican.operations.cloning import clone
-
-    folder = source_folder(source)
-    target = directory or os.path.basename(os.path.realpath(folder))
-    if not target:
-        raise UsageError("nothing to call the copy", "give DIR")
-    done = clone(folder, target, join=join, init=not no_init, wait=ctx.wait, progress=ctx.sink())
+    done = clone_any(ctx, source, directory, serve_command, join=join, init=not no_init)
     ending = report.Ending(ctx)
     _tell(ctx, done, ending)
     if ctx.json:

@@ -52,7 +52,7 @@ def command(
     remote: Annotated[str | None, Argument("R", help="the remote", complete="remote")] = None,
     content: Annotated[bool, Option("--content", help="bring the content here, too, for a merge later")] = False,
 ) -> int | None:
-    from replican.operations.remotes import default_remote, remote_root
+    from replican.operations.remotes import default_remote, place_of
 
     repo = ctx.repository()
     name = remote or default_remote(repo)
@@ -67,7 +67,7 @@ def command(
             brought = {"contents": ahead.contents, "bytes": ahead.size, "missing": missing}
         ctx.emit({**shown, **counts, **brought})
     elif done.old != done.new:
-        ctx.say(f"from {quoted(os.fsencode(remote_root(repo, name)))}")
+        ctx.say(f"from {quoted(os.fsencode(place_of(repo, name)))}")
         ctx.line(f"   {_move(done)}  head -> {name}/head")
         if ahead is None:
             ctx.say(f"hint: its content is not here yet: 'replican merge {name}' takes it in")

@@ -31,7 +31,7 @@ def command(
     remote: Annotated[str | None, Argument("R", help="the remote", complete="remote")] = None,
 ) -> int | None:
     from replican.decisions.treediff import Tally
-    from replican.operations.remotes import default_remote, remote_root
+    from replican.operations.remotes import default_remote, place_of
     from replican.operations.syncing import push
 
     repo = ctx.repository()
@@ -44,7 +44,7 @@ def command(
     elif done.old == done.new:
         ctx.line(f"{name} is up to date")
     else:
-        ctx.say(f"to {quoted(os.fsencode(remote_root(repo, name)))}")
+        ctx.say(f"to {quoted(os.fsencode(place_of(repo, name)))}")
         ctx.line(
             f"   {report.moved(done.old, done.new)}  head -> head  ({report.words_of(tally) or 'no file changed'})"
         )

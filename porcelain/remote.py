@@ -1,7 +1,7 @@
 """List, add, change and remove remotes.
 
-A remote is another folder that this one is kept in step with, under a name. Without a subcommand, the names are
-listed.
+A remote is another folder that this one is kept in step with, under a name: a folder here, or one on another machine
+that ssh reaches, as host:path or ssh://[user@]host[:port]/path. Without a subcommand, the names are listed.
 
 Output of the list: one name a line; with -v, a tab and the address. With --json, a list of objects with "name"
 and "url".
@@ -10,6 +10,7 @@ Exit codes: 0 done; 2 usage, a name that is taken, or no address; 5 an address t
 such remote.
 
     replican remote add disk /mnt/disk/Documents
+    replican remote add laptop ssh://me@laptop:2222/home/me/Documents
     replican remote -v
 """
 
@@ -31,13 +32,9 @@ def address(given: str, directory: str) -> str:
 
     Raises ``UsageError`` for what is none.
     """
-    from replican.operations.remotes import check_address
+    from replican.operations.remotes import ssh_address
 
-    check_address(given)
-    if "://" in given:
-        return given
-    host, colon, _ = given.partition(":")
-    if colon and "/" not in host and not os.path.exists(os.path.join(directory, given)):
+    if ssh_address(given, directory) is not None or "://" in given:
         return given
     return os.path.normpath(os.path.join(directory, os.path.expanduser(given)))
 
@@ -56,14 +53,17 @@ def add_remote(repo: "Repository", name: str, url: str) -> str | None:
 
     if name in repo.config.remotes:
         raise UsageError(
-            f"there is a remote named '{name}' already", f"'replican remote set-url {name} PATH' changes it"
+            f"there is a remote named '{name}' already", f"'replican remote set-url {name} ADDRESS' changes it"
         )
     return _keep(repo, name, url, RemoteSettings(url))
 
 
 def _keep(repo: "Repository", name: str, url: str, settings: "RemoteSettings") -> str | None:
-    from replican.operations.remotes import folder_of
+    from replican.operations.remotes import folder_of, ssh_address
 
+    if ssh_address(url, repo.root) is not None:  # whether it is there turns out when it is needed
+        repo.config.set_remote(name, settings)
+        return None
     root = folder_of(url, repo.root)
     repo.config.set_remote(name, settings)
     return None if os.path.isdir(root) else f"there is no folder at {root} now"
@@ -102,7 +102,7 @@ def list_(
 def add(
     ctx: Context,
     name: Annotated[str, Argument("NAME", help="what to call it")],
-    url: Annotated[str, Argument("PATH", help="the folder", complete="directory")],
+    url: Annotated[str, Argument("ADDRESS", help="the folder", complete="directory")],
 ) -> int | None:
     """Add a remote."""
     _warn(ctx, add_remote(ctx.repository(), name, address(url, ctx.directory)))
@@ -118,7 +118,7 @@ def remove(ctx: Context, name: Annotated[str, Argument("NAME", help="which", com
 def change(
     ctx: Context,
     name: Annotated[str, Argument("NAME", help="which", complete="remote")],
-    url: Annotated[str, Argument("PATH", help="the folder", complete="directory")],
+    url: Annotated[str, Argument("ADDRESS", help="the folder", complete="directory")],
 ) -> int | None:
     """Give a remote another address, as when its folder has been moved."""
     _warn(ctx, set_url(ctx.repository(), name, address(url, ctx.directory)))

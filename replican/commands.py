@@ -24,6 +24,7 @@ OBJECTS: Final = "plumbing: objects"
 LOG: Final = "plumbing: the log and its names"
 INDEX: Final = "plumbing: what is on disk"
 MERGE: Final = "plumbing: merging"
+WIRE: Final = "plumbing: the wire"
 
 
 class CommandRow(NamedTuple):
@@ -80,13 +81,14 @@ COMMANDS: Final = (
     CommandRow("merge-base", PLUMBING, REPOSITORY, LOG, "find the common ancestors of checkpoints"),
     CommandRow("show-ref", PLUMBING, REPOSITORY, LOG, "list refs"),
     CommandRow("update-ref", PLUMBING, REPOSITORY, LOG, "move a ref"),
-    CommandRow("ls-remote", PLUMBING, NOTHING, LOG, "list the refs of a remote"),
     CommandRow("poll", PLUMBING, WORKING_COPY, INDEX, "list the paths that differ from the index"),
     CommandRow("update-index", PLUMBING, WORKING_COPY, INDEX, "look at paths again, and note what is there"),
     CommandRow("ls-files", PLUMBING, WORKING_COPY, INDEX, "list what the index has"),
     CommandRow("check-ignore", PLUMBING, WORKING_COPY, INDEX, "tell which paths are ignored"),
     CommandRow("merge-tree", PLUMBING, REPOSITORY, MERGE, "merge two trees, touching no file"),
     CommandRow("apply-plan", PLUMBING, WORKING_COPY, MERGE, "bring the folder to what a merge decided"),
+    CommandRow("ls-remote", PLUMBING, NOTHING, WIRE, "list the refs of a remote"),
+    CommandRow("serve", PLUMBING, NOTHING, WIRE, "answer for a folder at one end of a link"),
 )
 
 GIT_HABITS: Final = {

@@ -14,7 +14,7 @@ from replican.effects.lock import Lock
 from replican.effects.objects import ObjectStore
 from replican.effects.refs import HEAD, RefStore
 from replican.values.checkpoints import Author, Checkpoint
-from replican.values.errors import DamagedError, FolderError, NoRepositoryError, NotFoundError
+from replican.values.errors import DamagedError, FolderError, NoRepositoryError, NotFoundError, UsageError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.progress import Progress, Silent
 from replican.values.trees import Entry
@@ -55,6 +55,27 @@ def is_replica(root: str) -> bool:
     """Whether ``root`` itself is a replica (a ``.replican`` that is a link is none)."""
     dotdir = os.path.join(root, DOT)
     return os.path.isdir(dotdir) and not os.path.islink(dotdir) and os.path.exists(os.path.join(dotdir, "config.toml"))
+
+
+def ssh_program(config: "Config") -> list[str]:
+    """The program that reaches other machines, with its options: ``REPLICAN_SSH``, else ``core.ssh_command``, else
+    ssh. Raises ``UsageError`` for a setting that no shell would understand."""
+    program = settings.ssh_program()
+    if program is not None:
+        return [program]
+    import shlex
+
+    try:
+        return shlex.split(config.text("core.ssh_command")) or ["ssh"]
+    except ValueError as error:
+        raise UsageError(f"core.ssh_command cannot be understood: {str(error).lower()}") from error
+
+
+def user_config() -> "Config":
+    """The user's settings, for who has no repository (yet)."""
+    from replican.effects.config import Config
+
+    return Config.user_only(settings.user_config_file())
 
 
 class Repository:
@@ -253,6 +274,11 @@ class Repository:
     def who(self) -> str:
         """For reflogs."""
         return f"{settings.author_name(self._configured_author())} {self.config.peer_id}"
+
+    @property
+    def ssh_program(self) -> list[str]:
+        """The program that reaches other machines, with its options."""
+        return ssh_program(self.config)
 
     # -- writing ------------------------------------------------------------------------------------------------
 

@@ -76,6 +76,11 @@ def pager() -> str | None:
     return _get("REPLICAN_PAGER") or _get("PAGER")
 
 
+def ssh_program() -> str | None:
+    """The program that is run in the place of ssh: ``REPLICAN_SSH``, as it is, without options."""
+    return _get("REPLICAN_SSH")
+
+
 def for_program(added: Mapping[str, str]) -> dict[str, str]:
     """The environment of a program that is started: our own, and what is ``added``."""
     return {**os.environ, **added}

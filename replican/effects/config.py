@@ -59,6 +59,7 @@ KNOWN: Final[dict[str, Setting]] = {
     "trash.expiry_days": Setting(30, "how long the trash keeps what was replaced or deleted"),
     "gc.grace_days": Setting(14, "how long unreachable trees and checkpoints are kept"),
     "merge.tool": Setting("", "the command that `resolve --tool` runs on the versions of a name"),
+    "core.ssh_command": Setting("", "the program that reaches other machines, with its options; empty: ssh"),
     "core.pager": Setting("", "the program that shows long text; empty: PAGER"),
 }
 """``alias.<name>`` is known besides: a text."""

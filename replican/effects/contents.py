@@ -1,30 +1,41 @@
 """Content stores: places where a blob's bytes may be found.
 
 The log holds no content, so a chain of stores answers "where is this?": the stage, the folder itself, the
-trash, a remote's folder. A store hands out candidates; whoever copies them verifies them by their id.
+trash, a remote's folder. A store hands out candidates; whoever copies them verifies them by their id. One that is
+*far* has no files to open here: it brings what is wanted to the stage, many at once.
 """
 
 import os
 import stat
-from collections.abc import Collection, Iterable, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from replican.effects.worktree import FILE_FLAGS, Directories, open_regular
 from replican.values.ids import BlobId
 from replican.values.names import group_key
 from replican.values.paths import join, name_of, parent_of
-from replican.values.trees import LINK
+from replican.values.trees import LINK, Entry
+
+if TYPE_CHECKING:
+    from replican.effects.staging import Stage
+    from replican.values.progress import Progress
 
 _FEW = 8
 
 
 class Wanted(NamedTuple):
-    """Content that is looked for: of a file, or of a link; ``hint`` is a path where it may lie."""
+    """Content that is looked for: of a file, or of a link; ``hint`` is a path where it may lie.
+
+    ``size`` is in bytes; :data:`ANY_SIZE` where it is not known.
+    """
 
     blob: BlobId
     kind: bytes
     size: int
     hint: bytes
+
+
+ANY_SIZE = -1
 
 
 class ContentStore(Protocol):
@@ -33,6 +44,20 @@ class ContentStore(Protocol):
     @property
     def name(self) -> str:
         """What to call it in messages: ``this folder``, ``the trash``, ``origin``."""
+
+    @property
+    def is_far(self) -> bool:
+        """Whether content has to be brought here before it can be opened."""
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether it can be asked at all, as far as is known."""
+
+    def bring(self, wanted: Sequence[tuple[Entry, Wanted]], stage: "Stage", progress: "Progress") -> None:
+        """Have a far store's content on the stage, where ``Stage.put`` finds it; what it has not got is left out."""
+
+    def has(self, wanted: Wanted) -> bool:
+        """Whether it knows to have this content, whatever the hint: what is in a file is not read."""
 
     def locate(self, wanted: Collection[Wanted]) -> None:
         """Be ready to be asked for these without their hints: one look-up for many."""
@@ -59,7 +84,33 @@ class PathFinder(Protocol):
     def find_paths(self, blobs: Collection[BlobId]) -> Mapping[BlobId, bytes]: ...
 
 
-class FolderStore:
+class _NearStore:
+    """A store whose files can be opened here."""
+
+    is_far = False
+    is_reached = True
+
+    def bring(self, wanted: Sequence[tuple[Entry, Wanted]], stage: "Stage", progress: "Progress") -> None:
+        pass
+
+    def has(self, wanted: Wanted) -> bool:
+        wanted = wanted._replace(hint=b"")
+        if wanted.kind == LINK:
+            return self.read_link(wanted) is not None
+        fd = self.open_file(wanted)
+        if fd is None:
+            return False
+        os.close(fd)
+        return True
+
+    def open_file(self, wanted: Wanted) -> int | None:
+        raise NotImplementedError
+
+    def read_link(self, wanted: Wanted) -> bytes | None:
+        raise NotImplementedError
+
+
+class FolderStore(_NearStore):
     """A working copy as a store.
 
     With ``by_hint`` (a remote's folder, which holds what its trees say) a path is tried first that the content has in
@@ -88,7 +139,8 @@ class FolderStore:
 
     def _paths(self, wanted: Wanted) -> Iterable[bytes]:
         if self._by_hint:
-            yield wanted.hint
+            if wanted.hint:
+                yield wanted.hint
             name = name_of(wanted.hint)
             key = group_key(name)
             if key != name:
@@ -97,7 +149,15 @@ class FolderStore:
         if located is not None:
             yield located
 
+    def has(self, wanted: Wanted) -> bool:
+        # By its index alone: whatever lies at the path of the hint may be of the same size.
+        return wanted.blob in self._located and super().has(wanted)
+
     def open_file(self, wanted: Wanted) -> int | None:
+        return next(self.open_each(wanted), None)
+
+    def open_each(self, wanted: Wanted) -> Iterator[int]:
+        """A descriptor of one file after the other that may have this content; the caller closes each."""
         for path in self._paths(wanted):
             try:
                 fd = open_regular(name_of(path), self._directories.open(parent_of(path)))
@@ -105,10 +165,10 @@ class FolderStore:
                 continue
             if fd is None:
                 continue
-            if os.fstat(fd).st_size == wanted.size:
-                return fd
-            os.close(fd)
-        return None
+            if wanted.size in (ANY_SIZE, os.fstat(fd).st_size):
+                yield fd
+            else:
+                os.close(fd)
 
     def read_link(self, wanted: Wanted) -> bytes | None:
         for path in self._paths(wanted):
@@ -128,7 +188,7 @@ class FolderStore:
         self._directories.close()
 
 
-class ShelfStore:
+class ShelfStore(_NearStore):
     """A flat directory in which a file's name is its blob id in hex: the stage, and the trash."""
 
     def __init__(self, name: str, path: str) -> None:

@@ -39,8 +39,9 @@ class Copies(NamedTuple):
 class Mirror:
     """Copies on one stage. Close it before the stage: it may still be flushing."""
 
-    def __init__(self, stage: Stage) -> None:
-        stage.remove(PLACE)
+    def __init__(self, stage: Stage, place: bytes = PLACE) -> None:
+        stage.remove(place)
+        self.place = place
         self._stage_fd = stage.fd
         self._copies: dict[bytes, Copies] = {}
         self._unflushed = 0
@@ -57,7 +58,7 @@ class Mirror:
     def directory(self, path: bytes) -> Iterator[int | None]:
         """A descriptor of the copy of a directory, which is made; None where it cannot be, and nothing is copied."""
         try:
-            fd = open_made(self._stage_fd, join(PLACE, path) if path else PLACE)
+            fd = open_made(self._stage_fd, join(self.place, path) if path else self.place)
         except OSError:
             yield None
             return

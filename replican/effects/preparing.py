@@ -19,7 +19,7 @@ from replican.effects.forkpool import beside
 from replican.effects.linux import flush_filesystem
 from replican.effects.mirror import PLACE, Mirror
 from replican.effects.staging import Slot, Stage
-from replican.effects.treebuild import Building, Filled, TreeBuilder, folded
+from replican.effects.treebuild import Building, Filled, Landed, TreeBuilder, folded
 from replican.effects.worktree import give_mode, open_regular
 from replican.values.errors import FoldedError, NoSpaceError
 from replican.values.ids import EMPTY_TREE, TreeId
@@ -132,6 +132,8 @@ class Preparation:
                 # Not where the trees say: ask the remote's index, once for all of them.
                 self._locate(stores, wanted)
                 wanted = self._try(stores, wanted, slots)
+        if wanted and self._bring(wanted):
+            wanted = self._try([self._stage.shelf, *self._remote], wanted, slots)
         self._lacking += [Problem(item.hint, NO_SOURCE) for _, item in wanted]
         return slots
 
@@ -152,6 +154,13 @@ class Preparation:
                 slots[item.hint] = slot
                 self._progress.advance(1, entry.size)
         return left
+
+    def _bring(self, wanted: Sequence[tuple[Entry, Wanted]]) -> bool:
+        """Have far stores bring what they have of this; whether there are any."""
+        far = [store for store in self._remote if store.is_far]
+        for store in far:
+            store.bring(wanted, self._stage, self._progress)
+        return bool(far)
 
     def _mirrored(self, entry: Entry, item: Wanted) -> Slot | None:
         if self._mirror is None or self._mirror.copy_of(parent_of(item.hint), entry) is None:
@@ -176,8 +185,12 @@ class Preparation:
         if plan.base != EMPTY_TREE:
             jobs, leftovers = self._leave_local(jobs)
         files, size = sum([job.files for job in jobs]), sum([job.size for job in jobs])
-        self._progress.begin("copying", files + len(leftovers), size + sum([entry.size for _, entry in leftovers]))
         source = next(iter(self._remote if files else self._local), self._local[0])
+        if source.is_far:
+            wanted = _wanted_by(jobs)
+            self._bring(wanted)
+            builder.landed = Landed(self._stage, [entry for entry, _ in wanted])
+        self._progress.begin("copying", files + len(leftovers), size + sum([entry.size for _, entry in leftovers]))
         try:
             filled = self._fill(builder, jobs, source, size)
         except FoldedError:
@@ -274,6 +287,9 @@ class Preparation:
         wanted = [Wanted(e.blob, e.kind, e.size, join(path, e.name)) for path, e in missing]
         for store in self._remote:
             store.locate(wanted)
+        if any(not store.is_far for store in self._remote):  # else all of it has been asked for
+            left = [(entry, item) for (_, entry), item in zip(missing, wanted, strict=True)]
+            self._bring([each for each in left if not self._is_near(each[1])])
         for (path, entry), item in zip(missing, wanted, strict=True):
             try:
                 row = builder.fill_missing(path, entry, item, self._local + self._remote)
@@ -287,6 +303,10 @@ class Preparation:
                 added.setdefault(path, []).append(row)
                 self._progress.advance(1, entry.size)
         return lost
+
+    def _is_near(self, wanted: Wanted) -> bool:
+        """Whether a store that can be opened here knows to have it."""
+        return any(not store.is_far and store.has(wanted) for store in (*self._local, *self._remote))
 
     def _flush_few(self, builder: TreeBuilder, jobs: list[Building]) -> None:
         for job in jobs:
@@ -306,6 +326,16 @@ class Preparation:
                 os.fsync(directory)
             finally:
                 os.close(directory)
+
+
+def _wanted_by(jobs: Iterable[Building]) -> list[tuple[Entry, Wanted]]:
+    """All content that new directories need."""
+    return [
+        (entry, Wanted(entry.blob, entry.kind, entry.size, join(job.path, entry.name)))
+        for job in jobs
+        for entry in parse_tree(job.payload)
+        if entry.kind != DIRECTORY
+    ]
 
 
 def _building(path: bytes, entries: Sequence[Entry]) -> Building:

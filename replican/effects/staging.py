@@ -10,6 +10,7 @@ import os
 import stat
 from typing import NamedTuple
 
+from replican.effects.clearing import remove_tree
 from replican.effects.contents import ContentStore, ShelfStore, Wanted
 from replican.effects.durable import open_shelf
 from replican.effects.worktree import DIRECTORY_FLAGS, FILE_FLAGS, give_mode, set_mode
@@ -22,12 +23,15 @@ _HOLE = 1 << 16
 _ZEROS = bytes(_HOLE)
 _FLUSH_ONE_BY_ONE = 32
 _NOTHING = blob_id(b"")  # needs no source
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Slot(NamedTuple):
-    """Staged content: the name below the stage that holds it."""
+    """Staged content: the name below the stage that holds it; ``source`` is the far store that brought it, if one
+    did."""
 
     name: bytes
+    source: str = ""
 
 
 def copy_verified(source: int, target: int, size: int, blob: BlobId) -> bool:
@@ -123,6 +127,8 @@ class Stage:
         self.shelf = ShelfStore("the stage", path)
         self._left = set(map(os.fsencode, os.listdir(self.fd)))
         """What lay here at the start: an earlier run's."""
+        self.landed: dict[bytes, str] = {}
+        """What far stores brought, verified, and nobody took yet: names, and what to call the store."""
         self._slots: dict[bytes, int] = {}
         self._unflushed: list[bytes] = []
         self._flush_all = False
@@ -146,13 +152,17 @@ class Stage:
         name = self._new_name(entry)
         # What its owner may not read cannot be opened again for a flush of its own.
         self._flush_all |= not entry.perm & 0o400
-        if not self._reuse(name, entry):
+        source = self.landed.pop(name, None) if entry.kind != LINK else None
+        if source is not None:
+            set_mode(name, self.fd, entry.perm, False)
+            os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=self.fd, follow_symlinks=False)
+        elif not self._reuse(name, entry):
             for store in stores:
                 if self.put_from(store, name, self.fd, entry, wanted):
                     break
             else:
                 return None
-        return self._taken(name, entry)
+        return self._taken(name, entry)._replace(source=source or "")
 
     def _new_name(self, entry: Entry) -> bytes:
         count = self._slots.get(entry.id, 0) + 1
@@ -195,6 +205,51 @@ class Stage:
             os.unlink(name, dir_fd=self.fd)
         return whole
 
+    # -- what a far store brings --------------------------------------------------------------------------------
+
+    def find_landed(self, entry: Entry) -> bool:
+        """Whether the content of a file lies here: brought by now, or left by an earlier run, and then verified."""
+        name = entry.id.hex().encode()
+        if name not in self.landed:
+            if not self._reuse(name, entry._replace(perm=0o600)):
+                return False
+            self.landed[name] = self.shelf.name
+            self.shelf.note(name)
+        return True
+
+    def land(self, entry: Entry, content: bytes, source: str) -> None:
+        """Lay down the content of a small file, which has been verified."""
+        name = entry.id.hex().encode()
+        try:
+            fd = os.open(name, _NEW, 0o600, dir_fd=self.fd)
+        except FileExistsError:
+            os.unlink(name, dir_fd=self.fd)
+            fd = os.open(name, _NEW, 0o600, dir_fd=self.fd)
+        try:
+            if content:
+                write_all(fd, content)
+        finally:
+            os.close(fd)
+        self._note_landed(name, source)
+
+    def open_part(self, entry: Entry) -> int:
+        """A descriptor, to read and append, of what has come of a large file so far; the caller closes it."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.open(_part_of(entry), flags, 0o600, dir_fd=self.fd)
+
+    def end_part(self, entry: Entry, source: str | None) -> None:
+        """A large file is whole, and has been verified; or it was not what it should be, and is dropped (None)."""
+        name = entry.id.hex().encode()
+        if source is None:
+            os.unlink(_part_of(entry), dir_fd=self.fd)
+        else:
+            os.rename(_part_of(entry), name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+            self._note_landed(name, source)
+
+    def _note_landed(self, name: bytes, source: str) -> None:
+        self.landed[name] = source
+        self.shelf.note(name)
+
     @staticmethod
     def put_from(store: ContentStore, name: bytes, directory: int, entry: Entry, wanted: Wanted) -> bool:
         """Make ``name`` in ``directory`` from what ``store`` has; whether it had it, and it was the right content."""
@@ -209,9 +264,7 @@ class Stage:
         if source is None:
             return False
         try:
-            target_fd = os.open(
-                name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory
-            )
+            target_fd = os.open(name, _NEW, 0o600, dir_fd=directory)
             good = False
             try:
                 good = copy_verified(source, target_fd, entry.size, entry.blob)
@@ -257,7 +310,7 @@ class Stage:
         except FileNotFoundError:
             return
         if stat.S_ISDIR(found.st_mode):
-            _remove_tree(self.fd, name)
+            remove_tree(self.fd, name)
         else:
             os.unlink(name, dir_fd=self.fd)
 
@@ -293,29 +346,11 @@ class Stage:
         for name in os.listdir(self.fd):
             self.remove(os.fsencode(name))
         self._slots.clear()
+        self.landed.clear()
 
 
-class Taken(NamedTuple):
-    """What lies in a directory: its size in bytes on the disk, and how many files and directories they are."""
-
-    size: int
-    names: int
-
-
-def room_taken(path: str) -> Taken:
-    """What is below ``path``, as far as it can be seen."""
-    size, count, waiting = 0, 0, [path]
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as listing:
-                for entry in listing:
-                    count += 1
-                    size += entry.stat(follow_symlinks=False).st_blocks * 512
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-        except OSError:
-            continue
-    return Taken(size, count)
+def _part_of(entry: Entry) -> bytes:
+    return b"part-" + entry.id.hex().encode()
 
 
 def _flush_one(name: bytes, directory: int) -> None:
@@ -327,34 +362,3 @@ def _flush_one(name: bytes, directory: int) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def _remove_tree(fd: int, name: bytes) -> None:
-    """Remove a directory of the stage with all that is in it, however deep: what lies in it comes up to the stage
-    first."""
-    waiting, number = [name], 0
-    while waiting:
-        name = waiting.pop()
-        set_mode(name, fd, 0o700, False)
-        directory = os.open(name, DIRECTORY_FLAGS, dir_fd=fd)
-        try:
-            with os.scandir(directory) as listing:
-                found = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in listing]
-            for below, is_directory in found:
-                if not is_directory:
-                    os.unlink(below, dir_fd=directory)
-                    continue
-                set_mode(below, directory, 0o700, False)  # to be moved it has to be writable itself
-                while True:
-                    number += 1
-                    up = b"gone-%d-%d" % (os.getpid(), number)
-                    try:
-                        os.rename(below, up, src_dir_fd=directory, dst_dir_fd=fd)
-                        break
-                    except OSError as error:
-                        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                            raise
-                waiting.append(up)
-        finally:
-            os.close(directory)
-        os.rmdir(name, dir_fd=fd)

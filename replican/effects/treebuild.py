@@ -8,11 +8,13 @@ that its source does not have any more) is reported and asked elsewhere.
 import errno
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from replican.effects.contents import ContentStore, Wanted
 from replican.effects.forkpool import run_forked, worker_count
+from replican.effects.linux import rename_new
 from replican.effects.mirror import Mirror
 from replican.effects.staging import SMALL, Stage, copy_verified, read_exactly, write_all
 from replican.effects.worktree import give_mode, open_made, open_regular, set_mode
@@ -55,6 +57,46 @@ class Filled(NamedTuple):
     size: int
 
 
+class Landed:
+    """Files that far stores brought to the stage. ``wanted`` are all that will be asked for: what is wanted once is
+    moved to its place, what is wanted more often is copied there."""
+
+    def __init__(self, stage: Stage, wanted: Iterable[Entry]) -> None:
+        self._stage_fd = stage.fd
+        self._names = frozenset(stage.landed)
+        self._counts = Counter([entry.id for entry in wanted])
+
+    def take(self, entry: Entry, into: int, listed: "_Listed") -> os.stat_result | None:
+        """Make a file of it in the directory ``into``; None where it has not landed, or its name is another's there."""
+        if entry.kind != FILE or (entry.size and entry.id.hex().encode() not in self._names):
+            return None
+        try:
+            return self._place(entry, into)
+        except FileExistsError:
+            if entry.name not in listed:
+                return None
+            os.unlink(entry.name, dir_fd=into)  # an interrupted run's
+            return self._place(entry, into)
+
+    def _place(self, entry: Entry, into: int) -> os.stat_result | None:
+        name, shown = entry.name, entry.id.hex().encode()
+        if not entry.size:
+            fd = os.open(name, _NEW, entry.perm, dir_fd=into)
+            try:
+                return _finish(fd, entry.perm, entry.mtime_ns)
+            finally:
+                os.close(fd)
+        if self._counts[entry.id] > 1:
+            return _make_file(entry._replace(name=shown), into, self._stage_fd, name)
+        try:
+            rename_new(self._stage_fd, shown, into, name)
+        except FileNotFoundError:
+            return None
+        os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=into, follow_symlinks=False)
+        set_mode(name, into, entry.perm, False)
+        return os.lstat(name, dir_fd=into)
+
+
 def row_of(entry: Entry, found: os.stat_result) -> Row:
     """The row of an entry that was just written, as it now lies on disk."""
     if entry.kind == DIRECTORY:
@@ -62,8 +104,11 @@ def row_of(entry: Entry, found: os.stat_result) -> Row:
     return Row(*entry, found.st_mode & 0o7777, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
-def fill_directory(job: Building, into: int, source: int | None, mirror: Mirror | None = None) -> Filled:
-    """Create the files and links of ``job`` in the directory ``into``, from the directory ``source``.
+def fill_directory(
+    job: Building, into: int, source: int | None, mirror: Mirror | None = None, landed: Landed | None = None
+) -> Filled:
+    """Create the files and links of ``job`` in the directory ``into``, from the directory ``source``, or from what
+    has ``landed`` on the stage.
 
     Its subdirectories are made, and get their permissions, but always those that their owner needs to reach into them.
     Raises ``FoldedError`` where one of them is there under another's name.
@@ -92,7 +137,9 @@ def fill_directory(job: Building, into: int, source: int | None, mirror: Mirror 
             files += 1
             size += entry.size
             continue
-        made = _make(entry, into, source, listed)
+        made = None if landed is None else landed.take(entry, into, listed)
+        if made is None:
+            made = _make(entry, into, source, listed)
         if made is None:
             missing.append(entry)
             continue
@@ -143,9 +190,10 @@ def _make(entry: Entry, into: int, source: int | None, listed: _Listed) -> os.st
         return kept if kept is not None or source is None else make(entry, into, source)
 
 
-def _make_file(entry: Entry, into: int, source: int) -> os.stat_result | None:
-    name, _, perm, size, mtime_ns, wanted = entry
-    from_fd = open_regular(name, source)
+def _make_file(entry: Entry, into: int, source: int, name: bytes | None = None) -> os.stat_result | None:
+    from_name, _, perm, size, mtime_ns, wanted = entry
+    name = name or from_name
+    from_fd = open_regular(from_name, source)
     if from_fd is None:
         return None
     try:
@@ -220,6 +268,7 @@ class TreeBuilder:
     """
 
     def __init__(self, stage: Stage, place: bytes, progress: Progress, mirror: Mirror | None = None) -> None:
+        self.landed: Landed | None = None
         self._progress = progress
         self._mirror = mirror
         self._stage_fd = stage.fd
@@ -258,7 +307,7 @@ class TreeBuilder:
         try:
             into = self.open(job.path)
             try:
-                return fill_directory(job, into, from_fd, self._mirror)
+                return fill_directory(job, into, from_fd, self._mirror, self.landed)
             finally:
                 os.close(into)
         finally:

@@ -33,11 +33,12 @@ def stage_content(repo: Repository, remote: Remote) -> Ahead:
         wanted = _lacking(repo, theirs)
         missing: list[Problem] = []
         contents = size = 0
-        repo.progress.begin("staging", len(wanted), sum(entry.size for entry, _ in wanted))
         try:
             with remote.contents() as stores, Stage(f"{repo.dotdir}/stage") as stage:
                 for store in stores:
                     store.locate([item for _, item in wanted])
+                    store.bring(wanted, stage, repo.progress)
+                repo.progress.begin("staging", len(wanted), sum(entry.size for entry, _ in wanted))
                 for entry, item in wanted:
                     if stage.put(entry, item, stores) is None:
                         missing.append(Problem(item.hint, NO_SOURCE))

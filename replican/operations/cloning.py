@@ -13,9 +13,11 @@ from replican.operations.folders import FolderRemote
 from replican.operations.foretold import store_told
 from replican.operations.merging import Merged
 from replican.operations.recording import News, Recorded, record
-from replican.operations.syncing import merge_remote
-from replican.repository import DOT, Repository, is_replica
-from replican.values.errors import FolderError, NoRepositoryError, RefusedError, UsageError
+from replican.operations.remotes import SERVE, Refreshed, Remote, wired_remote
+from replican.operations.syncing import merge_again, merge_remote
+from replican.repository import DOT, Repository, is_replica, ssh_program, user_config
+from replican.values.addresses import SshAddress
+from replican.values.errors import FolderError, NoRepositoryError, RefusedError, RemoteError, UsageError
 from replican.values.progress import Problem, Progress
 from replican.values.traits import STRONG
 
@@ -77,14 +79,63 @@ def clone(
                 storing.append(held.enter_context(beside(lambda: store_told(copy, news))))
 
             refreshed = remote.refresh(mirror=mirror, tell=tell)
-            copy.notes += refreshed.notes
             for each in storing:
                 each.result()
-            fetched = fetch_from(copy, remote, trust=True)
-            if fetched.new is not None:
-                copy.config.set_remote(ORIGIN, RemoteSettings(source, fetched.new))
-            merged = merge_remote(copy, remote, mirror=mirror)
+            merged = _take_all(copy, remote, refreshed, mirror)
         return Cloned(target, source, made_replica, joined, merged, copy.notes, refreshed.unread)
+
+
+def clone_wired(
+    address: SshAddress,
+    url: str,
+    target: str,
+    *,
+    join: bool = False,
+    init: bool = True,
+    serve: str | None = None,
+    wait: float = 10.0,
+    progress: Progress | None = None,
+) -> Cloned:
+    """As :func:`clone`, from another machine: ``url`` is kept as its address, ``serve`` as what to run there.
+
+    Raises ``RemoteError`` where it cannot be reached; then nothing was made here.
+    """
+    target = os.path.realpath(target)
+    _check_writable(target)
+    resumed = _check_target(url, target, join)
+    with wired_remote(ORIGIN, url, address, ssh_program(user_config()), serve or SERVE, None) as remote:
+        try:
+            made_replica = not remote.is_replica()
+        except RemoteError as error:
+            if isinstance(error.__cause__, NoRepositoryError):  # it has been reached, and has no such folder
+                raise error.__cause__ from None
+            raise
+        if made_replica and not init:
+            raise NoRepositoryError(f"{url} is no replica", "leave --no-init out, and it is made one")
+        with Repository.init(target, wait=wait, progress=progress) as copy, copy.writing("clone"):
+            if not resumed:
+                copy.config.set_remote(ORIGIN, RemoteSettings(url))
+            if serve is not None:
+                copy.config.set(f"remote.{ORIGIN}.serve_command", serve)
+            remote.asks_for(copy)
+            if made_replica:
+                remote.init()
+            joined = record(copy) if join or resumed else None
+            refreshed = remote.refresh()
+            merged = _take_all(copy, remote, refreshed, None)
+            return Cloned(target, url, made_replica, joined, merged, copy.notes, refreshed.unread)
+
+
+def _take_all(copy: Repository, remote: Remote, refreshed: Refreshed, mirror: Mirror | None) -> Merged:
+    """Take over the whole log, and merge it."""
+    copy.notes += refreshed.notes
+    fetched = fetch_from(copy, remote, trust=True)
+    if fetched.new is not None:
+        copy.config.set_remote(ORIGIN, RemoteSettings(copy.config.remote(ORIGIN).url, fetched.new))
+    merged = merge_remote(copy, remote, mirror=mirror)
+    if remote.has_changed:
+        _, merged = merge_again(copy, remote, merged)
+    return merged
 
 
 def _mirror(held: ExitStack, copy: Repository) -> Mirror:

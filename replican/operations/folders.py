@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class FolderRemote:
     """A folder with a log of its own, opened: a :class:`~replican.operations.remotes.Remote`."""
 
+    has_changed = False  # who opens its files sees what they hold
+
     def __init__(self, name: str, root: str, repository: Repository) -> None:
         self.name = name
         self.place = root
@@ -66,7 +68,7 @@ class FolderRemote:
         return found
 
     @contextmanager
-    def contents(self) -> Iterator[list[ContentStore]]:
+    def contents(self, unreached: Callable[[RemoteError], None] | None = None) -> Iterator[list[ContentStore]]:
         """Its folder, then its trash."""
         store = FolderStore(self.name, self.place, self._repository.index)
         try:

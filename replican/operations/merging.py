@@ -17,13 +17,14 @@ from replican.decisions.limits import Limits, measured_changes
 from replican.decisions.plan import Plan
 from replican.decisions.reconcile import OpenConflict, conflicts_in, conflicts_of
 from replican.decisions.treediff import Change, Tally, diff_trees, listing_at, tally, tally_changes
+from replican.effects.clearing import room_taken
 from replican.effects.contents import ContentStore, FolderStore
 from replican.effects.mirror import Mirror
 from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.preparing import Preparation, Prepared, wanted_of
 from replican.effects.refs import HEAD
 from replican.effects.site import Site
-from replican.effects.staging import Stage, room_taken
+from replican.effects.staging import Stage
 from replican.effects.transition import Outcome, Transition
 from replican.effects.trash import Trash
 from replican.operations.recording import deletion_gates, new_trees
@@ -285,7 +286,7 @@ def _note_pending(repo: Repository, pending: Sequence[Problem]) -> list[Problem]
 def _check_sources(prepared: Prepared, stores: Sequence[ContentStore], must_have: Container[bytes]) -> None:
     check_found([problem.path for problem in prepared.lacking if problem.path in must_have])
     lacking = [problem for problem in prepared.lacking if not problem.held]
-    if lacking and not stores:
+    if lacking and not any(store.is_reached for store in stores):
         first = lacking[0].path.decode("utf-8", "surrogateescape")
         raise RemoteError(
             f"content is missing ({first} and so on) and no source can be reached",

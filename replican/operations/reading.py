@@ -22,6 +22,7 @@ from replican.values.trees import DIRECTORY
 if TYPE_CHECKING:
     from replican.effects.index import Index
     from replican.operations.remotes import Remote
+    from replican.values.streams import StreamReader
 
 IN_MEMORY = 4 << 20
 """Content of up to so many bytes is read once; larger content is read twice, to verify it before any of it is used."""
@@ -165,6 +166,32 @@ class BlobReader:
                 except (ReplicanError, OSError) as error:
                     self.unreachable.append(str(error))
         return self._remotes
+
+
+def received_content(repo: Repository, name: str, blob: BlobId, reader: "StreamReader") -> Content | None:
+    """Content of a size that is not known before, as it comes from the far end of a link; None if that has not got
+    it."""
+    from replican.values.streams import FROM_TRASH, read_answer, read_end
+
+    answer = read_answer(reader, None, 0, 1 << 62)
+    if not answer.is_there:
+        return None
+    source, size = f"the trash of {name}" if answer.letter == FROM_TRASH else name, answer.size
+    if size <= IN_MEMORY:
+        data = reader.take(size)
+        return Content(source, blob, size, data) if read_end(reader) and blob_id(data) == blob else None
+    import tempfile
+
+    hasher, left = blob_hasher(size), size
+    with tempfile.TemporaryFile(dir=f"{repo.dotdir}/stage") as file:
+        while left:
+            chunk = reader.some(min(_CHUNK, left))
+            hasher.update(chunk)
+            file.write(chunk)
+            left -= len(chunk)
+        file.seek(0)
+        good = read_end(reader) and hasher.digest() == blob
+        return Content(source, blob, size, None, os.dup(file.fileno())) if good else None
 
 
 class OpenObject:

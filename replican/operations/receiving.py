@@ -5,12 +5,13 @@ Beside the pushing folder or at the far end of a wire, it is the same.
 
 from collections.abc import Callable, Sequence
 
+from replican.decisions.frontier import JoinKind, join
 from replican.effects.contents import ContentStore
 from replican.effects.mirror import Mirror
 from replican.operations.fetching import take_over
 from replican.operations.merging import merge, settle_pending
 from replican.operations.recording import News, record
-from replican.operations.remotes import ObjectSource, Refreshed, Taken
+from replican.operations.remotes import ObjectSource, Refreshed, Taken, diverged
 from replican.repository import Repository
 from replican.values.errors import FolderError, LockedError, RefusedError, WorkerError
 from replican.values.ids import CheckpointId
@@ -75,5 +76,7 @@ def take_in(
         check(old)
         assert head is not None
         take_over(repo, source, head)
+        if join(repo.graph, old, head).kind is not JoinKind.FAST_FORWARD:  # whatever the pusher thinks
+            raise diverged(name)
         merged = merge(repo, head, stores, reason="push from elsewhere")
         return Taken(old, merged.head, merged.pending, merged.tally, take_notes(repo, name))

@@ -6,14 +6,15 @@ is copied.
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from replican.decisions.treediff import Tally
 from replican.effects.contents import ContentStore
 from replican.effects.mirror import Mirror
-from replican.repository import DOT, Repository, is_replica
+from replican.repository import DOT, Repository, is_replica, ssh_program
+from replican.values.addresses import SshAddress, parse_ssh
 from replican.values.checkpoints import Checkpoint
 from replican.values.errors import (
     DivergedError,
@@ -27,7 +28,13 @@ from replican.values.ids import BlobId, CheckpointId
 from replican.values.progress import Problem
 
 if TYPE_CHECKING:
+    from replican.effects.launching import Link
+    from replican.operations.folders import FolderRemote
     from replican.operations.reading import Content
+    from replican.operations.wired import WiredRemote
+
+SERVE: Final = "replican"
+"""What is run at the other machine, unless ``remote.<name>.serve_command`` says otherwise."""
 
 _HELPER = re.compile(r"[A-Za-z0-9+.-]*::")
 
@@ -107,8 +114,16 @@ class Remote(Protocol):
     def objects(self, ids: Collection[bytes]) -> Mapping[bytes, tuple[bytes, bytes]]:
         """Objects by their ids: kind and payload, verified, of those that it has whole."""
 
-    def contents(self) -> AbstractContextManager[list[ContentStore]]:
-        """Where its content may be found."""
+    @property
+    def has_changed(self) -> bool:
+        """Whether content was not to be had since it changed over there while it was asked for: to record it once
+        more, and to ask again, may help."""
+
+    def contents(
+        self, unreached: Callable[[RemoteError], None] | None = None
+    ) -> AbstractContextManager[list[ContentStore]]:
+        """Where its content may be found. If it turns out later that it cannot be reached, ``unreached`` is told, and
+        there is no content; without it, that is raised."""
 
     def candidates(self, blob: BlobId, hint: bytes) -> "Iterator[Content | None]":
         """Content by its id alone, verified, from one place after the other; ``hint`` is a path where it may lie."""
@@ -152,6 +167,17 @@ def check_address(url: str) -> None:
         raise UsageError(f"not an address of a remote: {url!r}", "it has control characters")
 
 
+def ssh_address(url: str, directory: str) -> SshAddress | None:
+    """The address on another machine that ``url`` means to who stands in ``directory``; None for a folder here.
+
+    Raises ``UsageError`` for what is no address.
+    """
+    check_address(url)
+    if not url.startswith("ssh://") and os.path.lexists(os.path.join(directory, url)):
+        return None
+    return parse_ssh(url)
+
+
 def folder_of(url: str, directory: str) -> str:
     """The folder, absolute, that an address means to who stands in ``directory``.
 
@@ -161,24 +187,68 @@ def folder_of(url: str, directory: str) -> str:
     url = url.removeprefix("file://")
     full = os.path.join(directory, os.path.expanduser(url))
     if "://" in url or (":" in url.split("/")[0] and not os.path.exists(full)):
-        raise RemoteError(f"{url} is not a folder here", "only folders on this machine can be reached so far")
+        raise RemoteError(f"{url} is not a folder here", "other machines are reached by host:path or ssh://host/path")
     full = os.path.realpath(full)
     check_address(full)  # where a link leads, or the place where one stands, counts as much as what was typed
     return full
 
 
-def remote_root(repo: Repository, name: str) -> str:
-    """The folder of a remote, absolute; a relative one is relative to the root of this replica."""
+def place_of(repo: Repository, name: str) -> str:
+    """Where a remote is, to be shown: its address, or the folder, absolute; a relative one is relative to the root of
+    this replica."""
     try:
-        return folder_of(repo.config.remote(name).url, repo.root)
+        url = repo.config.remote(name).url
+        return folder_of(url, repo.root) if ssh_address(url, repo.root) is None else url
     except RemoteError as error:
         raise RemoteError(f"remote {name} cannot be reached: {error.message}", error.hint) from error
 
 
 @contextmanager
 def opened_remote(repo: Repository, name: str) -> Iterator[Remote]:
-    """The remote called ``name``; raises ``UnknownRemoteError``, or ``RemoteError`` where it cannot be reached."""
-    root = remote_root(repo, name)
+    """The remote called ``name``; raises ``UnknownRemoteError``, or ``RemoteError`` where it cannot be reached.
+
+    One on another machine is reached when it is first asked something.
+    """
+    place = place_of(repo, name)
+    address = ssh_address(repo.config.remote(name).url, repo.root)
+    if address is None:
+        with _opened_folder(repo, name, place) as folder:
+            yield folder
+    else:
+        with wired_remote(name, place, address, ssh_program(repo.config), _serve_command(repo, name), repo) as wired:
+            yield wired
+
+
+@contextmanager
+def wired_remote(
+    name: str, place: str, address: SshAddress, program: Sequence[str], serve: str, repo: Repository | None
+) -> "Iterator[WiredRemote]":
+    """A remote on another machine, closed in the end."""
+    from replican.operations.wired import WiredRemote
+
+    remote = WiredRemote(name, place, lambda: start(program, address, serve), repo)
+    try:
+        yield remote
+    finally:
+        remote.close()
+
+
+def start(program: Sequence[str], address: SshAddress, serve: str) -> "Link":
+    """Begin a link to another machine."""
+    from replican.effects.launching import Link, ssh_words
+
+    return Link(ssh_words(program, address, serve))
+
+
+def _serve_command(repo: Repository, name: str) -> str:
+    from replican.effects.config import join_key
+
+    found = repo.config.find(join_key(("remote", name, "serve_command")))
+    return found if isinstance(found, str) and found else SERVE
+
+
+@contextmanager
+def _opened_folder(repo: Repository, name: str, root: str) -> "Iterator[FolderRemote]":
     if root == repo.root:
         raise RemoteError(
             f"remote {name} is this very folder", f"give it another address: `replican remote set-url {name} PATH`"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from replican.decisions.treediff import diff_trees, walk_tree
-from replican.effects.contents import Wanted
+from replican.effects.contents import ContentStore, Wanted
 from replican.effects.preparing import NO_SOURCE, needs_content
 from replican.effects.staging import Slot, Stage
 from replican.effects.trash import Trash
@@ -24,7 +24,7 @@ from replican.repository import Repository
 from replican.values.errors import NotFoundError, UsageError
 from replican.values.ids import EMPTY_TREE, TreeId
 from replican.values.paths import is_below, show
-from replican.values.progress import Problem
+from replican.values.progress import Problem, Progress
 from replican.values.trees import DIRECTORY, Entry, TreeReader
 
 
@@ -198,6 +198,31 @@ def _restore(
     return Restored(tree, total - _files(wishes), places, restored, missing, sorted([*impossible, *problems]))
 
 
+def _take(
+    stage: Stage,
+    stores: Sequence[ContentStore],
+    wanted: list[tuple[Entry, Wanted]],
+    slots: dict[bytes, Slot],
+    taken_from: dict[bytes, str],
+    progress: Progress,
+) -> list[tuple[Entry, Wanted]]:
+    """Stage each from the first store that really has it; what none of them has."""
+    left: list[tuple[Entry, Wanted]] = []
+    brought: dict[bytes, str] = {}
+    for entry, item in wanted:
+        for store in stores:
+            slot = stage.put(entry, item, [store])
+            if slot is not None:
+                slots[item.hint] = slot
+                if entry.id != NO_CONTENT:
+                    taken_from[item.hint] = brought.setdefault(entry.id, slot.source or store.name)
+                progress.advance(1, entry.size)
+                break
+        else:
+            left.append((entry, item))
+    return left
+
+
 def _stage(
     repo: Repository,
     stage: Stage,
@@ -212,17 +237,13 @@ def _stage(
         store.locate([item for _, item in wanted])
     repo.progress.begin("restoring", len(wanted), sum(entry.size for entry, _ in wanted))
     try:
-        for entry, item in wanted:
-            for store in found.all:
-                slot = stage.put(entry, item, [store])
-                if slot is not None:
-                    slots[item.hint] = slot
-                    if entry.id != NO_CONTENT:
-                        taken_from[item.hint] = store.name
-                    break
-            else:
-                missing.append(Problem(item.hint, NO_SOURCE))
-            repo.progress.advance(1, entry.size)
+        left = _take(stage, found.all, wanted, slots, taken_from, repo.progress)
+        far = [store for store in found.all if store.is_far]
+        if left and far:
+            for store in far:
+                store.bring(left, stage, repo.progress)
+            left = _take(stage, [*far, stage.shelf], left, slots, taken_from, repo.progress)
+        missing += [Problem(item.hint, NO_SOURCE) for _, item in left]
         stage.flush()
     finally:
         repo.progress.end()

@@ -11,7 +11,6 @@ from replican.operations.remotes import opened_remote
 from replican.operations.targets import reachable_contents
 from replican.repository import Repository
 from replican.values.ids import BlobId, blob_id
-from replican.values.trees import LINK
 
 HERE = "this folder"
 NO_CONTENT = blob_id(b"")
@@ -64,20 +63,8 @@ def find(stores: Sequence[ContentStore], wanted: Iterable[Wanted]) -> Mapping[Bl
     for store in stores:
         items = list(left.values())
         store.locate(items)
-        located = store.located()
         for item in items:
-            # A folder is asked by its index alone: whatever lies at the path of the hint may be of the same size.
-            if (item.blob in located or not isinstance(store, FolderStore)) and _has(store, item._replace(hint=b"")):
+            if store.has(item):
                 found[item.blob] = store.name
                 del left[item.blob]
     return found
-
-
-def _has(store: ContentStore, item: Wanted) -> bool:
-    if item.kind == LINK:
-        return store.read_link(item) is not None
-    fd = store.open_file(item)
-    if fd is None:
-        return False
-    os.close(fd)
-    return True

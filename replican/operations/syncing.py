@@ -7,6 +7,7 @@ may hold its own meanwhile, and wait for that process to be done.)
 
 from typing import NamedTuple
 
+from replican.decisions.frontier import JoinKind
 from replican.decisions.treediff import Tally
 from replican.effects.mirror import Mirror
 from replican.effects.packs import get_ready
@@ -101,7 +102,29 @@ def pull(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), 
         if ahead is not None:
             return Pulled(recorded, ahead.fetched, ahead.merged, unread)
         fetched = fetch_from(repo, remote)
-        return Pulled(recorded, fetched, merge_remote(repo, remote, allowed=allowed), unread)
+        merged = merge_remote(repo, remote, allowed=allowed)
+        if remote.has_changed:
+            again, merged = merge_again(repo, remote, merged, allowed=allowed)
+            counts = fetched.checkpoints + again.checkpoints, fetched.trees + again.trees
+            fetched = Fetched(name, fetched.old, again.new, *counts)
+        return Pulled(recorded, fetched, merged, unread)
+
+
+def merge_again(
+    repo: Repository, remote: Remote, merged: Merged, *, allowed: frozenset[str] = frozenset()
+) -> tuple[Fetched, Merged]:
+    """Fetch and merge once more, after a merge during which files changed over there: now the remote makes sure that
+    what it records of them can be had."""
+    repo.notes += remote.refresh().notes
+    fetched = fetch_from(repo, remote)
+    return fetched, _together(merged, merge_remote(repo, remote, allowed=allowed))
+
+
+def _together(one: Merged, other: Merged) -> Merged:
+    """What two merges did, one after the other."""
+    kind = one.kind if other.kind is JoinKind.UP_TO_DATE else other.kind
+    tally = Tally(*[sum(column) for column in zip(one.tally, other.tally, strict=True)])
+    return other._replace(kind=kind, old=one.old, tally=tally, conflicts=one.conflicts + other.conflicts)
 
 
 def _record_both(
@@ -165,6 +188,8 @@ def sync(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), 
                 pulled.append(merge_remote(repo, remote, allowed=allowed))
             else:
                 pulled.append(ahead.merged)
+            if remote.has_changed and round_ + 1 < MOST_ROUNDS:
+                continue  # once more: now it makes sure that what it records can be had
             try:
                 pushed.append(push_to(repo, remote))
             except DivergedError:

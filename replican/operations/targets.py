@@ -10,7 +10,14 @@ from replican.operations.merging import Merged, merge
 from replican.operations.remotes import default_remote, opened_remote
 from replican.operations.syncing import merged_before
 from replican.repository import Repository
-from replican.values.errors import DamagedError, FolderError, NotFoundError, RemoteError, UnknownRemoteError
+from replican.values.errors import (
+    DamagedError,
+    FolderError,
+    NotFoundError,
+    RemoteError,
+    ReplicanError,
+    UnknownRemoteError,
+)
 from replican.values.ids import CheckpointId
 
 DEFAULT = "remote"
@@ -86,9 +93,13 @@ def reachable_contents(repo: Repository, first: str | None = None) -> Iterator[l
     found: list[ContentStore] = []
     with ExitStack() as opened:
         for name in names:
+
+            def unreached(error: ReplicanError, name: str = name) -> None:
+                repo.notes.append(f"no content from {name}: {error.message}")
+
             try:
                 remote = opened.enter_context(opened_remote(repo, name))
-                found += opened.enter_context(remote.contents())
+                found += opened.enter_context(remote.contents(unreached))
             except (RemoteError, FolderError, DamagedError) as error:
-                repo.notes.append(f"no content from {name}: {error.message}")
+                unreached(error)
         yield found

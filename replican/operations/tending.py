@@ -7,8 +7,9 @@ import time
 from typing import Final, NamedTuple
 
 from replican.decisions.treediff import diff_trees, walk_tree
+from replican.effects.clearing import room_taken
 from replican.effects.objects import CHECKPOINT
-from replican.effects.staging import Stage, room_taken
+from replican.effects.staging import Stage
 from replican.effects.trash import Trash
 from replican.operations.recording import observe
 from replican.operations.trashing import rescue_changed

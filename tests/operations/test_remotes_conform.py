@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from false_ssh import false_ssh
 from folders import assert_equal, contents, write
 
 from replican.effects.config import RemoteSettings
@@ -70,13 +71,18 @@ def folder_address(root: Path) -> str:
     return str(root)
 
 
-KINDS = {"folder": folder_address}
+def wired_address(root: Path) -> str:
+    return f"there:{root}"
+
+
+KINDS = {"folder": folder_address, "pipe": wired_address}
 
 
 @pytest.fixture(params=KINDS)
 def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("REPLICAN_AUTHOR_NAME", "tester")
+    monkeypatch.setenv("REPLICAN_SSH", str(false_ssh(tmp_path)))
     return World(tmp_path, KINDS[request.param])
 
 

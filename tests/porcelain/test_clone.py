@@ -55,7 +55,8 @@ def test_where_it_cannot_go(cli, tmp_path: Path, source: Path) -> None:
 
 def test_what_cannot_be_cloned(cli, tmp_path: Path) -> None:
     assert "no folder at" in cli("clone", "none", "b", code=8).err
-    assert "only folders on this machine" in cli("clone", "host:folder", "b", code=5).err
+    assert "is not a folder here" in cli("clone", "https://host/folder", "b", code=5).err
+    assert "another machine" in cli("clone", "a", "b", "--serve-command", "x", code=2).err
     assert not (tmp_path / "b").exists()
 
 

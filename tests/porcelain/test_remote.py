@@ -50,9 +50,26 @@ def test_what_is_known_of_it_goes_with_it(cli, here: Path, tmp_path: Path) -> No
     cli("sync", cwd=copy)
 
 
-def test_only_folders_so_far(cli, here: Path) -> None:
-    for url in ("ssh://host/folder", "host:folder"):
-        assert "only folders on this machine" in cli("remote", "add", "far", url, cwd=here, code=5).err
+def test_other_machines(cli, here: Path) -> None:
+    for url in ("https://host/folder", "ftp://host"):
+        assert "is not a folder here" in cli("remote", "add", "far", url, cwd=here, code=5).err
         assert cli("remote", cwd=here).text == ""
+    for number, url in enumerate(("ssh://me@host:22/folder", "host:folder", "me@host:/folder")):
+        cli("remote", "add", f"far{number}", url, cwd=here)
+        assert cli("remote", "-v", cwd=here).lines[-1] == f"far{number}\t{url}"
+        cli("remote", "remove", f"far{number}", cwd=here)
+    for url in (
+        "ssh://-oProxyCommand=x/folder",
+        "-host:folder",
+        "host:-folder",
+        "ssh://host",
+        "host:",
+        "ssh://host:0/x",
+    ):
+        assert "not an address" in cli("remote", "add", "--", "far", url, cwd=here, code=2).err
+    (here / "host:folder").mkdir()
+    cli("remote", "add", "near", "host:folder", cwd=here)
+    assert cli("remote", "-v", cwd=here).lines[-1] == f"near\t{here}/host:folder"
+    cli("remote", "remove", "near", cwd=here)
     cli("remote", "add", "self", here, cwd=here)
     assert "this very folder" in cli("fetch", "self", cwd=here, code=5).err

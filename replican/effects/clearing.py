@@ -1,0 +1,61 @@
+"""What lies on a stage: how much room it takes up, and how it is removed, however deep."""
+
+import errno
+import os
+from typing import NamedTuple
+
+from replican.effects.worktree import DIRECTORY_FLAGS, set_mode
+
+
+class Taken(NamedTuple):
+    """What lies in a directory: its size in bytes on the disk, and how many files and directories they are."""
+
+    size: int
+    names: int
+
+
+def room_taken(path: str) -> Taken:
+    """What is below ``path``, as far as it can be seen."""
+    size, count, waiting = 0, 0, [path]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as listing:
+                for entry in listing:
+                    count += 1
+                    size += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+        except OSError:
+            continue
+    return Taken(size, count)
+
+
+def remove_tree(fd: int, name: bytes) -> None:
+    """Remove a directory of the stage with all that is in it, however deep: what lies in it comes up to the stage
+    first."""
+    waiting, number = [name], 0
+    while waiting:
+        name = waiting.pop()
+        set_mode(name, fd, 0o700, False)
+        directory = os.open(name, DIRECTORY_FLAGS, dir_fd=fd)
+        try:
+            with os.scandir(directory) as listing:
+                found = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in listing]
+            for below, is_directory in found:
+                if not is_directory:
+                    os.unlink(below, dir_fd=directory)
+                    continue
+                set_mode(below, directory, 0o700, False)  # to be moved it has to be writable itself
+                while True:
+                    number += 1
+                    up = b"gone-%d-%d" % (os.getpid(), number)
+                    try:
+                        os.rename(below, up, src_dir_fd=directory, dst_dir_fd=fd)
+                        break
+                    except OSError as error:
+                        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                            raise
+                waiting.append(up)
+        finally:
+            os.close(directory)
+        os.rmdir(name, dir_fd=fd)

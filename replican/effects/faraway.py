@@ -1,0 +1,293 @@
+"""Content that lies at the far end of a link: asked for in large requests, verified as it comes, laid on the stage.
+
+Two requests are on their way at any time, so that the far end never waits for the next one. What has come lies on
+the stage by its id: after a link was cut, the next run does not ask for it again, and of a large file asks for the
+rest only.
+"""
+
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from replican.effects.channel import CHUNK, Channel
+from replican.effects.contents import ANY_SIZE, Wanted
+from replican.effects.staging import SMALL, Stage, write_all
+from replican.values.errors import ProtocolError, RemoteError
+from replican.values.ids import BlobId, blob_hasher, blob_id
+from replican.values.messages import AT_ONCE, Item, Locate, Located, WantContents
+from replican.values.progress import Progress
+from replican.values.streams import CHANGED, FROM_TRASH, StreamReader, read_answer, read_end
+from replican.values.trees import LINK, Entry
+
+_AHEAD: Final = 2
+_REQUEST_BYTES: Final = 1 << 17
+_TRIES: Final = 3
+_LINK_LIMIT: Final = 1 << 16
+"""No system has longer targets of links, in bytes."""
+
+Pair = tuple[Entry, Wanted]
+
+
+class Far:
+    """What lies at the far end of one link: its folder (:attr:`folder`) and its trash (:attr:`trash`), as stores.
+
+    ``channel`` makes the link, if there is none yet; raises ``RemoteError``. What goes wrong with the link is told to
+    ``failed``, which may raise it: if it does not, there is just no content. ``changed`` are the paths of what changed
+    while it was asked for.
+    """
+
+    def __init__(self, name: str, channel: Callable[[], Channel], failed: Callable[[RemoteError], None]) -> None:
+        self._channel = channel
+        self._failed = failed
+        self._declined: set[BlobId] = set()
+        self._links: dict[BlobId, tuple[bytes, bool]] = {}
+        self._asked: dict[BlobId, Wanted] = {}
+        self.folder_has: set[BlobId] = set()
+        self.trash_has: set[BlobId] = set()
+        self.is_reached = True
+        self.changed: set[bytes] = set()
+        self.folder = FarStore(self, name, self.folder_has)
+        self.trash = FarStore(self, f"the trash of {name}", self.trash_has)
+
+    # -- bringing content ---------------------------------------------------------------------------------------
+
+    def bring(self, wanted: Sequence[Pair], stage: Stage, progress: Progress) -> None:
+        """Have all of ``wanted`` on the stage that is to be had; targets of links are kept in memory."""
+        left = [pair for pair in _each_once(wanted) if self._is_lacking(pair, stage)]
+        if not left or not self.is_reached:
+            return
+        progress.begin("receiving", len(left), sum([entry.size for entry, _ in left]))
+        try:
+            for _ in range(_TRIES):
+                left = self._bring(left, stage, progress)
+                if not left:
+                    break
+            self._declined.update([item.blob for _, item in left])
+        except RemoteError as error:
+            self.is_reached = False
+            self._failed(error)
+        except OSError:
+            self._channel().close()  # in the midst of what was asked for
+            raise
+        finally:
+            progress.end()
+
+    def _is_lacking(self, pair: Pair, stage: Stage) -> bool:
+        entry, item = pair
+        if not entry.size or item.blob in self._declined:
+            return False
+        return item.blob not in self._links if entry.kind == LINK else not stage.find_landed(entry)
+
+    def _bring(self, wanted: Sequence[Pair], stage: Stage, progress: Progress) -> list[Pair]:
+        """Ask once for each; those that did not stay the same until their end."""
+        arrival = _Arrival(self, stage, progress)
+        asked = [_Asked(pair, arrival.offset(pair)) for pair in wanted]
+        return [answer.asked.pair for answer in self._answers(asked) if not arrival.take(answer)]
+
+    def _answers(self, wanted: Sequence["_Asked"]) -> Iterator["_Arriving"]:
+        channel = self._channel()
+        batches = list(_batches(wanted))
+        sent = 0
+        for number, batch in enumerate(batches):
+            while sent < min(len(batches), number + _AHEAD):
+                channel.send(WantContents([_item(asked) for asked in batches[sent]]))
+                sent += 1
+            reader = channel.stream()
+            yield from (_Arriving(asked, reader) for asked in batch)
+            reader.finish()
+
+    def note(self, item: Wanted, letter: bytes) -> None:
+        """What was answered is not there, or not any more."""
+        self._declined.add(item.blob)
+        if letter == CHANGED:
+            self.changed.add(item.hint)
+
+    def keep_link(self, blob: BlobId, target: bytes, from_trash: bool) -> None:
+        self._links[blob] = target, from_trash
+
+    def link(self, blob: BlobId, from_trash: bool) -> bytes | None:
+        """The target of a link that was brought from there."""
+        target, origin = self._links.get(blob, (None, False))
+        return target if origin == from_trash else None
+
+    # -- where content is ---------------------------------------------------------------------------------------
+
+    def ask_for(self, wanted: Iterable[Wanted]) -> None:
+        """These may be asked for: all of them together, when it is."""
+        for item in wanted:
+            if item.blob not in self._declined:
+                self._asked[item.blob] = item
+
+    def look(self) -> None:
+        """Find out where what may be asked for is, as far as is known over there."""
+        items, self._asked = list(self._asked.values()), {}
+        if not items or not self.is_reached:
+            return
+        try:
+            channel = self._channel()
+            for batch in _batches([_Asked((_entry_of(item), item._replace(hint=b"")), 0) for item in items]):
+                channel.send(Locate([_item(asked) for asked in batch]))
+                answer = channel.receive()
+                if not isinstance(answer, Located):
+                    raise ProtocolError("it answered with something else than where content is")
+                known = {asked.pair[1].blob for asked in batch}
+                self.folder_has.update(known.intersection(map(BlobId, answer.folder)))
+                self.trash_has.update(known.intersection(map(BlobId, answer.trash)))
+        except RemoteError as error:
+            self.is_reached = False
+            self._failed(error)
+
+
+class FarStore:
+    """One of the two stores at the far end."""
+
+    is_far = True
+
+    def __init__(self, far: Far, name: str, known: set[BlobId]) -> None:
+        self._far = far
+        self._name = name
+        self._known = known
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def is_reached(self) -> bool:
+        return self._far.is_reached
+
+    def bring(self, wanted: Sequence[Pair], stage: Stage, progress: Progress) -> None:
+        """Both stores at once: the second one that is asked finds that it has been done."""
+        self._far.bring(wanted, stage, progress)
+
+    def has(self, wanted: Wanted) -> bool:
+        self._far.look()
+        return wanted.blob in self._known
+
+    def locate(self, wanted: Collection[Wanted]) -> None:
+        self._far.ask_for(wanted)
+
+    def located(self) -> Collection[BlobId]:
+        self._far.look()
+        return self._known
+
+    def open_file(self, wanted: Wanted) -> int | None:
+        return None
+
+    def read_link(self, wanted: Wanted) -> bytes | None:
+        return self._far.link(wanted.blob, self is self._far.trash)
+
+    def open_directory(self, path: bytes) -> int | None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+# -- one content -------------------------------------------------------------------------------------------------
+
+
+class _Asked(NamedTuple):
+    pair: Pair
+    offset: int
+
+
+class _Arriving(NamedTuple):
+    asked: _Asked
+    reader: StreamReader
+
+
+class _Arrival:
+    """Takes contents from a stream and lays them down."""
+
+    def __init__(self, far: Far, stage: Stage, progress: Progress) -> None:
+        self._far = far
+        self._stage = stage
+        self._progress = progress
+
+    def offset(self, pair: Pair) -> int:
+        """How much of a large file has come already, in bytes."""
+        entry, _ = pair
+        if entry.size <= SMALL or entry.kind == LINK:
+            return 0
+        fd = self._stage.open_part(entry)
+        try:
+            size = os.fstat(fd).st_size
+            if size <= entry.size:
+                return size
+            os.ftruncate(fd, 0)
+            return 0
+        finally:
+            os.close(fd)
+
+    def take(self, arriving: _Arriving) -> bool:
+        """Take one; False where it did not stay what it was, and is to be asked for again."""
+        (entry, item), offset = arriving.asked
+        reader = arriving.reader
+        answer = read_answer(reader, entry.size, offset, entry.size)
+        if not answer.is_there:
+            self._far.note(item, answer.letter)
+            return True
+        source = (self._far.trash if answer.letter == FROM_TRASH else self._far.folder).name
+        if entry.size > SMALL and entry.kind != LINK:
+            return self._take_large(entry, reader, offset, source)
+        content = reader.take(entry.size)
+        if not read_end(reader) or blob_id(content) != entry.id:
+            return False
+        if entry.kind == LINK:
+            self._far.keep_link(item.blob, content, answer.letter == FROM_TRASH)
+        else:
+            self._stage.land(entry, content, source)
+        self._progress.advance(1, entry.size)
+        return True
+
+    def _take_large(self, entry: Entry, reader: StreamReader, offset: int, source: str) -> bool:
+        hasher = blob_hasher(entry.size)
+        fd = self._stage.open_part(entry)
+        try:
+            left = offset
+            while left and (data := os.read(fd, min(CHUNK, left))):
+                hasher.update(data)
+                left -= len(data)
+            self._progress.advance(0, offset)
+            left = entry.size - offset
+            while left:
+                data = reader.some(min(CHUNK, left))
+                hasher.update(data)
+                write_all(fd, data)
+                left -= len(data)
+                self._progress.advance(0, len(data))
+        finally:
+            os.close(fd)
+        good = read_end(reader) and hasher.digest() == entry.id
+        self._stage.end_part(entry, source if good else None)
+        if good:
+            self._progress.advance(1)
+        return good
+
+
+def _each_once(wanted: Sequence[Pair]) -> list[Pair]:
+    return list({(entry.kind, entry.id): (entry, item) for entry, item in reversed(wanted)}.values())[::-1]
+
+
+def _batches(wanted: Sequence[_Asked]) -> Iterator[list[_Asked]]:
+    batch: list[_Asked] = []
+    length = 0
+    for asked in wanted:
+        more = len(asked.pair[1].hint) + 100
+        if batch and (len(batch) == AT_ONCE or length + more > _REQUEST_BYTES):
+            yield batch
+            batch, length = [], 0
+        batch.append(asked)
+        length += more
+    if batch:
+        yield batch
+
+
+def _item(asked: _Asked) -> Item:
+    _, (blob, kind, size, hint) = asked.pair
+    return Item(blob, kind == LINK, None if size == ANY_SIZE else size, asked.offset, hint)
+
+
+def _entry_of(item: Wanted) -> Entry:
+    return Entry(b"", item.kind, 0, item.size, 0, item.blob)

@@ -1,0 +1,62 @@
+"""The program at this end of a link: ssh, run as a child, with its input and output as the link."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from typing import Final
+
+from replican.effects.channel import Channel
+from replican.values.addresses import SshAddress
+from replican.values.errors import LinkError
+
+_PATIENCE_SECONDS: Final = 5.0
+_NOT_FOUND: Final = 127
+
+
+def ssh_words(program: Sequence[str], address: SshAddress, serve: str) -> list[str]:
+    """The command that reaches ``address`` by ``program`` and has ``replican serve`` run there.
+
+    ``serve`` is what the shell there takes for ``replican``. Neither host nor path begins with ``-``.
+    """
+    import shlex
+
+    port = [] if address.port is None else ["-p", str(address.port)]
+    return [*program, *port, address.host, f"{serve} serve --stdio --root {shlex.quote(address.path)}"]
+
+
+class Link:
+    """A child and the channel to it. Close it. What the child writes to stderr goes where ours goes."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._program = words[0]
+        try:
+            self._child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise LinkError(
+                f"cannot run {words[0]}: {why.lower()}", "core.ssh_command names another program"
+            ) from error
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        # The channel takes over descriptors of its own: the child's are closed, and nobody else closes these.
+        source, target = os.dup(self._child.stdout.fileno()), os.dup(self._child.stdin.fileno())
+        self._child.stdout.close()
+        self._child.stdin.close()
+        self.channel = Channel(source, target)
+
+    def close(self) -> int:
+        """End the link, and wait for the child, a while; how it ended, as Popen tells it."""
+        self.channel.close()
+        try:
+            return self._child.wait(_PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            return self._child.wait()
+
+    def why_it_ended(self) -> LinkError:
+        """The error for a link of which nothing was heard."""
+        code = self.close()
+        if code == _NOT_FOUND:
+            return LinkError("there is no replican", "remote.<name>.serve_command says where it is over there")
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with {code}"
+        return LinkError(f"{os.path.basename(self._program)} {how} before anything was heard", None)

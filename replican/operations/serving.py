@@ -1,0 +1,252 @@
+"""Serving: one end of a link answers the other, about one folder and nothing else.
+
+The other end is not trusted: it names objects and content by their ids, and paths only as a hint where content may
+lie. What it pushes is verified as anything that is taken over, and passes the gates here.
+"""
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+
+from replican.decisions.summary import summarize
+from replican.decisions.treediff import Tally
+from replican.effects.channel import Channel
+from replican.effects.faraway import Far
+from replican.effects.freezing import Freezer
+from replican.effects.offering import Offer
+from replican.effects.staging import Stage
+from replican.operations.receiving import record_for, take_in
+from replican.operations.remotes import diverged
+from replican.operations.sending import Sent, log_above, objects_by_id
+from replican.operations.wired import ReceivedObjects, clip, hello_of
+from replican.repository import Repository, is_replica
+from replican.values import messages
+from replican.values.errors import (
+    LinkError,
+    NoRepositoryError,
+    ProtocolError,
+    RefusedError,
+    RemoteError,
+    ReplicanError,
+)
+from replican.values.ids import BlobId, CheckpointId
+from replican.values.streams import encode_object, end_of_objects, read_objects
+
+_SAMPLE = 64
+
+
+def serve(source: int, target: int, root: str, *, read_only: bool = False, wait: float = 10.0) -> None:
+    """Serve the folder at ``root`` to whoever is at the other end of two descriptors, which are closed in the end.
+
+    Raises ``LinkError`` and ``ProtocolError``, and what kept it from serving at all; both have been told over there.
+    """
+    channel = Channel(source, target)
+    try:
+        server = Server(channel, root, read_only=read_only, wait=wait)
+        try:
+            server.serve()
+        finally:
+            server.close()
+    finally:
+        channel.close()
+
+
+class Server:
+    """Answers at one end of a link for the folder at ``root``. Close it."""
+
+    def __init__(self, channel: Channel, root: str, *, read_only: bool = False, wait: float = 10.0) -> None:
+        self._channel = channel
+        self._root = os.path.realpath(root)
+        self._read_only = read_only
+        self._wait = wait
+        self._repository: Repository | None = None
+        self._offer: Offer | None = None
+        self._stage: Stage | None = None
+        self._name = "remote"
+
+    def close(self) -> None:
+        """Give back what is held, but for the channel."""
+        self._close_freezer()
+        if self._offer is not None:
+            self._offer.close()
+        if self._repository is not None:
+            self._repository.close()
+
+    def serve(self) -> None:
+        """Answer until the other end says that it is done. Raises ``LinkError`` and ``ProtocolError``.
+
+        What else fails is told over there, in the place of an answer.
+        """
+        try:
+            if not os.path.isdir(self._root):
+                raise NoRepositoryError(f"there is no folder at {self._root}", "is the disk that holds it mounted?")
+            if is_replica(self._root):
+                self._open(Repository(self._root, wait=self._wait))
+            self._say_hello()
+            self._meet()
+            while not isinstance(message := self._channel.receive(), messages.Bye):
+                self._answer(message)
+        except LinkError:
+            raise
+        except ReplicanError as error:
+            self._fail(error)
+            raise
+
+    def _meet(self) -> None:
+        hello = self._channel.receive()
+        if not isinstance(hello, messages.Hello):
+            raise ProtocolError("it did not say hello")
+        messages.check_hello(hello, messages.ABLE)
+        if messages.ZSTD in hello.able:
+            self._channel.compress()
+
+    def _say_hello(self) -> None:
+        repo = self._repository
+        peer = "" if repo is None else repo.config.peer_id
+        self._channel.send(hello_of(peer, replica=repo is not None, read_only=self._read_only))
+
+    def _fail(self, error: ReplicanError) -> None:
+        try:
+            self._channel.send(messages.Failed(error.code, clip(error.message), clip(error.hint or "")))
+        except RemoteError:
+            pass  # it is not there any more
+
+    def _open(self, repo: Repository) -> None:
+        self._repository = repo
+
+        def find_paths(blobs: Collection[BlobId]) -> Mapping[BlobId, bytes]:
+            try:
+                return repo.index.find_paths(blobs)
+            except ReplicanError:
+                return {}
+
+        self._offer = Offer(self._root, f"{repo.dotdir}/trash", find_paths)
+
+    # -- answers ------------------------------------------------------------------------------------------------
+
+    def _answer(self, message: messages.Message) -> None:
+        """Answer one request; what fails is told, and the next one may be asked."""
+        try:
+            self._answer_one(message)
+        except (LinkError, ProtocolError):
+            raise
+        except ReplicanError as error:
+            self._fail(error)
+        except OSError as error:
+            self._fail(RemoteError(f"{(error.strerror or 'it cannot be read').lower()} over there"))
+
+    def _answer_one(self, message: messages.Message) -> None:
+        channel = self._channel
+        match message:
+            case messages.Init():
+                self._init()
+            case messages.Record():
+                channel.send(self._record(message))
+            case messages.ListRefs():
+                refs = self._repo.refs
+                found = [messages.Ref(name, id) for name in refs.names() if (id := refs.read(name)) is not None]
+                channel.send(messages.Refs(found[: messages.FEW]))
+            case messages.WantLog():
+                heads, have = [CheckpointId(id) for id in message.heads], {CheckpointId(id) for id in message.have}
+                self._send_objects(log_above(self._repo.objects, heads, have, message.most))
+            case messages.WantObjects():
+                self._send_objects(objects_by_id(self._repo.objects, message.ids, below=message.below))
+            case messages.WantContents():
+                self._offered.send(message.items, channel.put)
+                channel.put_rest()
+            case messages.Locate():
+                folder, trash = self._offered.locate(message.items)
+                channel.send(messages.Located(list(folder), list(trash)))
+            case messages.Push():
+                channel.send(self._take_in(message))
+            case _:
+                raise ProtocolError("a message came that is no request")
+
+    @property
+    def _repo(self) -> Repository:
+        if self._repository is None:
+            raise NoRepositoryError(
+                f"{self._root} is no replica (any more)",
+                "its log is never made again by itself; if this is meant, run `replican init` there",
+            )
+        return self._repository
+
+    @property
+    def _offered(self) -> Offer:
+        assert self._repo is not None
+        assert self._offer is not None
+        return self._offer
+
+    def _init(self) -> None:
+        if self._repository is None:
+            if self._read_only:
+                raise RefusedError(f"{self._root} is no replica, and is served read-only")
+            self._open(Repository.init(self._root, wait=self._wait))
+        self._say_hello()
+
+    def _send_objects(self, objects: Iterable[Sent]) -> None:
+        for kind, payload in objects:
+            self._channel.put(encode_object(kind, payload))
+        self._channel.put(end_of_objects())
+        self._channel.put_rest()
+
+    # -- what the folder's user did -----------------------------------------------------------------------------
+
+    def _record(self, message: messages.Record) -> messages.Recorded:
+        repo = self._repo
+        self._name = message.name
+        refreshed = record_for(repo, message.name, mirror=self._freezer())
+        if self._offered.freezer is not None:
+            self._offered.freezer.end()
+        head = repo.head
+        sample: tuple[CheckpointId, ...] = ()
+        if head is not None and head not in message.known:
+            sample = summarize(repo.graph, head).sample[:_SAMPLE]
+        unread = [messages.Note(each.path, clip(each.cause), each.held) for each in refreshed.unread[: messages.FEW]]
+        notes = [clip(note) for note in refreshed.notes[:256]]
+        behind = head is not None and repo.index.base_root() != repo.tree_of(head)
+        return messages.Recorded(head, list(sample), behind, notes, unread)
+
+    def _freezer(self) -> Freezer | None:
+        """Who makes copies of what has changed while it was asked for, if anything did."""
+        offer = self._offered
+        if not offer.changed:
+            return offer.freezer
+        self._close_freezer()
+        self._stage = Stage(f"{self._repo.dotdir}/stage")
+        offer.freezer = Freezer(self._stage, offer.changed)
+        return offer.freezer
+
+    def _close_freezer(self) -> None:
+        if self._offer is not None and self._offer.freezer is not None:
+            self._offer.freezer.close()
+            self._offer.freezer = None
+        if self._stage is not None:
+            self._stage.close()
+            self._stage = None
+
+    # -- a push -------------------------------------------------------------------------------------------------
+
+    def _take_in(self, message: messages.Push) -> messages.Pushed:
+        received = ReceivedObjects()
+        for id, kind, payload in read_objects(self._channel.stream()):
+            if not self._read_only:
+                received.add(id, kind, payload)
+        if self._read_only:
+            raise RefusedError(f"{self._root} is served read-only", "whoever serves it decides that")
+
+        def check(old: CheckpointId | None) -> None:
+            if old != message.old:
+                raise diverged(self._name)
+
+        repo = self._repo
+        far = Far("the pushing folder", lambda: self._channel, _raise)
+        taken = take_in(repo, self._name, CheckpointId(message.head), received, [far.folder], check)
+        assert taken.new is not None
+        pending = [messages.Note(each.path, clip(each.cause), each.held) for each in taken.pending[: messages.FEW]]
+        notes = [clip(note) for note in taken.notes[:256]]
+        tally = taken.tally or Tally(0, 0, 0, 0)
+        return messages.Pushed(taken.new, taken.tally is not None, pending, tally, notes)
+
+
+def _raise(error: RemoteError) -> None:
+    raise error

@@ -1,0 +1,374 @@
+"""A remote at the far end of a link: what is asked of it goes there as messages."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from replican import __version__
+from replican.decisions.frontier import JoinKind, join
+from replican.decisions.summary import Summary, last_common
+from replican.decisions.treediff import Tally
+from replican.effects.channel import Channel
+from replican.effects.contents import ContentStore
+from replican.effects.faraway import Far
+from replican.effects.forms import CHECKPOINT, parse_as_checkpoint
+from replican.effects.launching import Link
+from replican.effects.mirror import Mirror
+from replican.effects.offering import Offer
+from replican.effects.refs import HEAD, remote_head
+from replican.operations.remotes import Refreshed, Taken, diverged
+from replican.operations.sending import log_above
+from replican.repository import Repository
+from replican.values import messages
+from replican.values.checkpoints import Checkpoint
+from replican.values.errors import (
+    DamagedError,
+    LinkError,
+    MissingObjectError,
+    NoRepositoryError,
+    NotFoundError,
+    ProtocolError,
+    RefusedError,
+    RemoteError,
+    ReplicanError,
+)
+from replican.values.ids import BlobId, CheckpointId
+from replican.values.progress import Problem
+from replican.values.streams import encode_object, end_of_objects, read_objects
+
+if TYPE_CHECKING:
+    from replican.operations.reading import Content
+
+_FIRST_STEP = 256
+_Answer = TypeVar("_Answer", bound=messages.Message)
+
+
+def hello_of(peer: str, *, replica: bool = True, read_only: bool = False) -> messages.Hello:
+    """What this release says first."""
+    version = messages.VERSION
+    able = sorted(messages.ABLE)
+    return messages.Hello(version, version, peer, __version__, able, replica=replica, read_only=read_only)
+
+
+def clip(text: str) -> str:
+    """As much of a text as a message takes."""
+    return text.encode("utf-8", "backslashreplace").decode()[:4096]
+
+
+class ReceivedObjects:
+    """Objects that came, by their ids; ``more`` is asked for one that did not, and adds what it can."""
+
+    def __init__(self, more: Callable[[bytes, bytes], None] | None = None) -> None:
+        self._more = more
+        self._objects: dict[bytes, tuple[bytes, bytes]] = {}
+
+    def __contains__(self, id: object) -> bool:
+        return id in self._objects
+
+    def add(self, id: bytes, kind: bytes, payload: bytes) -> None:
+        self._objects[id] = kind, payload
+
+    def checkpoint(self, checkpoint: CheckpointId, /) -> Checkpoint:
+        return parse_as_checkpoint(checkpoint, self.payload(CHECKPOINT, checkpoint))
+
+    def payload(self, kind: bytes, id: bytes, /) -> bytes:
+        found = self._objects.get(id)
+        if found is None and self._more is not None:
+            self._more(kind, id)
+            found = self._objects.get(id)
+        if found is None or found[0] != kind:
+            raise MissingObjectError(f"no object {id.hex()}")
+        return found[1]
+
+
+class WiredRemote:
+    """A :class:`~replican.operations.remotes.Remote` at the far end of a link, which is made when it is first needed.
+
+    ``repo`` is who asks: what it has is not asked for. Close it.
+    """
+
+    def __init__(self, name: str, place: str, start: Callable[[], Link], repo: Repository | None) -> None:
+        self.name = name
+        self.place = place
+        self.has_changed = False
+        self._start = start
+        self._repo = repo
+        self._link: Link | None = None
+        self._hello: messages.Hello | None = None
+        self._recorded: messages.Recorded | None = None
+        self._head: CheckpointId | None = None
+        self._behind = False
+
+    def close(self) -> None:
+        """Say that there is no more to ask, and end the link."""
+        link, self._link = self._link, None
+        if link is not None:
+            try:
+                link.channel.send(messages.Bye())
+            except RemoteError:
+                pass
+            link.close()
+
+    def asks_for(self, repo: Repository) -> None:
+        """From now on it is ``repo`` that asks."""
+        self._repo = repo
+
+    # -- the link -----------------------------------------------------------------------------------------------
+
+    def _channel(self) -> Channel:
+        if self._link is None:
+            self._link = self._start()
+            self._link.channel.send(hello_of("" if self._repo is None else self._repo.config.peer_id))
+        return self._link.channel
+
+    def _greet(self) -> messages.Hello:
+        """Hear what the other end says first, if it has not been heard."""
+        if self._hello is None:
+            channel = self._channel()
+            hello = channel.receive()
+            if not isinstance(hello, messages.Hello):
+                raise ProtocolError("it did not say hello")
+            messages.check_hello(hello, messages.ABLE)
+            if messages.ZSTD in hello.able:
+                channel.compress()
+            self._hello = hello
+        return self._hello
+
+    def _greeted(self) -> Channel:
+        self._greet()
+        return self._channel()
+
+    def _answer(self, kind: type[_Answer]) -> _Answer:
+        self._greet()
+        answer = self._channel().receive()
+        if not isinstance(answer, kind):
+            raise ProtocolError("it answered something else than what was asked")
+        return answer
+
+    def _ask(self, message: messages.Message, kind: type[_Answer]) -> _Answer:
+        with self._telling():
+            self._channel().send(message)
+            return self._answer(kind)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Errors of the link name the remote. After them the link is of no use."""
+        try:
+            yield
+        except (LinkError, ProtocolError, NoRepositoryError) as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: ReplicanError) -> RemoteError:
+        link, self._link = self._link, None
+        if link is not None:
+            if isinstance(error, LinkError) and not link.channel.has_begun:
+                error = link.why_it_ended()
+            link.close()
+        if isinstance(error, LinkError):
+            return LinkError(f"remote {self.name} cannot be reached: {error.message}", error.hint)
+        if isinstance(error, ProtocolError):
+            return ProtocolError(f"remote {self.name} broke the protocol: {error.message}", error.hint)
+        return RemoteError(f"remote {self.name}: {error.message}", error.hint)
+
+    def is_replica(self) -> bool:
+        """Whether there is a log over there at all."""
+        with self._telling():
+            return self._greet().replica
+
+    def init(self) -> None:
+        """Have the folder over there made a replica, if it is none."""
+        self._hello = self._ask(messages.Init(), messages.Hello)
+
+    # -- the log ------------------------------------------------------------------------------------------------
+
+    def refresh(self, *, mirror: Mirror | None = None) -> Refreshed:
+        with self.refreshing() as over_there:
+            return over_there.result()
+
+    @contextmanager
+    def refreshing(self) -> "Iterator[_Recording]":
+        with self._telling():
+            self._channel().send(messages.Record(self.name, self._known()))
+        yield _Recording(self)
+
+    def _known(self) -> list[bytes]:
+        repo = self._repo
+        known = [] if repo is None else [repo.head, repo.refs.read(remote_head(self.name))]
+        return [id for id in dict.fromkeys(known) if id is not None]
+
+    def _take_recorded(self) -> Refreshed:
+        try:
+            with self._telling():
+                told = self._answer(messages.Recorded)
+        except (DamagedError, NotFoundError) as error:
+            raise self.damaged(error) from error
+        self._recorded = told
+        self._head = None if told.head is None else CheckpointId(told.head)
+        self._behind = told.behind
+        return Refreshed(list(told.notes), [_problem(each) for each in told.unread])
+
+    @property
+    def head(self) -> CheckpointId | None:
+        if self._recorded is None and self._head is None:
+            self._head = dict(self.refs()).get(HEAD)
+        return self._head
+
+    def refs(self) -> Sequence[tuple[str, CheckpointId]]:
+        return [(ref.name, CheckpointId(ref.id)) for ref in self._ask(messages.ListRefs(), messages.Refs).refs]
+
+    def log_above(self, repo: Repository, head: CheckpointId) -> "ReceivedObjects":
+        return _Above(self, repo).objects
+
+    def receive_objects(self, message: messages.Message) -> Iterator[tuple[bytes, bytes, bytes]]:
+        """The objects that a request is answered with."""
+        with self._telling():
+            self._channel().send(message)
+            yield from read_objects(self._greeted().stream())
+
+    def objects(self, ids: Collection[bytes]) -> Mapping[bytes, tuple[bytes, bytes]]:
+        wanted = list(ids)
+        found: dict[bytes, tuple[bytes, bytes]] = {}
+        for at in range(0, len(wanted), messages.FEW):
+            some = wanted[at : at + messages.FEW]
+            for id, kind, payload in self.receive_objects(messages.WantObjects(some)):
+                if id in some:
+                    found[id] = kind, payload
+        return found
+
+    def have(self, repo: Repository) -> list[bytes]:
+        """Checkpoints that are here, as close to what is not as can be told."""
+        have = self._known()
+        if self._recorded is not None and self._head is not None:
+            sample = tuple(CheckpointId(id) for id in self._recorded.sample)
+            common = last_common(Summary(self._head, sample, True), _Stored(repo))
+            have += [] if common is None else [common]
+        return list(dict.fromkeys(have))
+
+    def damaged(self, error: ReplicanError) -> RemoteError:
+        return RemoteError(f"remote {self.name} is damaged: {error.message}", f"run `replican fsck` at {self.place}")
+
+    # -- content ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def contents(self, unreached: Callable[[RemoteError], None] | None = None) -> Iterator[list[ContentStore]]:
+        """Its folder, then its trash."""
+
+        def failed(error: RemoteError) -> None:
+            failure = self._failure(error)
+            if unreached is None:
+                raise failure from error
+            unreached(failure)
+
+        far = Far(self.name, self._greeted, failed)
+        try:
+            yield [far.folder, far.trash]
+        finally:
+            self.has_changed = bool(far.changed)
+
+    def candidates(self, blob: BlobId, hint: bytes) -> "Iterator[Content | None]":
+        from replican.operations.reading import received_content
+
+        assert self._repo is not None
+        for link in (False, True):
+            with self._telling():
+                channel = self._channel()
+                channel.send(messages.WantContents([messages.Item(blob, link=link, path=hint)]))
+                reader = self._greeted().stream()
+                content = received_content(self._repo, self.name, blob, reader)
+                reader.finish()
+            yield content
+
+    # -- a push -------------------------------------------------------------------------------------------------
+
+    def push(self, repo: Repository, head: CheckpointId | None) -> Taken:
+        old = self.head
+        if head == old and (head is None or not self._behind):
+            return Taken(old, old, [], None, [])
+        if head is None or (old is not None and not repo.objects.has(old)):
+            raise diverged(self.name)
+        if head != old and join(repo.graph, old, head).kind is not JoinKind.FAST_FORWARD:
+            raise diverged(self.name)
+        with self._telling():
+            if self._greet().read_only:
+                raise RefusedError(f"{self.name} is served read-only", "whoever serves it decides that")
+            told = self._push(repo, head, old)
+        self._head = head
+        self._behind = bool(told.pending)
+        tally = Tally(*told.tally) if told.moved else None
+        return Taken(old, head, [_problem(each) for each in told.pending], tally, list(told.notes))
+
+    def _push(self, repo: Repository, head: CheckpointId, old: CheckpointId | None) -> messages.Pushed:
+        channel = self._greeted()
+        channel.send(messages.Push(head, old))
+        if head != old:
+            have = [] if old is None else [old]
+            for kind, payload in log_above(repo.objects, [head], have, messages.LOG_STEP):
+                channel.put(encode_object(kind, payload))
+        channel.put(end_of_objects())
+        channel.put_rest()
+        offer = Offer(repo.root, f"{repo.dotdir}/trash", lambda blobs: repo.index.find_paths(blobs))
+        try:
+            while isinstance(message := channel.receive(), messages.WantContents):
+                offer.send(message.items, channel.put)
+                channel.put_rest()
+        finally:
+            offer.close()
+        if not isinstance(message, messages.Pushed) or message.head != head or message.moved != (head != old):
+            raise ProtocolError("it answered something else than what a push comes to")
+        return message
+
+
+class _Recording:
+    def __init__(self, remote: WiredRemote) -> None:
+        self._remote = remote
+
+    def goes_on(self, seconds: float) -> bool:
+        return False  # an answer from afar is not worth a look at the clock
+
+    def told(self) -> None:
+        return None
+
+    def result(self) -> Refreshed:
+        return self._remote._take_recorded()
+
+
+class _Above:
+    """What a remote's log has above that of ``repo``: asked for in steps that grow, until all has come."""
+
+    def __init__(self, remote: WiredRemote, repo: Repository) -> None:
+        self._remote = remote
+        self._repo = repo
+        self._step = messages.LOG_STEP if repo.head is None else _FIRST_STEP
+        self._unmet: dict[bytes, None] = {}
+        self.objects = ReceivedObjects(self._more)
+
+    def _more(self, kind: bytes, id: bytes) -> None:
+        if kind == CHECKPOINT:
+            heads = [each for each in (id, *self._unmet) if each not in self.objects][: messages.FEW]
+            request: messages.Message = messages.WantLog(
+                list(dict.fromkeys(heads)), self._remote.have(self._repo), self._step
+            )
+            self._step = min(4 * self._step, messages.LOG_STEP)
+        else:
+            request = messages.WantObjects([id], below=True)
+        for found, its_kind, payload in self._remote.receive_objects(request):
+            self.objects.add(found, its_kind, payload)
+            self._unmet.pop(found, None)
+            if its_kind == CHECKPOINT:
+                parents = parse_as_checkpoint(found, payload).parents
+                self._unmet.update(dict.fromkeys(each for each in parents if not self._is_known(each)))
+
+    def _is_known(self, id: CheckpointId) -> bool:
+        return id in self.objects or self._repo.objects.has(id)
+
+
+class _Stored:
+    def __init__(self, repo: Repository) -> None:
+        self._repo = repo
+
+    def __contains__(self, checkpoint: object) -> bool:
+        return isinstance(checkpoint, bytes) and self._repo.objects.has(checkpoint)
+
+
+def _problem(note: messages.Note) -> Problem:
+    return Problem(note.path, note.cause, note.held)
