@@ -88,6 +88,7 @@ COMMANDS: Final = (
     CommandRow("merge-tree", PLUMBING, REPOSITORY, MERGE, "merge two trees, touching no file"),
     CommandRow("apply-plan", PLUMBING, WORKING_COPY, MERGE, "bring the folder to what a merge decided"),
     CommandRow("ls-remote", PLUMBING, NOTHING, WIRE, "list the refs of a remote"),
+    CommandRow("fetch-log", PLUMBING, REPOSITORY, WIRE, "take over what a remote has recorded"),
     CommandRow("serve", PLUMBING, NOTHING, WIRE, "answer for a folder at one end of a link"),
 )
 

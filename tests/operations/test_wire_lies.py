@@ -1,0 +1,255 @@
+"""Ends of a link that lie: whatever they say, the other end is understood or refuses, and keeps what it has."""
+
+import os
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from folders import contents, snapshot, write
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from replican.effects.channel import Channel
+from replican.effects.config import RemoteSettings
+from replican.operations import remotes
+from replican.operations.checking import check
+from replican.operations.recording import record
+from replican.operations.serving import serve
+from replican.operations.syncing import pull, sync
+from replican.operations.wired import hello_of
+from replican.repository import Repository
+from replican.values import messages
+from replican.values.errors import ReplicanError
+from replican.values.frames import PREAMBLE, encode_frame
+from replican.values.ids import blob_id
+from replican.values.streams import end_of_objects
+
+FUZZ = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("REPLICAN_AUTHOR_NAME", "tester")
+    root = tmp_path / "there"
+    write(root / "letter", b"dear")
+    write(root / "folder/other", bytes(2 << 20))
+    os.symlink("letter", root / "link")
+    with Repository.init(str(root)) as repo:
+        record(repo)
+    return root
+
+
+def drain(source: int) -> threading.Thread:
+    def read() -> None:
+        while os.read(source, 1 << 16):
+            pass
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    return thread
+
+
+def served(root: Path, said: bytes) -> None:
+    """Serve to who says this, and then goes away. Only errors that are meant to be come of it."""
+    (source, into), (out, target) = os.pipe(), os.pipe()
+    reader = drain(out)
+    writer = threading.Thread(target=lambda: (os.write(into, said), os.close(into)), daemon=True)
+    writer.start()
+    try:
+        serve(source, target, str(root), wait=0.1)
+    except ReplicanError:
+        pass
+    writer.join(10)
+    reader.join(10)
+    os.close(out)
+
+
+def requests(known: list[bytes]) -> st.SearchStrategy[messages.Message]:
+    ids = st.sampled_from([*known, bytes(32), b"\xff" * 32])
+    lists = st.lists(ids, max_size=4)
+    paths = st.sampled_from([b"", b"letter", b"folder", b"folder/other", b"link", b"nowhere", b"letter/x", b"link/x"])
+    sizes = st.none() | st.sampled_from([0, 4, 5, 6, 2 << 20])
+    item = st.builds(messages.Item, ids, st.booleans(), sizes, st.just(0) | st.integers(0, 3), paths)
+    items = st.lists(item, min_size=1, max_size=5)
+    return st.one_of(
+        st.builds(messages.Record, st.text(max_size=5), lists),
+        st.builds(messages.WantLog, lists, lists, st.integers(1, 5)),
+        st.builds(messages.WantObjects, lists, st.booleans()),
+        st.builds(messages.WantContents, items),
+        st.builds(messages.Locate, items),
+        st.builds(messages.Push, ids, st.none() | ids),
+        st.builds(messages.Init),
+        st.builds(messages.ListRefs),
+        st.builds(messages.Recorded, ids),
+        st.builds(messages.Bye),
+    )
+
+
+@FUZZ
+@given(st.data())
+def test_an_asker_that_asks_for_anything(there: Path, data: st.DataObject) -> None:
+    with Repository(str(there)) as repo:
+        head, tree = repo.head, repo.head_tree
+    assert head is not None
+    known = [head, tree, blob_id(b"dear"), blob_id(b"letter"), blob_id(bytes(2 << 20)), blob_id(b"")]
+    asked = data.draw(st.lists(requests(known), max_size=6))
+    said = PREAMBLE + messages.encode_message(hello_of(""))
+    for message in asked:
+        said += messages.encode_message(message)
+        if isinstance(message, messages.Push):
+            said += encode_frame(2, data.draw(st.sampled_from([end_of_objects(), b"t\0\0\0\0.", b"c\0\0\0\1x.", b"x"])))
+    before = snapshot(there)
+    served(there, said)
+    assert snapshot(there) == before
+    with Repository(str(there)) as repo:
+        assert repo.head == head
+
+
+@FUZZ
+@given(st.binary(max_size=200), st.booleans())
+def test_an_asker_that_says_anything(there: Path, said: bytes, greeted: bool) -> None:
+    before = snapshot(there)
+    served(there, PREAMBLE + messages.encode_message(hello_of("")) + said if greeted else said)
+    assert snapshot(there) == before
+
+
+# -- an answerer that lies ---------------------------------------------------------------------------------------
+
+
+class Told:
+    """A link on which the far end says what is in ``said``, whatever it is asked."""
+
+    def __init__(self, said: bytes) -> None:
+        (source, into), (out, target) = os.pipe(), os.pipe()
+        self._reader = drain(out)
+        self._out = out
+
+        def write() -> None:
+            try:
+                left = said
+                while left:
+                    left = left[os.write(into, left) :]
+            except OSError:
+                pass
+            os.close(into)
+
+        self._writer = threading.Thread(target=write, daemon=True)
+        self._writer.start()
+        self.channel = Channel(source, target)
+
+    def close(self) -> int:
+        self.channel.close()
+        self._writer.join(10)
+        self._reader.join(10)
+        if self._out >= 0:
+            os.close(self._out)
+            self._out = -1
+        return 0
+
+    def why_it_ended(self) -> ReplicanError:
+        self.close()
+        return remotes.LinkError("it ended")
+
+
+class Overheard:
+    """A link to a true answerer; what it says is kept."""
+
+    def __init__(self, root: Path) -> None:
+        (source, into), (heard, told), (out, target) = os.pipe(), os.pipe(), os.pipe()
+        self.said = b""
+
+        def copy() -> None:
+            while data := os.read(heard, 1 << 16):
+                self.said += data
+                while data:
+                    data = data[os.write(into, data) :]
+            os.close(into)
+            os.close(heard)
+
+        self._threads = [
+            threading.Thread(target=copy, daemon=True),
+            threading.Thread(target=lambda: serve(out, told, str(root)), daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+        self.channel = Channel(source, target)
+
+    def close(self) -> int:
+        self.channel.close()
+        for thread in self._threads:
+            thread.join(10)
+        return 0
+
+
+def asker(root: Path, link: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> Repository:
+    monkeypatch.setattr(remotes, "start", lambda *_: link())
+    repo = Repository.init(str(root))
+    repo.config.set_remote("origin", RemoteSettings("host:there"))
+    return repo
+
+
+def conversation(there: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """What a true answerer says during a pull."""
+    links: list[Overheard] = []
+
+    def link() -> Overheard:
+        links.append(Overheard(there))
+        return links[-1]
+
+    with asker(here, link, monkeypatch) as repo:
+        pull(repo, "origin")
+    assert contents(here) == contents(there)
+    (only,) = links
+    return only.said
+
+
+def damaged(said: bytes, rng: random.Random) -> bytes:
+    at = rng.randrange(len(PREAMBLE), min(len(said), 3000)) if rng.random() < 0.8 else rng.randrange(len(said))
+    kind = rng.randrange(4)
+    if kind == 0:
+        return said[:at]
+    if kind == 1:
+        return said[:at] + bytes([rng.randrange(256)]) + said[at + 1 :]
+    if kind == 2:
+        return said[:at] + rng.randbytes(rng.randrange(1, 9)) + said[at:]
+    return said[:at] + said[at + rng.randrange(1, 9) :]
+
+
+def test_an_answerer_that_lies(there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte of a conversation may be another one: all of it is taken over, or what was here stays as it was."""
+    said = conversation(there, tmp_path / "first", monkeypatch)
+    rng = random.Random(7)
+    outcomes = set()
+    for number in range(120):
+        here = tmp_path / f"here{number}"
+        write(here / "mine", b"m")
+        with asker(here, lambda at=number: Told(damaged(said, rng) if at else said), monkeypatch) as repo:
+            try:
+                pull(repo, "origin")
+                outcomes.add("came")
+            except ReplicanError as error:
+                outcomes.add(error.code)
+            found = contents(here)
+            assert found.pop("mine") == b"m"
+            for path, content in found.items():
+                assert content == contents(there)[path]
+            assert check(repo, content=True).damage == []
+    assert {"came", "protocol", "link"} <= outcomes
+
+
+def test_an_answerer_that_names_what_it_has_not(there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A push is answered by requests: only content whose id is known can be had, whatever path is named."""
+    here = tmp_path / "here"
+    write(tmp_path / "secret", b"secret")
+    write(here / "mine", b"m")
+    hello, recorded = messages.encode_message(hello_of("")), messages.encode_message(messages.Recorded(None))
+    wants = messages.encode_message(messages.WantContents([messages.Item(blob_id(b"m"), size=1, path=b"nowhere")]))
+    bad = encode_frame(
+        1, messages._encoder.encode(messages.WantContents([messages.Item(bytes(32), path=b"../secret")]))
+    )
+    told = PREAMBLE + hello + recorded + wants + bad
+    with asker(here, lambda: Told(told), monkeypatch) as repo, pytest.raises(ReplicanError, match="not allowed"):
+        sync(repo, "origin")
