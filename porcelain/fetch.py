@@ -40,11 +40,13 @@ def fetch_both(repo: "Repository", name: str, *, content: bool) -> tuple["Fetche
         refreshed = remote.refresh()
         repo.notes += refreshed.notes
         fetched = fetch_from(repo, remote)
-        if not content:
-            return fetched, None
-        from replican.operations.ahead import stage_content
+        ahead = None
+        if content:
+            from replican.operations.ahead import stage_content
 
-        return fetched, stage_content(repo, remote)
+            ahead = stage_content(repo, remote)
+        repo.notes += remote.summary()
+        return fetched, ahead
 
 
 def command(

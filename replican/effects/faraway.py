@@ -16,7 +16,7 @@ from replican.values.errors import ProtocolError, RemoteError
 from replican.values.ids import BlobId, blob_hasher, blob_id
 from replican.values.messages import AT_ONCE, Item, Locate, Located, WantContents
 from replican.values.progress import Progress
-from replican.values.streams import CHANGED, FROM_TRASH, StreamReader, read_answer, read_end
+from replican.values.streams import CHANGED, FROM_TRASH, GONE, StreamReader, read_answer, read_end, read_small
 from replican.values.trees import LINK, Entry
 
 _AHEAD: Final = 2
@@ -224,18 +224,22 @@ class _Arrival:
         """Take one; False where it did not stay what it was, and is to be asked for again."""
         (entry, item), offset = arriving.asked
         reader = arriving.reader
-        answer = read_answer(reader, entry.size, offset, entry.size)
-        if not answer.is_there:
-            self._far.note(item, answer.letter)
+        large = entry.size > SMALL and entry.kind != LINK
+        content: bytes | None = None
+        if large:
+            letter = read_answer(reader, entry.size, offset, entry.size).letter
+        else:
+            letter, content = read_small(reader, entry.size)
+        if letter in (GONE, CHANGED):
+            self._far.note(item, letter)
             return True
-        source = (self._far.trash if answer.letter == FROM_TRASH else self._far.folder).name
-        if entry.size > SMALL and entry.kind != LINK:
+        source = (self._far.trash if letter == FROM_TRASH else self._far.folder).name
+        if large:
             return self._take_large(entry, reader, offset, source)
-        content = reader.take(entry.size)
-        if not read_end(reader) or blob_id(content) != entry.id:
+        if content is None or blob_id(content) != entry.id:
             return False
         if entry.kind == LINK:
-            self._far.keep_link(item.blob, content, answer.letter == FROM_TRASH)
+            self._far.keep_link(item.blob, content, letter == FROM_TRASH)
         else:
             self._stage.land(entry, content, source)
         self._progress.advance(1, entry.size)

@@ -1,5 +1,6 @@
 """The program at this end of a link: ssh, run as a child, with its input and output as the link."""
 
+import fcntl
 import os
 import subprocess
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from replican.values.errors import LinkError
 
 _PATIENCE_SECONDS: Final = 5.0
 _NOT_FOUND: Final = 127
+_SET_PIPE_SIZE: Final = 1031  # F_SETPIPE_SZ, which the module has no name for everywhere
+_PIPE_SIZE: Final = 1 << 20
 
 
 def ssh_words(program: Sequence[str], address: SshAddress, serve: str) -> list[str]:
@@ -22,6 +25,14 @@ def ssh_words(program: Sequence[str], address: SshAddress, serve: str) -> list[s
 
     port = [] if address.port is None else ["-p", str(address.port)]
     return [*program, *port, address.host, f"{serve} serve --stdio --root {shlex.quote(address.path)}"]
+
+
+def widen(pipe: int) -> None:
+    """Let more wait in a pipe than the usual 64 KiB, where the system allows it: who reads is seldom waited for."""
+    try:
+        fcntl.fcntl(pipe, _SET_PIPE_SIZE, _PIPE_SIZE)
+    except OSError:
+        pass  # it is none, or others have taken up what one user may have
 
 
 class Link:
@@ -38,6 +49,8 @@ class Link:
             ) from error
         assert self._child.stdin is not None
         assert self._child.stdout is not None
+        widen(self._child.stdin.fileno())
+        widen(self._child.stdout.fileno())
         # The channel takes over descriptors of its own: the child's are closed, and nobody else closes these.
         source, target = os.dup(self._child.stdout.fileno()), os.dup(self._child.stdin.fileno())
         self._child.stdout.close()

@@ -135,6 +135,7 @@ def _take_all(copy: Repository, remote: Remote, refreshed: Refreshed, mirror: Mi
     merged = merge_remote(copy, remote, mirror=mirror)
     if remote.has_changed:
         _, merged = merge_again(copy, remote, merged)
+    copy.notes += remote.summary()
     return merged
 
 

@@ -97,6 +97,9 @@ class FolderRemote:
         finally:
             store.close()
 
+    def summary(self) -> list[str]:
+        return []
+
     def damaged(self, error: ReplicanError) -> RemoteError:
         return RemoteError(f"remote {self.name} is damaged: {error.message}", f"run `replican -C {self.place} fsck`")
 

@@ -134,6 +134,9 @@ class Remote(Protocol):
         Raises ``DivergedError`` where it has checkpoints that are not here, ``RefusedError`` at a gate of its.
         """
 
+    def summary(self) -> list[str]:
+        """What to tell at the end of what was done with it: how much went over the wire, if there is one."""
+
     def damaged(self, error: ReplicanError) -> RemoteError:
         """What to raise where an object that it should have is missing or damaged over there."""
 

@@ -107,6 +107,7 @@ def pull(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), 
             again, merged = merge_again(repo, remote, merged, allowed=allowed)
             counts = fetched.checkpoints + again.checkpoints, fetched.trees + again.trees
             fetched = Fetched(name, fetched.old, again.new, *counts)
+        repo.notes += remote.summary()
         return Pulled(recorded, fetched, merged, unread)
 
 
@@ -154,7 +155,9 @@ def push(repo: Repository, name: str) -> Pushed:
     with opened_remote(repo, name) as remote:
         refreshed = remote.refresh()
         repo.notes += refreshed.notes
-        return push_to(repo, remote)._replace(unread=refreshed.unread)
+        pushed = push_to(repo, remote)._replace(unread=refreshed.unread)
+        repo.notes += remote.summary()
+        return pushed
 
 
 def push_to(repo: Repository, remote: Remote) -> Pushed:
@@ -195,4 +198,5 @@ def sync(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), 
             except DivergedError:
                 continue  # somebody recorded something over there just now
             break
+        repo.notes += remote.summary()
         return Synced(name, recorded, pulled, pushed, repo.head == remote.head, unread)

@@ -33,7 +33,7 @@ from replican.values.errors import (
     ReplicanError,
 )
 from replican.values.ids import BlobId, CheckpointId
-from replican.values.progress import Problem
+from replican.values.progress import Problem, show_size
 from replican.values.streams import encode_object, end_of_objects, read_objects
 
 if TYPE_CHECKING:
@@ -243,6 +243,13 @@ class WiredRemote:
             common = last_common(Summary(self._head, sample, True), _Stored(repo))
             have += [] if common is None else [common]
         return list(dict.fromkeys(have))
+
+    def summary(self) -> list[str]:
+        link = self._link
+        if link is None:
+            return []
+        received, sent = show_size(link.channel.received), show_size(link.channel.sent)
+        return [f"{self.name}: {received} received, {sent} sent"]
 
     def damaged(self, error: ReplicanError) -> RemoteError:
         return RemoteError(f"remote {self.name} is damaged: {error.message}", f"run `replican fsck` at {self.place}")

@@ -41,6 +41,10 @@ class _Message(msgspec.Struct, tag_field="type", omit_defaults=True):
     pass
 
 
+class _Part(msgspec.Struct, omit_defaults=True):
+    pass
+
+
 class Hello(_Message, tag="hello"):
     """The first message of both sides. ``oldest`` and ``version`` are what it speaks; ``able`` names what it can do
     beyond the version, ``required`` what the other must be able to do. Of the answerer: whether there is a ``replica``,
@@ -80,7 +84,7 @@ class Record(_Message, tag="record"):
     known: Ids = []
 
 
-class Note(_Message, tag="note"):
+class Note(_Part):
     """A path, and what is the matter with it."""
 
     path: Path
@@ -106,7 +110,9 @@ class ListRefs(_Message, tag="list-refs"):
     """Which refs are there? Answered with :class:`Refs`."""
 
 
-class Ref(_Message, tag="ref"):
+class Ref(_Part):
+    """A ref, and where it is."""
+
     name: Word
     id: Id
 
@@ -133,7 +139,7 @@ class WantObjects(_Message, tag="want-objects"):
     below: bool = False
 
 
-class Item(_Message, tag="item"):
+class Item(_Part):
     """One content: its id, whether it is that of a ``link``, its ``size`` (None: any), from which byte on it is asked
     for, and a path where it may lie."""
 

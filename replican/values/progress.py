@@ -28,6 +28,17 @@ class Progress(Protocol):
     def end(self) -> None: ...
 
 
+def show_size(count: int) -> str:
+    """A number of bytes for people: ``617 bytes``, ``1.2 kB``, ``34.5 MB``."""
+    if count < 1000:
+        return f"{count} byte{'' if count == 1 else 's'}"
+    size, units = count / 1000, ["kB", "MB", "GB", "TB"]
+    while size >= 999.95 and len(units) > 1:
+        size /= 1000
+        units.pop(0)
+    return f"{size:.1f} {units[0]}"
+
+
 class Silent:
     """Progress that nobody watches."""
 

@@ -141,6 +141,22 @@ def read_answer(reader: StreamReader, size: int | None, offset: int, most: int) 
     return Answer(letter, told)
 
 
+def read_small(reader: StreamReader, size: int) -> tuple[bytes, bytes | None]:
+    """The letter of a small content of ``size`` bytes that was asked for from its beginning on, and the content: None
+    where it is not there, or did not stay the same. Raises as :func:`read_answer` does."""
+    letter = reader.take(1)
+    if letter in (GONE, CHANGED):
+        return letter, None
+    if letter not in (FROM_FOLDER, FROM_TRASH):
+        raise ProtocolError("a stream of contents came with what is none")
+    # All of it at once: there are many of these.
+    rest = reader.take(_SIZE.size + size + 1)
+    (told,) = _SIZE.unpack_from(rest)
+    if told != size or rest[-1:] not in (STAYED, BROKEN):
+        raise ProtocolError(f"content of {told} bytes came, which was not asked for")
+    return letter, rest[_SIZE.size : -1] if rest[-1:] == STAYED else None
+
+
 def read_end(reader: StreamReader) -> bool:
     """What stands after a content: whether it stayed the same while it was read over there."""
     letter = reader.take(1)

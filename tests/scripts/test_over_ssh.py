@@ -1,6 +1,7 @@
 """Remotes on other machines, from the command line. What is run in the place of ssh runs right here."""
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -38,6 +39,7 @@ def pair(cli, ssh: Path, home: Path, tmp_path: Path) -> tuple[Path, Path]:
     (there / "nothing").mkdir()
     done = cli("clone", "host:docs", "here")
     assert "host:docs is a replica now" in done.err
+    assert re.search(r"^replican: origin: [0-9.]+ [kM]B received, [0-9.]+ (bytes|kB) sent$", done.err, re.MULTILINE)
     assert "cloned host:docs to " in done.text
     assert_equal(there, here)
     return there, here
@@ -96,7 +98,7 @@ def test_what_cannot_be_reached(cli, pair: tuple[Path, Path], tmp_path: Path) ->
     assert not (tmp_path / "copy").exists()
     cli("remote", "set-url", "origin", "unreachable:docs", cwd=here)
     os.unlink(here / "letter.txt")
-    for words in (["fetch"], ["pull"], ["push"], ["sync"], ["ls-remote"], ["restore", "--from", "origin", "."]):
+    for words in (["restore", "--from", "origin", "."], ["fetch"], ["pull"], ["push"], ["sync"], ["ls-remote"]):
         assert "cannot be reached" in cli(*words, cwd=here, code=5).err
     assert "unreachable" in cli("cat-object", "-p", "ab" * 32, cwd=here, code=1).err
     cli("remote", "set-url", "origin", "host:nowhere", cwd=here)

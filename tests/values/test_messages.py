@@ -106,12 +106,12 @@ def test_fields_of_a_later_release_are_skipped() -> None:
         {"type": "want-log", "heads": [], "have": [], "most": messages.LOG_STEP + 1},
         {"type": "want-log", "heads": [ID] * (messages.FEW + 1), "have": [], "most": 1},
         {"type": "want-contents", "items": []},
-        {"type": "want-contents", "items": [{"type": "item", "id": ID}] * (messages.AT_ONCE + 1)},
-        {"type": "want-contents", "items": [{"type": "item", "id": ID, "size": -1}]},
-        {"type": "want-contents", "items": [{"type": "item", "id": ID, "size": 1 << 63}]},
-        {"type": "want-contents", "items": [{"type": "item", "id": ID, "size": 1, "offset": 2}]},
+        {"type": "want-contents", "items": [{"id": ID}] * (messages.AT_ONCE + 1)},
+        {"type": "want-contents", "items": [{"id": ID, "size": -1}]},
+        {"type": "want-contents", "items": [{"id": ID, "size": 1 << 63}]},
+        {"type": "want-contents", "items": [{"id": ID, "size": 1, "offset": 2}]},
         *[
-            {"type": "want-contents", "items": [{"type": "item", "id": ID, "path": path}]}
+            {"type": "want-contents", "items": [{"id": ID, "path": path}]}
             for path in (b"/etc/passwd", b"../x", b"a/../b", b"a//b", b"a/", b".", b".replican/objects", b"a\0b")
         ],
         {"type": "record", "name": "x" * 256},

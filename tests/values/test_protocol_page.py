@@ -16,6 +16,10 @@ PARTS = [messages.Item, messages.Ref, messages.Note]
 KINDS: list[Any] = [*messages.Message.__args__, *PARTS]  # type: ignore[attr-defined]
 
 
+def name_of(kind: Any) -> str:
+    return str(kind.__struct_config__.tag or kind.__name__.lower())
+
+
 def described() -> dict[str, str]:
     """What stands on the page below the name of each message."""
     text = PLAIN.split(".SH MESSAGES")[1].split(".SH STREAMS")[0]
@@ -24,12 +28,12 @@ def described() -> dict[str, str]:
 
 
 def test_every_message_stands_there_and_no_other() -> None:
-    assert set(described()) == {kind.__struct_config__.tag for kind in KINDS}
+    assert set(described()) == {name_of(kind) for kind in KINDS}
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_field_stands_there_with_its_default(kind: type[msgspec.Struct]) -> None:
-    text = described()[str(kind.__struct_config__.tag)]
+    text = described()[name_of(kind)]
     for field in msgspec.structs.fields(kind):
         match = re.search(rf'^\.BR? (?:\w+ ", " )?{field.name}\b(?: "? ?\(([^)]+)\)|)', text, re.MULTILINE)
         assert match, f"{kind.__name__}.{field.name}"
@@ -44,7 +48,7 @@ def test_every_field_stands_there_with_its_default(kind: type[msgspec.Struct]) -
 
 def test_the_fields_that_stand_there_are_there() -> None:
     fields = {field for kind in KINDS for field in kind.__struct_fields__} | {"type", "zstd", "--json"}
-    fields |= {str(kind.__struct_config__.tag) for kind in KINDS}
+    fields |= {name_of(kind) for kind in KINDS}
     for name, text in described().items():
         for line in re.findall(r"^\.BR? (.*)$", text, re.MULTILINE):
             for word in re.findall(r"[a-z_-]+", re.sub(r'"[^"]*"', " ", line)):

@@ -18,6 +18,7 @@ from replican.values.streams import (
     read_answer,
     read_end,
     read_objects,
+    read_small,
 )
 
 
@@ -115,3 +116,29 @@ def test_a_content_of_another_size_is_refused() -> None:
     for size, most in ((8, 100), (None, 6)):
         with pytest.raises(ProtocolError, match="of 7 bytes came"):
             read_answer(StreamReader(source(encode_answer(streams.FROM_FOLDER, 7), 9)), size, 0, most)
+
+
+def test_small_contents() -> None:
+    def of(data: bytes, size: int = 4) -> tuple[bytes, bytes | None]:
+        return read_small(StreamReader(source(data, 3)), size)
+
+    whole = encode_answer(streams.FROM_TRASH, 4) + b"dear"
+    assert of(whole + streams.STAYED) == (streams.FROM_TRASH, b"dear")
+    assert of(whole + streams.BROKEN) == (streams.FROM_TRASH, None)
+    assert of(encode_answer(streams.FROM_FOLDER, 0) + streams.STAYED, 0) == (streams.FROM_FOLDER, b"")
+    assert of(streams.GONE) == (streams.GONE, None)
+    assert of(streams.CHANGED) == (streams.CHANGED, None)
+    for wrong in (whole + b"?", b"?" + whole, encode_answer(streams.FROM_FOLDER, 5) + b"dear" + streams.STAYED):
+        with pytest.raises(ProtocolError):
+            of(wrong)
+    with pytest.raises(LinkError):
+        of(whole)
+
+
+@given(st.binary(max_size=40), st.integers(0, 30), st.integers(1, 9))
+def test_anything_is_a_small_content_or_refused(data: bytes, size: int, step: int) -> None:
+    try:
+        _, content = read_small(StreamReader(source(data, step)), size)
+    except (ProtocolError, LinkError):
+        return
+    assert content is None or len(content) == size
