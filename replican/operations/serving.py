@@ -199,12 +199,18 @@ class Server:
             self._offered.freezer.end()
         head = repo.head
         sample: tuple[CheckpointId, ...] = ()
-        if head is not None and head not in message.known:
+        if head is not None and len(repo.objects.lacking(message.known)) == len(message.known):
+            # Nothing that the asker has named is here, or else that is where a walk down the log will end.
             sample = summarize(repo.graph, head).sample[:_SAMPLE]
         unread = [messages.Note(each.path, clip(each.cause), each.held) for each in refreshed.unread[: messages.FEW]]
         notes = [clip(note) for note in refreshed.notes[:256]]
-        behind = head is not None and repo.index.base_root() != repo.tree_of(head)
-        return messages.Recorded(head, list(sample), behind, notes, unread)
+        return messages.Recorded(head, list(sample), self._is_behind(head), notes, unread)
+
+    def _is_behind(self, head: CheckpointId | None) -> bool:
+        try:
+            return head is not None and self._repo.index.base_root() != self._repo.tree_of(head)
+        except ReplicanError:
+            return False  # what the folder's index says has to be mended there
 
     def _freezer(self) -> Freezer | None:
         """Who makes copies of what has changed while it was asked for, if anything did."""

@@ -110,6 +110,29 @@ def test_a_conversation(served, there: Path) -> None:
         assert far.end() == 0
 
 
+def test_a_summary_only_for_who_knows_nothing_of_the_log(served, there: Path) -> None:
+    heads = []
+    for number in range(9):
+        write(there / "letter", b"%d" % number)
+        with Repository(str(there)) as repo:
+            heads.append(record(repo).head)
+    with served("--stdio", "--root", str(there)) as far:
+        far.meet()
+        for known, sample in (
+            ([], [heads[7], heads[6], heads[4], heads[0]]),
+            ([ID], [heads[7], heads[6], heads[4], heads[0]]),
+            ([heads[8]], []),
+            ([ID, heads[2]], []),
+        ):
+            told = far.ask(messages.Record("origin", known))
+            assert isinstance(told, messages.Recorded)
+            assert (told.head, told.sample) == (heads[8], sample)
+        far.channel.send(messages.WantLog([heads[8]], [heads[5]], 100))
+        assert [kind for _, kind, _ in read_objects(far.channel.stream())] == [b"commit", b"tree"] * 3
+        far.channel.send(messages.WantLog([heads[8]], [], 2))
+        assert [kind for _, kind, _ in read_objects(far.channel.stream())] == [b"commit", b"tree"] * 2
+
+
 def test_there_is_no_folder(served) -> None:
     with served("--stdio", "--root", "nowhere") as far:
         with pytest.raises(NoRepositoryError, match="there is no folder at"):
