@@ -63,6 +63,11 @@ def one_replica(cli, base: Path) -> None:
     cli("-C", "a", "commit")
 
 
+def deep(cli, base: Path) -> None:
+    for name in ("folder/1", "x/y/z", "x/y/deep/er", "top"):
+        write(base / "a" / name, f"this is {name}")
+
+
 def no_replica(cli, base: Path) -> None:
     many(base / "a", "old")
 
@@ -73,6 +78,7 @@ CASES = {
     "recording over there, sync": Case(["-C", "b", "sync"], 1, [0, 20], edited_there),
     "building, pull": Case(["-C", "b", "pull"], 1, [100, 1000], new_there),
     "building, clone": Case(["clone", "a", "b"], 1, [0, 1000], one_replica),
+    "storing, clone": Case(["clone", "a", "b"], 1, [*range(8, 13)], deep),
     "mirroring, clone": Case(["clone", "a", "b"], 1, [0, 500], no_replica),
 }
 
