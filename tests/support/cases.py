@@ -16,16 +16,19 @@ COMMANDS: dict[str, list[str]] = {
     "pull": ["-C", "b", "pull"],
     "push": ["-C", "b", "push"],
     "sync": ["-C", "b", "sync"],
+    "follow": ["-C", "b", "sync"],
     "undo": ["-C", "b", "undo"],
     "gc": ["-C", "b", "gc", "--grace", "0"],
     "resolve": ["-C", "b", "resolve", "both", "--keep", "current"],
     "clone": ["clone", "a", "c"],
     "repair": ["-C", "b", "fsck", "--repair"],
 }
-# What a push needs to be a fast-forward, an undo to have something to take back, a resolve to have a conflict.
+# What a push needs to be a fast-forward, an undo to have something to take back, a resolve to have a conflict; and one
+# that only follows what is done over there.
 BEFORE: dict[str, list[list[str]]] = {
     "merge": [["-C", "b", "commit"], ["-C", "b", "fetch"]],
     "push": [["-C", "b", "pull"]],
+    "follow": [["-C", "b", "sync"]],
     "undo": [["-C", "b", "pull"]],
     "resolve": [["-C", "b", "pull"]],
 }
@@ -36,6 +39,8 @@ def prepare(run: Replicas, name: str) -> None:
     build(run)
     for words in BEFORE.get(name, ()):
         run(".", *words)
+    if name == "follow":
+        edit_there(run)
     if name == "repair":
         os.unlink(run.base / "b/.replican/refs/head")
         overwrite_object(run)
@@ -67,6 +72,16 @@ def build(run: Replicas) -> None:
     run.write("a/fresh/closed/f", "closed", OLD).parent.chmod(0o500)
     run.write("b/folder/2", "file 2", OLD + 1)
     (base / "b/folder/4").chmod(0o600)
+
+
+def edit_there(run: Replicas) -> None:
+    """Some of everything once more, in one of the folders only: the other one is told of it ahead."""
+    run.write("a/edit", "edited again", OLD + 2)
+    run.write("a/later/on/f", "later", OLD)
+    run.write("a/later/g", "later, too", OLD)
+    (run.base / "a/folder/0").unlink()
+    (run.base / "a/moved").rename(run.base / "a/later/moved")
+    (run.base / "a/new").chmod(0o600)
 
 
 def overwrite_object(run: Replicas) -> None:
