@@ -72,7 +72,12 @@ class Transition:
         coming = [built for built in prepared.built if built.new.replaces is None]
         paths: list[Meant] = [(new.path, None, new.entry) for new in plan.new if new.replaces is None]
         paths += [(move.old, move.was, None) for move in plan.moves]
-        paths += [(move.new, None, move.entry) for move in plan.moves]
+        # Until it gets its attributes, what was moved has those that it had, and they are no edit.
+        paths += [
+            (move.new, None if was == move.entry else was, move.entry)
+            for move in plan.moves
+            for was in [move.was._replace(name=move.entry.name)]
+        ]
         with self._site.batch(paths):
             for built in coming:
                 bring_directory(self._site, built)

@@ -58,6 +58,8 @@ def everything(root: Path) -> None:
     write(root / "empty/now", "a directory")
     os.rename(root / "nothing", root / "something")
     os.utime(root / "e/four", ns=(OLD, OLD))
+    os.rename(root / "slide", root / "slid")
+    (root / "slid").chmod(0o600)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -65,7 +67,7 @@ def test_a_kill_at_any_step_and_a_rerun(tmp_path: Path, after: bool) -> None:
     for number in range(1, 40):
         base = tmp_path / str(number)
         base.mkdir()
-        pair = Pair(base, FULL)
+        pair = Pair(base, FULL | {"slide": "down"})
         everything(pair.a)
         before, wanted = snapshot(pair.b), snapshot(pair.a)
         with pytest.MonkeyPatch.context() as patch:
@@ -98,7 +100,7 @@ def test_a_kill_and_an_edit_before_the_rerun(tmp_path: Path, edit: str) -> None:
     for number in range(1, 40):
         base = tmp_path / str(number)
         base.mkdir()
-        pair = Pair(base, FULL)
+        pair = Pair(base, FULL | {"slide": "down"})
         everything(pair.a)
         with pytest.MonkeyPatch.context() as patch:
             kill_at(patch, number, after=True)
