@@ -1,20 +1,20 @@
 """Verify the replica: whether all is what it was when it was written.
 
 Every object of the log is read and hashed again; all that the refs lead to must be there; every merge among it is made
-once more from what it joins, and must come to the same; refs, reflogs, config and index are read. With --content, so
-is every file of the folder, against the index, and of the trash: one whose content changed though its times did not
-is damaged; one whose times changed was edited, and is counted only.
+once more from what it joins, and must come to the same; refs, reflogs, config, index and block lists are read. With
+--content, so is every file of the folder, against the index, and of the trash: one whose content changed though its
+times did not is damaged; one whose times changed was edited, and is counted only.
 
 Nothing is changed, unless by --repair: refs are put back from their reflogs (what the folder has and the head then
 lacks is recorded anew, in the place of checkpoints that are nowhere any more), objects from damaged packs, the index
-and the logs of remotes, the index from a scan. What was damaged is moved to .replican/damaged; no file of yours is
-touched. What cannot be mended is told, as it is without --repair.
+and the logs of remotes, the index from a scan; block lists come anew as they are needed. What was damaged is moved to
+.replican/damaged; no file of yours is touched. What cannot be mended is told, as it is without --repair.
 
 Output: nothing but counts, or a line for each damage: what it is, its name, what is wrong; before them, with
 --repair, a line "mended" for each thing that was. With --json, an object with "ok", "checkpoints", "trees", "merges"
 (those that were made once more, and are right), "unproven" (those that join what is missing or damaged, or follow the
-rules of a later release), "files", "edited" and "damage" (each "what": object, ref, reflog, config, index, file or
-trash; "name"; "problem"), and "mended" (each "what", "name", "how").
+rules of a later release), "files", "edited" and "damage" (each "what": object, ref, reflog, config, index, blocks,
+file or trash; "name"; "problem"), and "mended" (each "what", "name", "how").
 
 Exit codes: 0 all is well (again); 6 something is damaged.
 

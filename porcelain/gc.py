@@ -2,10 +2,12 @@
 
 All objects of the log are put into one pack. Those that nothing refers to are dropped once they are older than
 gc.grace_days (14). What merges replaced or deleted goes from the trash after trash.expiry_days (30), but for what the
-head needs and the folder does not have. What an interrupted command left on the stage goes after a day.
+head needs and the folder does not have. What an interrupted command left on the stage goes after a day. Block lists
+go with the content that they are of.
 
 Output: what was freed. With --json, an object with "kept", "dropped" (objects), "trash", "trash_size", "spared"
-(files that are old and stay in the trash), "stage", "stage_size", "freed" and "dry_run"; sizes are in bytes.
+(files that are old and stay in the trash), "stage", "stage_size", "freed", "block_lists" and "dry_run"; sizes are in
+bytes.
 
 Exit codes: 0 done; 6 an object of the log is damaged: nothing was dropped.
 
@@ -47,4 +49,6 @@ def command(
         ctx.line(f"trash: {report.many(done.spared, 'file')} kept, which the head needs")
     if done.stage:
         ctx.line(f"stage: {would}cleared, {done.stage_size} bytes")
+    if done.block_lists:
+        ctx.line(f"block lists: {done.block_lists} {would}dropped")
     return None

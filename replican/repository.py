@@ -192,6 +192,11 @@ class Repository:
         self.notes.append(f"the index was damaged ({why}): rebuilding it from the folder")
         self._index = Index.open(os.path.join(self.dotdir, "index.db"), writable=True, rebuild=True)
 
+    @property
+    def block_cache_path(self) -> str:
+        """Where the block lists lie that are known."""
+        return os.path.join(self.dotdir, "blocks.db")
+
     def close_index(self) -> None:
         if self._index is not None:
             self._index.close()

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from replican.effects.block_cache import check_cache
 from replican.effects.config import KNOWN
 from replican.effects.hashing import Answer, Job, hash_all
 from replican.effects.index_check import check_index
@@ -23,6 +24,7 @@ REF = "ref"
 REFLOG = "reflog"
 CONFIG = "config"
 INDEX = "index"
+BLOCKS = "blocks"
 FILE = "file"
 TRASH = "trash"
 
@@ -69,6 +71,7 @@ class _Check:
         refs = self._check_refs()
         self._check_connectivity(refs)
         proved = self._check_merges(refs)
+        self._check_block_lists()
         if self._check_index() and content:
             self._check_files()
             self._check_trash()
@@ -179,6 +182,11 @@ class _Check:
         for id, flaw in proved.wrong:
             self._add(OBJECT, id.hex(), flaw)
         return proved
+
+    def _check_block_lists(self) -> None:
+        flaw = check_cache(self._repo.block_cache_path)
+        if flaw is not None:
+            self._add(BLOCKS, "blocks.db", f"{flaw}; block lists are made anew as they are needed")
 
     # -- the folder ---------------------------------------------------------------------------------------------
 

@@ -12,12 +12,13 @@ from contextlib import ExitStack
 from typing import NamedTuple
 
 from replican.decisions.treediff import walk_tree
+from replican.effects.block_cache import check_cache, files_of
 from replican.effects.index_check import check_index
 from replican.effects.loose import LooseObjects
 from replican.effects.objects import CHECKPOINT, TREE, check_object
 from replican.effects.refs import ANY, HEAD, remote_head
 from replican.effects.salvage import bad_packs, packs_aside, set_aside, whole_objects
-from replican.operations.checking import INDEX, OBJECT, REF, REFLOG, Checked, check
+from replican.operations.checking import BLOCKS, INDEX, OBJECT, REF, REFLOG, Checked, check
 from replican.operations.recording import observe
 from replican.operations.remaking import record_anew
 from replican.operations.remotes import Remote, opened_remote
@@ -58,6 +59,7 @@ def repair(repo: Repository, *, content: bool = False) -> Repaired:
         work.mend_aims()
         work.mend_reflogs()
         work.mend_index()
+        work.mend_block_lists()
         repo.notes += work.notes
     return Repaired(work.mended, check(repo, content=content))
 
@@ -325,6 +327,18 @@ class _Repair:
                 self.mended.append(Mended(INDEX, "index.db", "made anew by a scan of the folder"))
         except (DamagedError, NotFoundError) as error:
             self.notes.append(f"the folder was not looked at: {error.message}")
+
+    # -- block lists --------------------------------------------------------------------------------------------
+
+    def mend_block_lists(self) -> None:
+        """A damaged cache makes room for the next one."""
+        path = self._repo.block_cache_path
+        if check_cache(path) is None:
+            return
+        for each in files_of(path):
+            if os.path.lexists(each):
+                set_aside(self._repo.dotdir, each)
+        self.mended.append(Mended(BLOCKS, "blocks.db", "set aside: block lists are made anew as they are needed"))
 
 
 def _read(repo: Repository, id: bytes) -> tuple[bytes, bytes, bytes]:

@@ -7,6 +7,7 @@ import time
 from typing import Final, NamedTuple
 
 from replican.decisions.treediff import diff_trees, walk_tree
+from replican.effects.block_cache import BlockCache
 from replican.effects.clearing import room_taken
 from replican.effects.objects import CHECKPOINT
 from replican.effects.staging import Stage
@@ -24,7 +25,7 @@ _STALE_SECONDS: Final = _DAY
 
 class Tended(NamedTuple):
     """What was let go, or would be: counts, and bytes. ``kept`` are objects of the log, ``spared`` what stays in the
-    trash though it is old, since the head needs it."""
+    trash though it is old, since the head needs it, ``block_lists`` those of content that is not here any more."""
 
     kept: int
     dropped: int
@@ -34,6 +35,7 @@ class Tended(NamedTuple):
     stage: int
     stage_size: int
     freed: int
+    block_lists: int
 
 
 def tend(
@@ -53,6 +55,7 @@ def tend(
             repo.notes += rescue_changed(repo.root, repo.index, trash, everything=True)
             taken, taken_size, spared = _expire(repo, trash, time.time_ns() - days * _DAY * 1_000_000_000, dry_run)
         staged, staged_size = _clear_stage(repo, dry_run)
+        lists = _drop_block_lists(repo, dry_run)
         if dry_run:
             old = repo.objects.prunable(keep, grace_seconds)
             stats = repo.objects.stats()
@@ -60,7 +63,8 @@ def tend(
         else:
             kept, old = repo.objects.repack(keep, grace_seconds)
             freed = max(0, before - _size_of_objects(repo))
-        return Tended(kept, old, taken, taken_size, spared, staged, staged_size, freed + taken_size + staged_size)
+        freed += taken_size + staged_size
+        return Tended(kept, old, taken, taken_size, spared, staged, staged_size, freed, lists)
 
 
 def reachable(repo: Repository) -> set[bytes]:
@@ -166,3 +170,16 @@ def _clear_stage(repo: Repository, dry_run: bool) -> tuple[int, int]:
         if not dry_run:
             stage.clear()
         return len(names), size
+
+
+def _drop_block_lists(repo: Repository, dry_run: bool) -> int:
+    """Drop the block lists of what is neither in the folder nor in the trash; how many."""
+    with BlockCache(repo.block_cache_path) as cache:
+        known = cache.blobs()
+        if not known:
+            return 0
+        known -= repo.index.find_paths(known).keys()
+        known -= {item.blob for item in repo.index.trash()}
+        if not dry_run:
+            cache.drop(known)
+    return len(known)

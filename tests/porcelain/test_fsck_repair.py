@@ -9,6 +9,10 @@ import pytest
 from folders import assert_equal, snapshot
 from replicas import OLD, Replicas
 
+from replican.effects.block_cache import BlockCache
+from replican.values.blocks import LEAST, list_blocks
+from replican.values.ids import blob_id
+
 
 @pytest.fixture
 def here(replicas: Replicas) -> Replicas:
@@ -196,3 +200,16 @@ def test_the_config_is_for_its_user(here: Replicas) -> None:
     path = dot(here, "config.toml")
     path.write_text(path.read_text().replace("[remotes", "[trash]\nexpiry_days = 'soon'\n[remotes"))
     assert mend(here, code=6) == []
+
+
+def test_damaged_block_lists_make_room(here: Replicas) -> None:
+    path = dot(here, "blocks.db")
+    with BlockCache(str(path)) as cache:
+        cache.put(blob_id(b"x"), list_blocks([(LEAST, bytes(16))]))
+    assert mend(here, damaged=False) == []
+    overwrite(path, path.read_bytes().replace(b"\x01" + LEAST.to_bytes(8, "big"), b"\x01" + bytes(8)))
+    (damage,) = here.json("b", "fsck", code=6)["damage"]
+    assert (damage["what"], damage["name"]) == ("blocks", "blocks.db")
+    assert mend(here) == [("blocks", "blocks.db")]
+    assert not path.exists()
+    assert dot(here, "damaged/blocks.db").exists()

@@ -7,7 +7,10 @@ import pytest
 from folders import contents, write
 from replicas import Replicas
 
+from replican.effects.block_cache import BlockCache
 from replican.effects.index import Index
+from replican.values.blocks import LEAST, list_blocks
+from replican.values.ids import blob_id
 
 
 @pytest.fixture
@@ -163,3 +166,20 @@ def test_usage(here: Replicas) -> None:
     here("b", "gc", "--trash", "-1", code=2)
     here("b", "gc", "--grace", "x", code=2)
     assert here("b", "gc", "-n").lines[0].endswith("objects would be packed, 0 would be dropped")
+
+
+def test_block_lists_go_with_their_content(here: Replicas) -> None:
+    """Of what the folder or the trash has they stay."""
+    blocks = list_blocks([(LEAST, bytes(16))])
+    contents_there = [blob_id(content) for content in (b"edit 4", b"edit 1", b"long gone")]
+    with BlockCache(str(here.base / "b/.replican/blocks.db")) as cache:
+        for each in contents_there:
+            cache.put(each, blocks)
+    assert here.json("b", "gc", "--dry-run")["block_lists"] == 1
+    assert here.json("b", "gc")["block_lists"] == 1
+    with BlockCache(str(here.base / "b/.replican/blocks.db")) as cache:
+        assert cache.blobs() == set(contents_there[:2])
+    assert here("b", "gc", "--trash", "0").lines[-1] == "block lists: 1 dropped"
+    with BlockCache(str(here.base / "b/.replican/blocks.db")) as cache:
+        assert cache.get(contents_there[0]) == blocks
+        assert cache.blobs() == {contents_there[0]}

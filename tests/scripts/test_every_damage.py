@@ -13,6 +13,11 @@ from pathlib import Path
 import pytest
 from folders import assert_equal, contents, snapshot, write
 from replicas import OLD, Replicas
+from xxhash import xxh3_128_digest
+
+from replican.effects.block_cache import BlockCache
+from replican.values.blocks import list_blocks
+from replican.values.ids import blob_id
 
 TORTURE = bool(int(os.environ.get("REPLICAN_TORTURE", "0")))
 DOCUMENTED = {0, 1, 3, 4, 5, 6, 7}
@@ -87,6 +92,7 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 }
 FILES = [
     "index.db",
+    "blocks.db",
     "refs/head",
     "refs/head.log",
     "refs/remotes/origin/head",
@@ -124,6 +130,8 @@ def build(run: Replicas) -> None:
     run.write("b/both", "both, by b", OLD + 1)
     run.write("b/new", "not recorded", OLD)
     run.write("b/.replican/stage/" + "ab" * 32, "left by a kill")
+    with BlockCache(str(run.base / "b/.replican/blocks.db")) as cache:
+        cache.put(blob_id(b"5"), list_blocks([(1, xxh3_128_digest(b"5"))]))
 
 
 Answers = dict[tuple[str, ...], bytes]
