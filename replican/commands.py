@@ -69,6 +69,7 @@ COMMANDS: Final = (
     CommandRow("completion", PORCELAIN, NOTHING, HELP, "print a completion script for a shell"),
     CommandRow("hash-object", PLUMBING, NOTHING, OBJECTS, "print the ids of files"),
     CommandRow("cat-object", PLUMBING, REPOSITORY, OBJECTS, "print an object, its type or its size"),
+    CommandRow("cat-blocks", PLUMBING, NOTHING, OBJECTS, "list the blocks of a file, which transfers compare"),
     CommandRow("write-tree", PLUMBING, WORKING_COPY, OBJECTS, "make a tree of what the index has seen"),
     CommandRow("mktree", PLUMBING, REPOSITORY, OBJECTS, "make a tree of a listing"),
     CommandRow("ls-tree", PLUMBING, REPOSITORY, OBJECTS, "list a tree"),

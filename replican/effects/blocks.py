@@ -1,0 +1,86 @@
+"""Reading content to list its blocks: of an open file, or of bytes that come in pieces."""
+
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+from replican.chunking import cut
+from replican.values.blocks import BlockList, list_blocks
+from replican.values.errors import MalformedError
+from replican.values.ids import BlobId, blob_hasher
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+_WAITING: Final = 4
+
+
+def blocks_of_pieces(pieces: Iterable[bytes]) -> BlockList:
+    """The blocks of content that comes in pieces of any size; raises ``MalformedError`` where it has too many."""
+    coming = iter(pieces)
+    rest = memoryview(b"")
+
+    def readinto(buffer: memoryview) -> int:
+        nonlocal rest
+        while not rest:
+            piece = next(coming, None)
+            if piece is None:
+                return 0
+            rest = memoryview(piece)
+        count = min(len(rest), len(buffer))
+        buffer[:count] = rest[:count]
+        rest = rest[count:]
+        return count
+
+    return list_blocks(cut(readinto))
+
+
+def read_blocks(fd: int, size: int) -> BlockList | None:
+    """The blocks of an open file that should have ``size`` bytes, from its beginning; where it stands does not matter.
+
+    None if it has more or fewer, cannot be read, or has more blocks than a list may have. Whether it stayed the same
+    meanwhile is for the caller to see: by its stat data, or by what is made of the list in the end.
+    """
+    return _read(_Source(fd, size))
+
+
+def read_hashed_blocks(fd: int, size: int) -> tuple[BlobId, BlockList] | None:
+    """The same with the blob id of what was read: the list is that content's, whatever happened meanwhile."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    hasher = blob_hasher(size)
+    waiting: list[Future[None]] = []
+    with ThreadPoolExecutor(1) as beside:
+
+        def note(piece: memoryview) -> None:
+            if len(waiting) == _WAITING:
+                waiting.pop(0).result()
+            waiting.append(beside.submit(hasher.update, bytes(piece)))
+
+        blocks = _read(_Source(fd, size, note))
+    return None if blocks is None else (BlobId(hasher.digest()), blocks)
+
+
+class _Source:
+    def __init__(self, fd: int, size: int, note: Callable[[memoryview], None] | None = None) -> None:
+        self._fd = fd
+        self.size = size
+        self._at = 0
+        self._note = note
+
+    def readinto(self, buffer: memoryview) -> int:
+        # one byte more than there should be, and what is too long is seen
+        piece = buffer[: self.size + 1 - self._at]
+        count = os.preadv(self._fd, [piece], self._at) if piece else 0
+        self._at += count
+        if self._note is not None and count:
+            self._note(piece[:count])
+        return count
+
+
+def _read(source: _Source) -> BlockList | None:
+    try:
+        blocks = list_blocks(cut(source.readinto))
+    except (OSError, MalformedError):
+        return None
+    return blocks if blocks.size == source.size else None
