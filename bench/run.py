@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 
 import corpus
+import deltas
 import measure
 from measure import remove, run
 
@@ -185,6 +186,10 @@ class Bench:
         )
         remove(folder, self.at("big-copy"), self.at("big-rsynced"))
 
+    def deltas(self) -> None:
+        """Cutting files into blocks, and what of an edited one has to be fetched."""
+        deltas.run(self.root)
+
     def start(self) -> None:
         """The whole process of a small plumbing command."""
         path = self.at("small.txt")
@@ -224,7 +229,7 @@ def installed() -> str:
     return beside if os.path.exists(beside) else shutil.which("replican") or "replican"
 
 
-BENCHMARKS = ("start", "commit", "clone", "syncs", "big_file", "memory")
+BENCHMARKS = ("start", "commit", "clone", "syncs", "big_file", "deltas", "memory")
 
 
 def main() -> None:
