@@ -1,8 +1,7 @@
 """Cutting beside hashing, and what a delta has to fetch: within one process, without a wire.
 
-Run by `make bench` with the others, or by itself: `python bench/deltas.py [MiB]`. What rsync would send of the same
-files is told where there is an rsync; it adds block sums of its own, which are not in its count of literal data, as the
-block list is not in ours.
+Run by `make bench` with the others, or by itself: `python bench/deltas.py [MiB]`. What of the same files an rsync says
+that it sent and received is told, where there is one. Ours are the bytes that have to be fetched and the block list.
 """
 
 import hashlib
@@ -81,7 +80,7 @@ def assemble(folder: str, old: str, new: str) -> tuple[int, int, float]:
     known = read_blocks(basis, os.path.getsize(old))
     assert found is not None
     assert known is not None
-    blob, wanted = found
+    blob, wanted = found[0], found[1].shortened()
 
     def fetch(ranges: Sequence[Range]) -> Iterator[bytes]:
         for offset, length in ranges:
@@ -99,16 +98,16 @@ def assemble(folder: str, old: str, new: str) -> tuple[int, int, float]:
     return missing, len(wanted.encoded), took
 
 
-def rsync_literal(old: str, new: str) -> str:
-    """What rsync would send, as it tells."""
+def rsync_bytes(old: str, new: str) -> str:
+    """What rsync sends and receives, as it tells."""
     if shutil.which("rsync") is None:
         return ""
     shutil.copy(old, f"{old}.rsync")
     command = ["rsync", "--no-whole-file", "--stats", "--ignore-times", new, f"{old}.rsync"]
     text = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "LC_ALL": "C"}).stdout
     os.unlink(f"{old}.rsync")
-    match = re.search(r"Literal data: ([\d,]+) bytes", text)
-    return "" if match is None else f", rsync {int(match[1].replace(',', '')):,}"
+    found = re.findall(r"Total bytes (?:sent|received): ([\d,]+)", text)
+    return f"; rsync: {sum([int(number.replace(',', '')) for number in found]):,}"
 
 
 def run(folder: str, size: int = SIZE) -> None:
@@ -124,8 +123,8 @@ def run(folder: str, size: int = SIZE) -> None:
             file.writelines(edit(content))
         missing, listed, took = assemble(folder, old, new)
         print(
-            f"{f'{size} MiB, {name}':42} {missing:,} bytes missing (list: {listed:,}{rsync_literal(old, new)}), "
-            f"put together in {took:.2f} s",
+            f"{f'{size} MiB, {name}':42} {missing + listed:,} bytes ({missing:,} missing, list {listed:,}"
+            f"{rsync_bytes(old, new)}), put together in {took:.2f} s",
             flush=True,
         )
     os.unlink(old)

@@ -44,25 +44,28 @@ class DeltaPlan(NamedTuple):
 
 
 def plan_delta(wanted: BlockList, bases: Sequence[BlockList], in_place: frozenset[int] = frozenset()) -> DeltaPlan:
-    """How ``wanted`` comes about from files with the block lists ``bases``.
+    """How ``wanted``, which may be a short list, comes about from files with the full block lists ``bases``.
 
     ``in_place`` are the offsets of blocks that lie where they belong already: these have the number ``len(bases)``.
     """
-    wanted_hashes = {block.hash for block in wanted}
+    hashes = {block.hash for block in wanted}
+    followers = [_followers(blocks, hashes, wanted.hash_size) for blocks in bases]
     where: dict[bytes, tuple[int, Block]] = {}
-    for number, blocks in enumerate(bases):
-        for block in blocks:
-            if block.hash in wanted_hashes:
-                where.setdefault(block.hash, (number, block))
-    followers = [_followers(blocks, wanted_hashes) for blocks in bases]
+    for number, blocks in enumerate(followers):
+        for block in blocks.values():
+            where.setdefault(block.hash, (number, block))
     pieces = list(_pieces(wanted, where, followers, in_place))
     missing = ranges_of([block for block, basis, _ in pieces if basis == FETCHED])
     return DeltaPlan(pieces, missing, frozenset([basis for _, basis, _ in pieces]) - {FETCHED})
 
 
-def _followers(blocks: BlockList, wanted: set[bytes]) -> dict[int, Block]:
-    """The blocks of a file that are wanted, by their offset: by where the one before ends."""
-    return {block.offset: block for block in blocks if block.hash in wanted}
+def _followers(blocks: BlockList, wanted: set[bytes], size: int) -> dict[int, Block]:
+    """The blocks of a file that are wanted, with ``size`` bytes of their hashes, by their offset."""
+    found: dict[int, Block] = {}
+    for offset, length, hash in blocks:
+        if hash[:size] in wanted:
+            found[offset] = Block(offset, length, hash[:size])
+    return found
 
 
 def _pieces(

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from replican.effects.index_tables import seal_of
-from replican.values.blocks import BlockList, parse_blocks
+from replican.values.blocks import HASH_SIZE, BlockList, parse_blocks
 from replican.values.errors import ReplicanError
 from replican.values.ids import BlobId
 
@@ -92,7 +92,9 @@ class BlockCache:
         return self._work(lambda connection: _get(connection, blob), None)
 
     def put(self, blob: BlobId, blocks: BlockList) -> None:
-        """Note the list of a content: one that was made from it here, or that it has been verified by."""
+        """Note the full list of a content: one that was made of it here."""
+        if blocks.hash_size != HASH_SIZE:
+            raise ValueError("short lists are for links")
         if len(blocks.encoded) > self._limit:
             return
 
@@ -261,9 +263,10 @@ def _unsealed(blob: object, encoded: object, seal: object) -> BlockList | None:
     if type(blob) is not bytes or type(encoded) is not bytes or seal != seal_of(blob + encoded):
         return None
     try:
-        return parse_blocks(encoded)
+        blocks = parse_blocks(encoded)
     except ReplicanError:
         return None
+    return blocks if blocks.hash_size == HASH_SIZE else None
 
 
 def _put(connection: sqlite3.Connection, blob: BlobId, blocks: BlockList, limit: int) -> None:

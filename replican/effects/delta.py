@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from replican.decisions.delta import FETCHED, DeltaPlan, Piece, Range, plan_delta, ranges_of
+from xxhash import xxh3_128_digest
+
+from replican.decisions.delta import FETCHED, DeltaPlan, Range, plan_delta, ranges_of
 from replican.effects.worktree import open_regular
-from replican.values.blocks import MOST, Block, BlockList
+from replican.values.blocks import MOST, BlockList, list_blocks
 from replican.values.errors import RemoteError
 from replican.values.ids import BlobId, blob_hasher
 from replican.values.progress import Progress
@@ -73,8 +75,8 @@ class Delta:
             self.close()
             raise
         self._plan: DeltaPlan = plan_delta(wanted, [blocks for _, blocks in bases], in_place)
-        self.is_listed_right = True
-        """Once it was assembled: whether each block has the hash that the list says."""
+        self._hashes: list[bytes] = [b""] * len(wanted)
+        self._is_listed_right = True
 
     def __enter__(self) -> "Delta":
         return self
@@ -96,6 +98,13 @@ class Delta:
     def missing_size(self) -> int:
         """How many bytes that are; more, if one of the bases changes meanwhile."""
         return self._plan.missing_size
+
+    @property
+    def blocks(self) -> BlockList | None:
+        """The full list of what was put together; None if the one that it was put together by is not right."""
+        if not self._is_listed_right:
+            return None
+        return list_blocks(zip([block.length for block in self._wanted], self._hashes, strict=True))
 
     def assemble(self, fetch: Fetch, progress: Progress | None = None) -> bool:
         """Put it together, and verify it; it lies on the stage then, not flushed, with the mode 0600.
@@ -119,51 +128,54 @@ class Delta:
         os.unlink(self.name, dir_fd=self._directory)
         return False
 
-    def _put_together(self, fetch: Fetch, hasher: "_Hasher", progress: Progress | None) -> list[Block]:
-        """All blocks in their order; those are returned that a basis did not have (any more)."""
-        lost: list[Block] = []
+    def _put_together(self, fetch: Fetch, hasher: "_Hasher", progress: Progress | None) -> list[int]:
+        """All blocks in their order; the numbers of those are returned that a basis did not have (any more)."""
+        lost: list[int] = []
         data: bytes | None
         coming = _Coming(fetch(self.missing)) if self.missing else None
-        for piece in self._plan.pieces:
-            block = piece.block
+        for number, piece in enumerate(self._plan.pieces):
             if coming is not None and piece.basis == FETCHED:
-                data = self._fetched(block, coming)
+                data = self._fetched(number, coming)
             else:
-                data = self._copied(piece)
+                data = self._copied(number)
             if data is None:
-                lost.append(block)
+                lost.append(number)
             elif not lost:
                 hasher.update(data)
             if progress is not None:
-                progress.advance(0, block.length)
+                progress.advance(0, piece.block.length)
         if coming is not None:
             coming.end()
         return lost
 
-    def _copied(self, piece: Piece) -> bytes | None:
+    def _copied(self, number: int) -> bytes | None:
         """A block that is here, once it lies in its place; None if it is not what it was."""
-        block, basis, source = piece
+        block, basis, source = self._plan.pieces[number]
         in_place = basis == len(self._bases)
         try:
             data = os.pread(self._fd if in_place else self._bases[basis].fd, block.length, source)
         except OSError:  # a bad sector
             return None
-        if not _is_right(data, block):
+        hash = xxh3_128_digest(data)
+        if len(data) != block.length or not hash.startswith(block.hash):
             return None
+        self._hashes[number] = hash
         if not in_place:
             _write_at(self._fd, data, block.offset)
         return data
 
-    def _fetch_lost(self, lost: list[Block], fetch: Fetch) -> None:
-        coming = _Coming(fetch(ranges_of(lost)))
-        for block in lost:
-            self._fetched(block, coming)
+    def _fetch_lost(self, lost: list[int], fetch: Fetch) -> None:
+        coming = _Coming(fetch(ranges_of([self._plan.pieces[number].block for number in lost])))
+        for number in lost:
+            self._fetched(number, coming)
         coming.end()
 
-    def _fetched(self, block: Block, coming: "_Coming") -> bytes:
+    def _fetched(self, number: int, coming: "_Coming") -> bytes:
         """A block that comes: it is written also where the list says otherwise, which is the one that lies then."""
+        block = self._plan.pieces[number].block
         data = coming.take(block.length)
-        self.is_listed_right &= _is_right(data, block)
+        self._hashes[number] = hash = xxh3_128_digest(data)
+        self._is_listed_right &= hash.startswith(block.hash)
         _write_at(self._fd, data, block.offset)
         return data
 
@@ -219,12 +231,6 @@ class _Coming:
             raise RemoteError("the remote sent more bytes of a file than were asked for")
 
 
-def _is_right(data: bytes, block: Block) -> bool:
-    from xxhash import xxh3_128_digest
-
-    return len(data) == block.length and xxh3_128_digest(data) == block.hash
-
-
 def _write_at(fd: int, data: bytes, offset: int) -> None:
     done = os.pwrite(fd, data, offset)
     while done < len(data):
@@ -257,9 +263,9 @@ def _lying_in_place(fd: int, wanted: BlockList) -> Iterator[int]:
         if data_end <= block.offset:
             data_from, data_end = _next_data(fd, block.offset, wanted.size)
         if data_from >= end:
-            if block.length == MOST and block.hash == _hash_of_zeros():
+            if block.length == MOST and _hash_of_zeros().startswith(block.hash):
                 yield block.offset
-        elif _is_right(os.pread(fd, block.length, block.offset), block):
+        elif xxh3_128_digest(os.pread(fd, block.length, block.offset)).startswith(block.hash):
             yield block.offset
 
 
@@ -274,6 +280,4 @@ def _next_data(fd: int, at: int, size: int) -> tuple[int, int]:
 
 @cache
 def _hash_of_zeros() -> bytes:
-    from xxhash import xxh3_128_digest
-
     return xxh3_128_digest(bytes(MOST))

@@ -156,6 +156,7 @@ class _Choice:
         self.bases: list[Basis] = []
         self._lacking = {hash: length for _, length, hash in wanted}
         self._size = sum(self._lacking.values())
+        self._hash_size = wanted.hash_size
 
     @property
     def is_wanting(self) -> bool:
@@ -169,7 +170,9 @@ class _Choice:
         """Keep it if it has blocks that are lacking; else close it."""
         if basis is None:
             return
-        found = self._lacking.keys() & {block.hash for block in basis.blocks} if self.is_wanting else set()
+        found = set[bytes]()
+        if self.is_wanting:
+            found = self._lacking.keys() & {hash[: self._hash_size] for _, _, hash in basis.blocks}
         if not found:
             os.close(basis.fd)
             return

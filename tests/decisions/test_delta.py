@@ -62,9 +62,9 @@ def test_equal_hashes_of_other_lengths_are_not_believed() -> None:
     assert plan.missing == [Range(0, LEAST)]
 
 
-@given(NAMES, st.lists(NAMES, max_size=3), st.sets(st.integers(0, 29)))
-def test_each_block_comes_from_where_it_is(names: str, bases: list[str], lying: set[int]) -> None:
-    wanted = a_list(names)
+@given(NAMES, st.lists(NAMES, max_size=3), st.sets(st.integers(0, 29)), st.booleans())
+def test_each_block_comes_from_where_it_is(names: str, bases: list[str], lying: set[int], short: bool) -> None:
+    wanted = a_list(names).shortened() if short else a_list(names)
     blocks = list(wanted)
     in_place = frozenset(blocks[at].offset for at in lying if at < len(blocks))
     lists = [a_list(each) for each in bases]
@@ -79,7 +79,7 @@ def test_each_block_comes_from_where_it_is(names: str, bases: list[str], lying: 
             assert all(name not in each for each in bases)
             assert block.offset not in in_place
         else:
-            assert there[basis][source, block.length] == block.hash
+            assert there[basis][source, block.length].startswith(block.hash)
     fetched = [piece.block for piece in plan.pieces if piece.basis == FETCHED]
     assert plan.missing == ranges_of(fetched)
     assert plan.missing_size == sum(block.length for block in fetched)

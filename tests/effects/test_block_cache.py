@@ -172,3 +172,12 @@ def test_two_at_once(path: str) -> None:
         one.put(blob(1), a_list(1))
         other.put(blob(2), a_list(2))
         assert one.blobs() == other.blobs() == {blob(1), blob(2)}
+
+
+def test_short_lists_find_but_are_not_kept(path: str) -> None:
+    fill(path, 8)
+    short = a_list(3, 4, 5, 6, 7).shortened()
+    with BlockCache(path) as cache:
+        assert cache.sharing(short, 1) == [blob(3)]
+        with pytest.raises(ValueError, match="short"):
+            cache.put(blob(3), short)

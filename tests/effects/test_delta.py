@@ -93,7 +93,7 @@ def bring(stage: Stage, wanted: bytes, *bases: Basis) -> int:
     with stage.delta(wanted, *bases) as delta:
         missing = delta.missing_size
         assert delta.assemble(link)
-        assert delta.is_listed_right
+        assert delta.blocks == blocks_of(wanted)
     assert stage.read(wanted) == wanted
     assert link.sent == missing
     return link.sent
@@ -118,6 +118,16 @@ EDITS = {
 def test_what_is_fetched_is_little_more_than_the_edit(stage: Stage, name: str) -> None:
     wanted, most = EDITS[name]
     assert bring(stage, wanted, stage.basis(OLD)) <= most
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_a_short_list_does_as_well_and_the_full_one_is_known_then(stage: Stage, name: str) -> None:
+    wanted, most = EDITS[name]
+    with stage.delta(wanted, stage.basis(OLD), blocks=blocks_of(wanted).shortened()) as delta:
+        assert delta.missing_size <= most
+        assert delta.assemble(Link(wanted))
+        assert delta.blocks == blocks_of(wanted)
+    assert stage.read(wanted) == wanted
 
 
 def test_a_copy_costs_nothing_and_several_files_help(stage: Stage) -> None:
@@ -153,7 +163,7 @@ def test_a_basis_that_is_written_to_while_it_is_read(stage: Stage) -> None:
 
     with stage.delta(wanted, basis) as delta:
         assert delta.assemble(fetch)
-        assert delta.is_listed_right
+        assert delta.blocks == blocks_of(wanted)
     assert stage.read(wanted) == wanted
     assert link.sent < MIB + 4 * MOST
 
@@ -173,7 +183,7 @@ def test_a_list_with_wrong_hashes_of_what_is_fetched_does_no_harm(stage: Stage) 
     lie = list_blocks((length, bytes(16)) for _, length, _ in blocks_of(wanted))
     with stage.delta(wanted, stage.basis(OLD), blocks=lie) as delta:
         assert delta.assemble(Link(wanted))
-        assert not delta.is_listed_right
+        assert delta.blocks is None
     assert stage.read(wanted) == wanted
 
 

@@ -50,7 +50,7 @@ class Folder:
     def missing(self, wanted: bytes, path: bytes, *likely: bytes) -> tuple[int, int]:
         """How many bytes of ``wanted`` are not here, and in how many files the others are."""
         with Repository(str(self.root)) as repo, self.cache() as cache:
-            blocks = blocks_of(wanted)
+            blocks = blocks_of(wanted).shortened()
             with opened_bases(repo, cache, blocks, path, likely) as bases:
                 plan = plan_delta(blocks, [basis.blocks for basis in bases])
                 assert len(plan.used) == len(bases)

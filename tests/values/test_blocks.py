@@ -55,8 +55,29 @@ def test_the_bytes_of_an_encoding() -> None:
     assert list_blocks([]).encoded == b"\x01" + bytes(12)
 
 
+@given(PIECES)
+def test_a_short_list_has_the_same_blocks(pieces: list[tuple[int, bytes]]) -> None:
+    blocks = list_blocks(pieces)
+    short = blocks.shortened()
+    assert [(block.length, block.hash) for block in short] == [(length, hash[:8]) for length, hash in pieces]
+    assert (len(short), short.size, short.hash_size, blocks.hash_size) == (len(blocks), blocks.size, 8, 16)
+    assert parse_blocks(short.encoded) == short == short.shortened()
+    assert len(short.encoded) == 13 + 11 * len(pieces)
+
+
+def test_the_bytes_of_a_short_list() -> None:
+    short = list_blocks([(MOST, b"a" * 16), (5, b"b" * 16)]).shortened()
+    assert short.encoded == (
+        b"\x02" + (MOST + 5).to_bytes(8, "big") + b"\0\0\0\2\4\0\0" + b"a" * 8 + b"\0\0\5" + b"b" * 8
+    )
+
+
 MALFORMED = {
     "nothing": b"",
+    "a short list with full hashes": encoded(2, LEAST, 1, [LEAST]),
+    "a short list with a small block": list_blocks([(LEAST, bytes(16))] * 2)
+    .shortened()
+    .encoded.replace(b"\x40", b"\x3f"),
     "a head that is cut off": encoded(1, 0, 0, [])[:-1],
     "a version that there never was": encoded(0, 0, 0, []),
     "fewer blocks than it says": encoded(1, 2 * LEAST, 2, [LEAST]),
@@ -84,7 +105,7 @@ def test_malformed_lists_are_refused(name: str) -> None:
 
 def test_a_later_version_is_not_damage() -> None:
     with pytest.raises(UnsupportedError):
-        parse_blocks(encoded(2, LEAST, 1, [LEAST]))
+        parse_blocks(encoded(3, LEAST, 1, [LEAST]))
 
 
 def test_a_count_that_lies_takes_no_memory() -> None:
@@ -103,6 +124,8 @@ def test_a_count_that_lies_takes_no_memory() -> None:
 @given(PIECES, st.data())
 def test_any_change_is_refused_or_another_list(pieces: list[tuple[int, bytes]], data: st.DataObject) -> None:
     blocks = list_blocks(pieces)
+    if data.draw(st.booleans()):
+        blocks = blocks.shortened()
     changed = bytearray(blocks.encoded)
     at = data.draw(st.integers(0, len(changed) - 1))
     changed[at] ^= data.draw(st.integers(1, 255))
@@ -117,7 +140,7 @@ def test_any_change_is_refused_or_another_list(pieces: list[tuple[int, bytes]], 
 
 @given(st.binary(max_size=200))
 def test_whatever_is_read_is_sound(noise: bytes) -> None:
-    for payload in (noise, b"\x01" + noise):
+    for payload in (noise, b"\x01" + noise, b"\x02" + noise):
         try:
             found = parse_blocks(payload)
         except (MalformedError, UnsupportedError):
