@@ -12,13 +12,16 @@ from typing import Final
 from replican.chunking import LARGE, is_fast
 from replican.effects.block_cache import BlockCache
 from replican.effects.blocks import read_blocks, read_hashed_blocks
-from replican.effects.delta import Basis
+from replican.effects.contents import Wanted
+from replican.effects.delta import Basis, Delta, Fetch
+from replican.effects.staging import Stage
 from replican.effects.worktree import FILE_FLAGS, Directories, open_regular
 from replican.repository import Repository
 from replican.values.blocks import BlockList
 from replican.values.ids import BlobId
 from replican.values.listing import Row
 from replican.values.paths import name_of, parent_of
+from replican.values.progress import Progress
 from replican.values.trees import FILE
 
 MOST_BASES: Final = 8
@@ -183,3 +186,34 @@ class _Choice:
     def close(self) -> None:
         for basis in self.bases:
             os.close(basis.fd)
+
+
+def bring_by_blocks(
+    repo: Repository,
+    stage: Stage,
+    wanted: Wanted,
+    blocks: BlockList,
+    fetch: Fetch,
+    *,
+    likely: Iterable[bytes] = (),
+    begun: bytes | None = None,
+    progress: Progress | None = None,
+) -> bool:
+    """Have a large file on the stage, by its block list (which may be short) and whoever gives what is missing.
+
+    True once it lies there under its blob id, verified, neither flushed nor with its attributes; False if the list
+    lies, and it has to come whole. ``likely`` as for :func:`opened_bases`, the rest and the errors as for
+    :class:`~replican.effects.delta.Delta`.
+    """
+    with (
+        BlockCache(repo.block_cache_path) as cache,
+        opened_bases(repo, cache, blocks, wanted.hint, likely) as bases,
+        Delta(stage.fd, wanted.blob, wanted.size, blocks, bases, begun) as delta,
+    ):
+        if not delta.assemble(fetch, progress):
+            return False
+        os.rename(delta.name, wanted.blob.hex().encode(), src_dir_fd=stage.fd, dst_dir_fd=stage.fd)
+        full = delta.blocks
+        if full is not None and wanted.size > LARGE:
+            cache.put(wanted.blob, full)
+        return True
