@@ -1,6 +1,8 @@
 """A file put together from others: whatever these turn out to be, it is the wanted one, or is said not to be."""
 
 import os
+import random
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -282,3 +284,18 @@ def test_the_id_decides(stage: Stage) -> None:
     with Delta(stage.fd, BlobId(bytes(32)), len(OLD), blocks_of(OLD), [stage.basis(OLD)]) as delta:
         assert not delta.assemble(Link(OLD))
     assert stage.names() == []
+
+
+def test_memory_does_not_grow_with_the_file(stage: Stage) -> None:
+    rng = random.Random(5)
+    old = b"".join(rng.randbytes(MIB) for _ in range(32))
+    wanted = old[: 20 * MIB] + rng.randbytes(10 * MIB) + old[20 * MIB :]
+    link, bases, blocks, blob = Link(wanted), [stage.basis(old)], blocks_of(wanted), blob_id(wanted)
+    tracemalloc.start()
+    try:
+        with Delta(stage.fd, blob, len(wanted), blocks, bases) as delta:
+            assert delta.assemble(link)
+        assert tracemalloc.get_traced_memory()[1] < 8 * MIB
+    finally:
+        tracemalloc.stop()
+    assert stage.read(wanted) == wanted
