@@ -6,6 +6,7 @@ else is writing, there is no list, and the content is cut. Beside the lists lie 
 files are found that have blocks in common; they only nominate, and need no seal.
 """
 
+import errno
 import os
 import sqlite3
 import stat
@@ -184,7 +185,7 @@ def check_cache(path: str) -> str | None:
     try:
         connection = _open(path, reading=True)
     except OSError as error:
-        return str(error.strerror).lower()
+        return str(error.strerror)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         return str(error) if is_damage(error) else None
     try:
@@ -206,7 +207,7 @@ def _open(path: str, reading: bool = False) -> sqlite3.Connection:
     wait for a FIFO."""
     for name in files_of(path):
         if os.path.lexists(name) and not stat.S_ISREG(os.lstat(name).st_mode):
-            raise OSError(0, f"{name} is not a file")
+            raise OSError(errno.EINVAL, f"{os.path.basename(name)} is not a file")
     created = not os.path.exists(path)
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     try:
