@@ -45,6 +45,8 @@ def record_for(
     except WorkerError:
         raise
     except (FolderError, LockedError, RefusedError) as error:
+        if repo.head is None:
+            raise  # nothing was recorded before: there is nothing to offer
         notes.append(f"{name} could not record its latest edits: {error.message}")
     return Refreshed(take_notes(repo, name) + notes, unread)
 

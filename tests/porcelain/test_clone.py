@@ -1,9 +1,14 @@
 """``replican clone``."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from folders import assert_equal, contents, write
+
+from replican.effects.objects import ObjectStore
+from replican.operations.cloning import clone
+from replican.values.errors import NoSpaceError
 
 
 @pytest.fixture
@@ -74,3 +79,22 @@ def test_join_tells_of_conflicts(cli, tmp_path: Path, source: Path) -> None:
     assert [row["path"] for row in done.json()["conflicts"]] == ["file"]
     assert "conflict: file" in done.err
     assert sorted(contents(tmp_path / "b").values()) == [b"another", b"x", b"y"]
+
+
+def test_a_source_that_cannot_be_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nothing recorded before, a note would leave an empty folder, and an exit code of 0."""
+    source, copy = tmp_path / "source", tmp_path / "copy"
+    write(source / "letter", "dear")
+    whole = ObjectStore.add
+
+    def add(self: ObjectStore, objects: Mapping[bytes, tuple[bytes, bytes]]) -> None:
+        if self.path.startswith(f"{source}/"):
+            raise NoSpaceError("no space left on the disk", "make room")
+        whole(self, objects)
+
+    monkeypatch.setattr(ObjectStore, "add", add)
+    with pytest.raises(NoSpaceError):
+        clone(str(source), str(copy))
+    monkeypatch.undo()
+    clone(str(source), str(copy))
+    assert (copy / "letter").read_text() == "dear"
