@@ -38,6 +38,7 @@ def recover(root: str, dotdir: str, index: Index, head: CheckpointId | None) -> 
         for entry in journal:
             if not any(side is not None and side.kind == DIRECTORY for side in (entry.old, entry.new)):
                 recovery.look_at(entry)
+        directories.flush([entry.path for entry in journal if recovery.finish_permissions(entry)])
         index.add_trash(trash.taken)
         recovery.ledger.settle()
     return ["an earlier command was interrupted: its work has been looked at, and goes on from there"]
@@ -138,6 +139,24 @@ class _Recovery:
         if directory and not self.ledger.rows(directory) and self.ledger.row(directory) is None:
             return  # its directory came in the same moment, and is new to the index as a whole
         self.ledger.put(directory, _smudged(_nearest(matching, found, self._traits), found, self._traits))
+
+    def finish_permissions(self, entry: JournalEntry) -> bool:
+        """A directory that was moved, and not yet given its new permissions, gets them; whether it was one.
+
+        The old ones would be taken for its user's at the new place, where the index knows nothing.
+        """
+        path, old, new = entry
+        if old is None or new is None or (old.kind, new.kind) != (DIRECTORY, DIRECTORY) or not self._traits.modes:
+            return False
+        try:
+            fd = self._directories.open(parent_of(path))
+            found = os.lstat(name_of(path), dir_fd=fd)
+            if old.perm == new.perm or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o7777 != old.perm:
+                return False
+            set_mode(name_of(path), fd, new.perm)
+        except OSError:
+            return False
+        return True
 
     def _put_back(self, name: bytes, fd: int, versions: list[Entry | None]) -> bool:
         """An empty file where none was meant to be empty: a power cut. Put back what the stage or the trash has."""

@@ -70,7 +70,11 @@ class Transition:
         """New directories where nothing is in their way, then what only changes its place: it may go into those."""
         plan = prepared.plan
         coming = [built for built in prepared.built if built.new.replaces is None]
-        paths: list[Meant] = [(new.path, None, new.entry) for new in plan.new if new.replaces is None]
+        paths: list[Meant] = [
+            (new.path, None, new.entry)
+            for new in plan.new
+            if new.replaces is None and new.path not in new.apart  # which is a move
+        ]
         paths += [(move.old, move.was, None) for move in plan.moves]
         # Until it gets its attributes, what was moved has those that it had, and they are no edit.
         paths += [

@@ -52,6 +52,7 @@ def everything(root: Path) -> None:
     write(root / "a.txt", "edited")
     (root / "b.txt").unlink()
     os.rename(root / "d", root / "f")
+    (root / "f").chmod(0o775)
     write(root / "n/m/new", "new")
     (root / "e/four").chmod(0o600)
     (root / "empty").unlink()
