@@ -218,7 +218,8 @@ class History:
         for path, times in world.made.items():
             if path not in standing and not any(is_below(path, each) for each in gone):
                 return verdict("lost", f"directory {path!r}")
-            if path in standing & world.removed and times < 2 and path not in world.used | unsure:
+            doubted = path in world.used or group_of(path) in unsure  # as for files: by its group
+            if path in standing & world.removed and times < 2 and not doubted:
                 return verdict("back", f"directory {path!r}")
         return None
 
