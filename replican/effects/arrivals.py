@@ -57,7 +57,9 @@ def _bring_children(site: Site, built: BuiltDirectory, path: bytes, entry: Entry
         site.pending.append(Problem(path, CHANGED_HERE))
         return
     site.touch(path)
-    site.ledger.put(parent_of(path), row_of(entry, os.fstat(into)))
+    row = row_of(entry, os.fstat(into))
+    # Other permissions than it should have are its user's, who made it just now: the next scan finds them.
+    site.ledger.put(parent_of(path), row._replace(disk_mode=entry.perm) if site.traits.modes else row)
     site.ledger.enter(path)
     for row in [*decode_listing(built.filled[path].rows_blob), *built.added.get(path, [])]:
         child = join(path, row.name)

@@ -146,6 +146,22 @@ def test_a_new_directory_removed_right_after_it_came(tmp_path: Path, monkeypatch
     assert contents(pair.a) == {"x": b"x", "n/c": b"theirs"} | ({"n/mine": b"mine"} if again else {})
 
 
+def test_a_directory_made_just_as_a_new_one_comes_has_its_own_permissions(tmp_path: Path, monkeypatch) -> None:
+    pair = Pair(tmp_path, {"x": "x"})
+    write(pair.a / "n/c", "theirs")
+    (pair.a / "n").chmod(0o750)
+
+    def made() -> None:
+        (pair.b / "n").mkdir()
+        (pair.b / "n").chmod(0o711)
+
+    just_before(monkeypatch, made)
+    pair.pull()
+    pair.sync()
+    assert [(root / "n").stat().st_mode & 0o777 for root in (pair.a, pair.b)] == [0o711, 0o711]
+    pair.assert_at_rest()
+
+
 def test_what_is_still_written_to_comes_back_beside_a_file_that_took_its_directory(tmp_path: Path) -> None:
     pair = Pair(tmp_path, {"d/deep/three": "3"})
     with open(pair.b / "d/deep/three", "ab", buffering=0) as held:
