@@ -7,14 +7,12 @@ transition looks again before each step, and what cannot be done stays pending.
 from collections.abc import Container, Sequence
 from typing import NamedTuple
 
-from replican.decisions import gates
-from replican.decisions.fitting import plan_for
 from replican.decisions.plan import Plan
-from replican.decisions.treediff import Tally, tally
+from replican.decisions.treediff import Tally
 from replican.effects.contents import ContentStore
 from replican.effects.transition import Outcome
-from replican.operations.merging import NO_OUTCOME, carry_out, room_gates
-from replican.operations.recording import append, deletion_gates
+from replican.operations.merging import NO_OUTCOME, carry_out, plan_past_gates
+from replican.operations.recording import append
 from replican.repository import Repository
 from replican.values.ids import CheckpointId, TreeId
 from replican.values.trees import TreeOverlay
@@ -49,7 +47,7 @@ def amend(
     closed gate, or where the content of a path in ``must_have`` is nowhere any more.
     """
     old = repo.head
-    plan, counted = _gated(repo, overlay, repo.index.base_root(), tree, allowed)
+    plan, counted = plan_past_gates(repo, overlay, repo.index.base_root(), tree, allowed)
     if tree == repo.tree_of(old):
         return Amended(old, old, counted, NO_OUTCOME, plan)
 
@@ -64,14 +62,5 @@ def would_amend(
     repo: Repository, overlay: TreeOverlay, now: TreeId, tree: TreeId, *, allowed: frozenset[str] = frozenset()
 ) -> Amended:
     """What :func:`amend` would do to a folder that holds ``now``; takes no lock. Raises what that does at a gate."""
-    plan, counted = _gated(repo, overlay, now, tree, allowed)
+    plan, counted = plan_past_gates(repo, overlay, now, tree, allowed)
     return Amended(repo.head, repo.head, counted, NO_OUTCOME, plan)
-
-
-def _gated(
-    repo: Repository, overlay: TreeOverlay, base: TreeId, tree: TreeId, allowed: frozenset[str]
-) -> tuple[Plan, Tally]:
-    plan = plan_for(overlay, repo.traits, base, tree)
-    counted = tally(overlay, base, tree if plan.fitted is None else plan.fitted)
-    gates.pass_gates([*deletion_gates(repo.index, counted), *room_gates(repo, overlay, plan)], allowed)
-    return plan, counted

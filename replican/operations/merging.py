@@ -110,18 +110,31 @@ def aim_at(
     """Plan how the folder comes to hold ``tree``; raises ``RefusedError`` at a gate, also at those in ``closed``."""
     base, head = repo.index.base_root(), repo.head_tree
     changes = measured_changes(overlay, base, tree, Limits())
+    plan, counted = plan_past_gates(repo, overlay, base, tree, allowed, closed, changes)
+    return Aim(plan, counted, new_conflicts(overlay, head, tree, changes if base == head else None))
+
+
+def plan_past_gates(
+    repo: Repository,
+    overlay: TreeOverlay,
+    base: TreeId,
+    tree: TreeId,
+    allowed: frozenset[str],
+    closed: Sequence[gates.Gate | None] = (),
+    changes: Sequence[Change] | None = None,
+) -> tuple[Plan, Tally]:
+    """The plan that brings the folder from ``base`` to ``tree``, and what it comes to.
+
+    ``changes`` are those between the two, where they are known. Raises ``RefusedError`` at a gate, also at those in
+    ``closed``.
+    """
     plan = plan_for(overlay, repo.traits, base, tree, changes)
-    if plan.fitted is None:
+    if plan.fitted is None and changes is not None:
         counted = tally_changes(overlay, changes)
     else:
-        counted = tally(overlay, base, plan.fitted)
-    gates.pass_gates(
-        [*closed, *deletion_gates(repo.index, counted), *room_gates(repo, overlay, plan)],
-        allowed,
-    )
-    if base == head:
-        return Aim(plan, counted, conflicts_by(overlay, head, tree, changes))
-    return Aim(plan, counted, new_conflicts(overlay, head, tree))
+        counted = tally(overlay, base, tree if plan.fitted is None else plan.fitted)
+    gates.pass_gates([*closed, *deletion_gates(repo.index, counted), *room_gates(repo, overlay, plan)], allowed)
+    return plan, counted
 
 
 def retry_pending(repo: Repository) -> list[Problem]:
@@ -190,16 +203,16 @@ def _needed_by(overlay: TreeOverlay, plan: Plan) -> tuple[int, int]:
     return size, count
 
 
-def new_conflicts(trees: TreeReader, before: TreeId, after: TreeId) -> list[OpenConflict]:
-    """The names with several versions in ``after`` that were not so in ``before``; reads only what differs."""
-    return conflicts_by(trees, before, after, diff_trees(trees, before, after))
+def new_conflicts(
+    trees: TreeReader, before: TreeId, after: TreeId, changes: Iterable[Change] | None = None
+) -> list[OpenConflict]:
+    """The names with several versions in ``after`` that were not so in ``before``; reads only what differs.
 
-
-def conflicts_by(trees: TreeReader, before: TreeId, after: TreeId, changes: Iterable[Change]) -> list[OpenConflict]:
-    """:func:`new_conflicts`, where it is known what differs."""
+    ``changes`` are those between the two, where they are known.
+    """
     found: list[OpenConflict] = []
     touched: set[bytes] = set()
-    for path, old, new in changes:
+    for path, old, new in diff_trees(trees, before, after) if changes is None else changes:
         touched.add(paths.parent_of(path))
         if new is not None and new.kind == DIRECTORY and (old is None or old.kind != DIRECTORY):
             found += [_below(path, conflict) for conflict in conflicts_in(trees, new.tree)]
