@@ -90,9 +90,9 @@ class LocalFiles:
     def _listed(self, fd: int, blob: BlobId | None, keep: bool = True) -> Basis | None:
         """An open file with its block list; where it is of no use it is closed."""
         blocks = None if blob is None else self._cache.get(blob)
-        size = os.fstat(fd).st_size
+        before = os.fstat(fd)
+        size = before.st_size
         if blocks is None and (is_fast() or size <= LARGE):
-            before = os.fstat(fd)
             blocks = read_blocks(fd, size)
             if blocks is not None and blob is not None and keep and size > LARGE and _same(before, os.fstat(fd)):
                 self._cache.put(blob, blocks)
