@@ -93,7 +93,8 @@ class FolderRemote:
 
         store = FolderStore("the pushing folder", repo.root, repo.index)
         try:
-            return take_in(self._repository, self.name, head, repo.objects, [store], check)
+            trash = ShelfStore("the trash of the pushing folder", f"{repo.dotdir}/trash")
+            return take_in(self._repository, self.name, head, repo.objects, [store, trash], check)
         finally:
             store.close()
 

@@ -246,7 +246,7 @@ class Server:
 
         repo = self._repo
         far = Far("the pushing folder", lambda: self._channel, _raise)
-        taken = take_in(repo, self._name, CheckpointId(message.head), received, [far.folder], check)
+        taken = take_in(repo, self._name, CheckpointId(message.head), received, [far.folder, far.trash], check)
         assert taken.new is not None
         pending = [messages.Note(each.path, clip(each.cause), each.held) for each in taken.pending[: messages.FEW]]
         notes = [clip(note) for note in taken.notes[:256]]

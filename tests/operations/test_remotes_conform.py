@@ -1,89 +1,26 @@
 """What every kind of remote has to do: the same tests for all of them.
 
-A kind is how a remote is addressed and reached; what lies there is in each case a folder of this machine, so that a
-test can look at both sides.
+A kind is how a remote is addressed and reached. What is pushed to it: ``test_pushes_conform.py``.
 """
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-from false_ssh import false_ssh
 from folders import assert_equal, contents, write
+from worlds import FILES, LARGE, World
 
-from replican.effects.config import RemoteSettings
 from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.refs import HEAD, remote_head
 from replican.operations.ahead import stage_content
 from replican.operations.fetching import fetch_from
 from replican.operations.recording import record
-from replican.operations.remotes import Remote, opened_remote
+from replican.operations.remotes import Remote
 from replican.operations.restoring import restore
-from replican.operations.syncing import merge_remote, pull, push, sync
+from replican.operations.syncing import merge_remote, pull, sync
 from replican.operations.targets import find_target, merge_target
 from replican.repository import Repository
-from replican.values.errors import DivergedError, RefusedError, RemoteError
+from replican.values.errors import RemoteError
 from replican.values.ids import blob_id
-
-LARGE = b"".join(b"%d\n" % number for number in range(400_000))
-FILES = {"letter": b"dear", "empty": b"", "folder/inner/deep": b"deep", "large": LARGE, "twin 1": b"t", "twin 2": b"t"}
-
-
-class World:
-    """Two folders: ``there`` is the remote ``origin`` of ``here``. Nothing is open in between."""
-
-    def __init__(self, base: Path, address: Callable[[Path], str]) -> None:
-        self.here, self.there = base / "here", base / "there"
-        for root in (self.here, self.there):
-            Repository.init(str(root)).close()
-        with self.open() as repo:
-            repo.config.set_remote("origin", RemoteSettings(address(self.there)))
-
-    def open(self) -> Repository:
-        return Repository(str(self.here), wait=0.2)
-
-    @contextmanager
-    def both(self) -> Iterator[tuple[Repository, Remote]]:
-        with self.open() as repo, opened_remote(repo, "origin") as remote:
-            yield repo, remote
-
-    def fill(self, files: dict[str, bytes] = FILES) -> None:
-        for path, content in files.items():
-            write(self.there / path, content)
-        os.symlink("letter", self.there / "link")
-        (self.there / "nothing").mkdir()
-
-    def record_there(self) -> None:
-        with Repository(str(self.there)) as there:
-            record(there)
-
-    def start(self) -> None:
-        """Both have the same."""
-        self.fill()
-        with self.open() as repo:
-            pull(repo, "origin")
-        assert_equal(self.here, self.there)
-
-
-def folder_address(root: Path) -> str:
-    return str(root)
-
-
-def wired_address(root: Path) -> str:
-    return f"there:{root}"
-
-
-KINDS = {"folder": folder_address, "pipe": wired_address}
-
-
-@pytest.fixture(params=KINDS)
-def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("REPLICAN_AUTHOR_NAME", "tester")
-    monkeypatch.setenv("REPLICAN_SSH", str(false_ssh(tmp_path)))
-    return World(tmp_path, KINDS[request.param])
 
 
 def refresh_and_fetch(repo: Repository, remote: Remote) -> None:
@@ -282,76 +219,6 @@ def test_content_ahead_of_a_merge(world: World) -> None:
     with world.open() as repo:
         merge_target(repo, find_target(repo, None))
     assert_equal(world.here, away)
-
-
-# -- push ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_push(world: World) -> None:
-    world.start()
-    write(world.here / "letter", b"by here")
-    write(world.here / "new/large", LARGE[2:])
-    os.symlink("large", world.here / "new/link")
-    with world.open() as repo:
-        record(repo)
-        pushed = push(repo, "origin")
-        assert pushed.tally == (2, 0, 0, 1)
-        assert (pushed.new, pushed.pending) == (repo.head, [])
-        assert repo.refs.read(remote_head("origin")) == repo.head
-        again = push(repo, "origin")
-        assert (again.old, again.new, again.tally) == (repo.head, repo.head, None)
-    assert_equal(world.here, world.there)
-
-
-def test_a_diverged_push(world: World) -> None:
-    world.start()
-    write(world.here / "mine", b"m")
-    write(world.there / "theirs", b"t")
-    before = contents(world.there)
-    with world.open() as repo:
-        record(repo)
-        with pytest.raises(DivergedError, match="origin has checkpoints that are not here"):
-            push(repo, "origin")
-    assert contents(world.there) == before
-
-
-def test_a_push_of_nothing_to_a_log(world: World) -> None:
-    world.fill()
-    world.record_there()
-    with world.open() as repo, pytest.raises(DivergedError):
-        push(repo, "origin")
-
-
-def test_a_push_that_somebody_was_faster_than(world: World) -> None:
-    world.start()
-    write(world.here / "mine", b"m")
-    with world.both() as (repo, remote):
-        record(repo)
-        remote.refresh()
-        write(world.there / "theirs", b"t")
-        world.record_there()
-        with pytest.raises(DivergedError):
-            remote.push(repo, repo.head)
-
-
-def test_a_push_that_a_gate_over_there_stops(world: World) -> None:
-    world.start()
-    for path in contents(world.here):
-        os.unlink(world.here / path)
-    before = contents(world.there)
-    with world.open() as repo:
-        record(repo, allowed=frozenset(["--allow-mass-delete"]))
-        with pytest.raises(RefusedError, match="has been emptied"):
-            push(repo, "origin")
-    assert contents(world.there) == before
-
-
-def test_a_push_to_an_empty_log(world: World) -> None:
-    write(world.here / "letter", b"dear")
-    with world.open() as repo:
-        record(repo)
-        assert push(repo, "origin").tally == (1, 0, 0, 0)
-    assert_equal(world.here, world.there)
 
 
 # -- all of it ----------------------------------------------------------------------------------------------------
