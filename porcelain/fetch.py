@@ -10,8 +10,8 @@ Output: where the remote's head was and is, as git shows it; nothing if it has n
 with "remote", "old", "new", "checkpoints" and "trees" (how many came), and with --content "contents", "bytes"
 and "missing".
 
-Exit codes: 0 done; 4 some content is nowhere; 5 the remote cannot be reached, or broke the rules; 8 no such
-remote.
+Exit codes: 0 done; 3 there is too little room for the content; 4 some content is nowhere; 5 the remote cannot be
+reached, or broke the rules; 8 no such remote.
 
     replican fetch
     replican fetch --content disk && replican merge disk

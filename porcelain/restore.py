@@ -11,8 +11,9 @@ Output: how many files were restored, and from where. With --json, an object wit
 "path"), "in_place" (how many files were so already), "sources" (a count for each), "missing" and "problems" (each
 "path", "cause").
 
-Exit codes: 0 done; 1 the checkpoint does not have that path; 4 some content is in no store that can be reached, or
-could not be written, and the rest is done; 5 the remote cannot be reached.
+Exit codes: 0 done; 1 the checkpoint does not have that path; 3 there is too little room, and nothing was done; 4 some
+content is in no store that can be reached, or could not be written, and the rest is done; 5 the remote cannot be
+reached.
 
     replican restore letters/may.txt
     replican restore --checkpoint HEAD@{1} --dry-run .

@@ -2,9 +2,11 @@
 
 import errno
 import os
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from replican.effects.worktree import DIRECTORY_FLAGS, set_mode
+from replican.values.trees import LINK, Entry
 
 
 class Taken(NamedTuple):
@@ -27,6 +29,23 @@ def room_taken(path: str) -> Taken:
                         waiting.append(entry.path)
         except OSError:
             continue
+    return Taken(size, count)
+
+
+def left_of(path: str, entries: Iterable[Entry]) -> Taken:
+    """How much of the content of these an earlier run has left on the stage at ``path``: whole files under their ids,
+    and the beginnings of others. That it is the right content is not looked at."""
+    size = count = 0
+    for blob, entry in {entry.id: entry for entry in entries if entry.kind != LINK}.items():
+        for name in (blob.hex(), f"part-{blob.hex()}"):
+            try:
+                found = os.lstat(f"{path}/{name}").st_size
+            except OSError:
+                continue
+            if found <= entry.size:
+                size += found
+                count += 1
+                break
     return Taken(size, count)
 
 

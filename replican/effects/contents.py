@@ -8,10 +8,10 @@ trash, a remote's folder. A store hands out candidates; whoever copies them veri
 import os
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from replican.effects.worktree import FILE_FLAGS, Directories, open_regular
-from replican.values.ids import BlobId
+from replican.values.ids import BlobId, blob_id
 from replican.values.names import group_key
 from replican.values.paths import join, name_of, parent_of
 from replican.values.trees import LINK, Entry
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from replican.effects.staging import Stage
     from replican.values.progress import Progress
 
+NO_CONTENT: Final = blob_id(b"")
+"""The id of an empty file's content: it needs no source."""
 _FEW = 8
 
 
@@ -246,3 +248,20 @@ class ShelfStore(_NearStore):
 
     def close(self) -> None:
         pass
+
+
+def find(stores: Sequence[ContentStore], wanted: Iterable[Wanted]) -> Mapping[BlobId, str]:
+    """For each content that is to be had, as far as the stores know, the name of the first store that has it.
+
+    That there is a file of that size is seen; what is in it is not read.
+    """
+    left = {item.blob: item for item in wanted}
+    found: dict[BlobId, str] = {}
+    for store in stores:
+        items = list(left.values())
+        store.locate(items)
+        for item in items:
+            if store.has(item):
+                found[item.blob] = store.name
+                del left[item.blob]
+    return found

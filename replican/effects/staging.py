@@ -11,7 +11,7 @@ import stat
 from typing import NamedTuple
 
 from replican.effects.clearing import remove_tree
-from replican.effects.contents import ContentStore, ShelfStore, Wanted
+from replican.effects.contents import NO_CONTENT, ContentStore, ShelfStore, Wanted
 from replican.effects.durable import open_shelf
 from replican.effects.worktree import DIRECTORY_FLAGS, FILE_FLAGS, give_mode, set_mode
 from replican.values.ids import BlobId, blob_hasher, blob_id
@@ -22,7 +22,6 @@ _CHUNK = 1 << 20
 _HOLE = 1 << 16
 _ZEROS = bytes(_HOLE)
 _FLUSH_ONE_BY_ONE = 32
-_NOTHING = blob_id(b"")  # needs no source
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -260,7 +259,7 @@ class Stage:
             os.symlink(target, name, dir_fd=directory)
             os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=directory, follow_symlinks=False)
             return True
-        source = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if entry.id == _NOTHING else store.open_file(wanted)
+        source = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if entry.id == NO_CONTENT else store.open_file(wanted)
         if source is None:
             return False
         try:

@@ -8,6 +8,7 @@ from replican.effects.preparing import NO_SOURCE, needs_content
 from replican.effects.refs import remote_head
 from replican.effects.staging import Stage
 from replican.operations.remotes import Remote
+from replican.operations.room import check_room
 from replican.repository import Repository
 from replican.values.ids import BlobId, CheckpointId
 from replican.values.progress import Problem
@@ -24,7 +25,7 @@ class Ahead(NamedTuple):
 
 def stage_content(repo: Repository, remote: Remote) -> Ahead:
     """Stage all content of the remote's head, as last fetched, that this folder and its trash lack. Writes nothing
-    else.
+    else, and nothing at all where there is too little room: ``NoSpaceError``.
 
     A merge brings no other content than the two heads have: that of the virtual bases in between is in one of both.
     """
@@ -35,6 +36,7 @@ def stage_content(repo: Repository, remote: Remote) -> Ahead:
         contents = size = 0
         try:
             with remote.contents() as stores, Stage(f"{repo.dotdir}/stage") as stage:
+                check_room(repo, wanted, stores)
                 for store in stores:
                     store.locate([item for _, item in wanted])
                     store.bring(wanted, stage, repo.progress)

@@ -8,10 +8,10 @@ import stat
 from typing import NamedTuple
 
 from replican.decisions.reconcile import OpenConflict, conflicts_of
-from replican.effects.contents import Wanted
+from replican.effects.contents import Wanted, find
 from replican.operations.comparing import on_disk
 from replican.operations.history import LogEntry, at_path, last_change, writer_of
-from replican.operations.sources import find, sources
+from replican.operations.sources import sources
 from replican.repository import Repository
 from replican.values.ids import TreeId
 from replican.values.names import group_key

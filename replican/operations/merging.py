@@ -5,7 +5,6 @@ path that cannot be
 written only leaves the disk behind the head, where the next command goes on.
 """
 
-import os
 import time
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import NamedTuple
@@ -17,17 +16,17 @@ from replican.decisions.limits import Limits, measured_changes
 from replican.decisions.plan import Plan
 from replican.decisions.reconcile import OpenConflict, conflicts_in, conflicts_of
 from replican.decisions.treediff import Change, Tally, diff_trees, listing_at, tally, tally_changes
-from replican.effects.clearing import room_taken
 from replican.effects.contents import ContentStore, FolderStore
 from replican.effects.mirror import Mirror
 from replican.effects.objects import CHECKPOINT, TREE
-from replican.effects.preparing import Preparation, Prepared, wanted_of
+from replican.effects.preparing import Preparation, Prepared
 from replican.effects.refs import HEAD
 from replican.effects.site import Site
 from replican.effects.staging import Stage
 from replican.effects.transition import Outcome, Transition
 from replican.effects.trash import Trash
 from replican.operations.recording import deletion_gates, new_trees
+from replican.operations.room import room_gates
 from replican.operations.trashing import rescue_changed
 from replican.repository import Repository
 from replican.values import paths
@@ -166,41 +165,6 @@ def _unrelated(repo: Repository, joined: Joined, merged_before: bool) -> gates.G
     parts = sorted(joined.frontier)
     related = any(repo.graph.common(parts[:at], parts[at]) for at in range(1, len(parts)))
     return gates.unrelated_histories(related, merged_before)
-
-
-def room_gates(repo: Repository, overlay: TreeOverlay, plan: Plan) -> list[gates.Gate | None]:
-    """Whether the disk has room for what a plan will write, in bytes and in files; nothing is written yet."""
-    size, count = _needed_by(overlay, plan)
-    if not count:
-        return []
-    room = os.statvfs(repo.root)
-    # Some file systems make an inode for whatever comes, and tell of none.
-    free, inodes = room.f_bavail * room.f_frsize, room.f_favail if room.f_files else count
-    if size > free or count > inodes:
-        # What waits on the stage already (a mirror's copies, an interrupted run's) is not written again, or goes.
-        staged = room_taken(f"{repo.dotdir}/stage")
-        free, inodes = free + staged.size, inodes + staged.names
-    return [gates.no_room(size, free), gates.no_inodes(count, inodes)]
-
-
-def _needed_by(overlay: TreeOverlay, plan: Plan) -> tuple[int, int]:
-    """The bytes that a plan writes, and how many files, links and directories it makes."""
-    size = count = 0
-    for entry, _ in wanted_of(plan.groups):
-        size += entry.size
-        count += 1
-    for new in plan.new:
-        stack = [(new.path, new.entry)]
-        while stack:
-            path, entry = stack.pop()
-            if path in new.apart:
-                continue  # it is moved here
-            count += 1
-            if entry.kind == DIRECTORY:
-                stack += [(paths.join(path, below.name), below) for below in overlay.tree(entry.tree)]
-            else:
-                size += entry.size
-    return size, count
 
 
 def new_conflicts(

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from replican.decisions.treediff import diff_trees, walk_tree
-from replican.effects.contents import ContentStore, Wanted
+from replican.effects.contents import NO_CONTENT, ContentStore, Wanted, find
 from replican.effects.preparing import NO_SOURCE, needs_content
 from replican.effects.staging import Slot, Stage
 from replican.effects.trash import Trash
@@ -18,7 +18,8 @@ from replican.operations.comparing import on_disk
 from replican.operations.history import at_path
 from replican.operations.putting import Putter
 from replican.operations.recording import observe
-from replican.operations.sources import NO_CONTENT, Sources, find, sources
+from replican.operations.room import check_room
+from replican.operations.sources import Sources, sources
 from replican.operations.trashing import rescue_changed
 from replican.repository import Repository
 from replican.values.errors import NotFoundError, UsageError
@@ -64,7 +65,7 @@ def restore(
     """Bring back ``paths`` (with all below them) as ``tree`` has them: in the folder, or below the directory ``to``.
 
     ``only`` names the one remote to take content from. Below ``to`` nothing is replaced. Raises ``NotFoundError`` for
-    a path that the tree does not have.
+    a path that the tree does not have, ``NoSpaceError`` where there is too little room: then nothing is written.
     """
     for path in paths:
         if at_path(repo, tree, path) is None:
@@ -81,11 +82,9 @@ def restore(
 
 
 def _target(repo: Repository, to: str) -> str:
-    try:
-        os.makedirs(to, exist_ok=True)
-    except FileExistsError:
-        raise UsageError(f"{to} is not a folder") from None
     found = os.path.realpath(to)
+    if os.path.lexists(found) and not os.path.isdir(found):
+        raise UsageError(f"{to} is not a folder")
     if found == repo.dotdir or found.startswith(repo.dotdir + "/"):
         raise UsageError(f"{to} is replican's own", "choose another folder")
     return found
@@ -159,6 +158,10 @@ def _files(wishes: Sequence[Wish]) -> int:
     return sum(wish.entry.kind != DIRECTORY for wish in wishes)
 
 
+def _new_directories(wishes: Sequence[Wish]) -> int:
+    return sum(wish.entry.kind == DIRECTORY and (wish.old is None or wish.old.kind != DIRECTORY) for wish in wishes)
+
+
 def _restore(
     repo: Repository, tree: TreeId, total: int, wishes: list[Wish], only: str | None, root: str, *, inside: bool
 ) -> Restored:
@@ -180,7 +183,10 @@ def _restore(
         Trash(f"{repo.dotdir}/trash") as trash,
         sources(repo, only) as found,
     ):
-        slots, taken_from = _stage(repo, stage, found, _wanted(possible), missing)
+        wanted = _wanted(possible)
+        check_room(repo, wanted, found.all, directories=_new_directories(possible), target=root)
+        os.makedirs(root, exist_ok=True)
+        slots, taken_from = _stage(repo, stage, found, wanted, missing)
         lost = {problem.path for problem in missing}
         with Putter(root, stage, trash, repo.index if inside else None) as putter:
             for wish in possible:

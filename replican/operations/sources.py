@@ -1,20 +1,17 @@
 """Where content is: the stores that a folder can ask. (Content that is only read comes by ``operations.reading``.)"""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
-from replican.effects.contents import ContentStore, FolderStore, Wanted
+from replican.effects.contents import ContentStore, FolderStore
 from replican.effects.trash import Trash
 from replican.operations.remotes import opened_remote
 from replican.operations.targets import reachable_contents
 from replican.repository import Repository
-from replican.values.ids import BlobId, blob_id
 
 HERE = "this folder"
-NO_CONTENT = blob_id(b"")
-"""The id of an empty file's content: it needs no source."""
 
 
 class Sources(NamedTuple):
@@ -51,20 +48,3 @@ def sources(repo: Repository, only: str | None = None) -> Iterator[Sources]:
         if os.path.isdir(f"{repo.dotdir}/trash"):
             local.append(opened.enter_context(Trash(f"{repo.dotdir}/trash")).shelf)
         yield Sources(local, opened.enter_context(reachable_contents(repo)))
-
-
-def find(stores: Sequence[ContentStore], wanted: Iterable[Wanted]) -> Mapping[BlobId, str]:
-    """For each content that is to be had, as far as the stores know, the name of the first store that has it.
-
-    That there is a file of that size is seen; what is in it is not read.
-    """
-    left = {item.blob: item for item in wanted}
-    found: dict[BlobId, str] = {}
-    for store in stores:
-        items = list(left.values())
-        store.locate(items)
-        for item in items:
-            if store.has(item):
-                found[item.blob] = store.name
-                del left[item.blob]
-    return found

@@ -9,14 +9,14 @@ from typing import Final, NamedTuple
 from replican.decisions.edits import edit_tree
 from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import diff_trees, listing_at
-from replican.effects.contents import Wanted
+from replican.effects.contents import NO_CONTENT, Wanted, find
 from replican.effects.preparing import needs_content
 from replican.effects.refs import HEAD, ReflogEntry
 from replican.operations.amending import Amended, amend, would_amend
 from replican.operations.comparing import Difference, differences, on_disk
 from replican.operations.merging import check_found, new_conflicts
 from replican.operations.recording import Recorded, record
-from replican.operations.sources import NO_CONTENT, Sources, find, sources
+from replican.operations.sources import Sources, sources
 from replican.repository import Repository
 from replican.values.errors import RefusedError
 from replican.values.ids import TreeId

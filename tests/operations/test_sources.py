@@ -7,9 +7,9 @@ import pytest
 from folders import write
 from pairs import Pair
 
-from replican.effects.contents import Wanted
+from replican.effects.contents import Wanted, find
 from replican.operations.recording import record
-from replican.operations.sources import find, sources
+from replican.operations.sources import sources
 from replican.repository import Repository
 from replican.values.errors import RemoteError, UnknownRemoteError
 from replican.values.ids import blob_id

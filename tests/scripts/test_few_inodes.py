@@ -128,3 +128,38 @@ def test_what_is_staged_needs_no_inodes_again(cli, tmp_path: Path, disk: Disk) -
     disk.leave(100)
     cli("clone", a, b)  # the scan's own copies lie there by the time that the room is looked at
     assert_equal(a, b)
+
+
+def test_content_ahead_of_a_merge(cli, tmp_path: Path, disk: Disk) -> None:
+    a, b = pair(cli, tmp_path, disk)
+    for number in range(60):
+        write(a / f"d/new{number}", f"content {number}")
+    cli("-C", b, "fetch")
+    disk.leave(50)
+    refused = cli("-C", b, "fetch", "--content", code=3)
+    assert "more files and directories, and 60 are to come" in refused.err
+    assert disk.free == 50, "nothing is written"
+    disk.make_room()
+    cli("-C", b, "fetch", "--content")
+    finish(cli, a, b)
+
+
+def test_a_restore(cli, tmp_path: Path, disk: Disk) -> None:
+    a, b = pair(cli, tmp_path, disk)
+    for number in range(30):
+        write(a / f"d{number}/new", f"content {number}")
+    cli("-C", b, "sync")
+    for number in range(30):
+        shutil.rmtree(b / f"d{number}")
+    disk.leave(50)
+    refused = cli("-C", b, "restore", ".", code=3)
+    assert "more files and directories, and 60 are to come" in refused.err
+    assert disk.free == 50, "nothing is written"
+    disk.make_room()
+    cli("-C", b, "restore", ".")
+    finish(cli, a, b)
+
+
+def finish(cli, a: Path, b: Path) -> None:
+    cli("-C", b, "sync")
+    assert_equal(a, b)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from false_ssh import false_ssh
 from folders import assert_equal, snapshot, write
 
 KIB = 1024
@@ -31,6 +32,12 @@ class Disk:
         room = os.statvfs(self.path)
         used = (room.f_blocks - room.f_bfree) * room.f_frsize // KIB
         self._mount(f"remount,size={used + kib}k")
+
+    @property
+    def free(self) -> int:
+        """In bytes."""
+        room = os.statvfs(self.path)
+        return room.f_bavail * room.f_frsize
 
     def make_room(self) -> None:
         self._mount("remount,size=64m")
@@ -120,3 +127,57 @@ def test_what_is_staged_needs_no_room_again(cli, tmp_path: Path, disk: Disk) -> 
     cli("clone", a, b)  # the scan's own copies lie there by the time that the room is looked at
     assert_equal(a, b)
     finish(cli, disk, a, b)
+
+
+LARGE = 3 << 20
+
+
+def refuse(cli, disk: Disk, *words: str | Path, env: dict[str, str] | None = None) -> None:
+    """Assert that this is refused for want of room, and that nothing was written first."""
+    free = disk.free
+    refused = cli(*words, code=3, env=env)
+    assert "bytes free, and" in refused.err
+    assert disk.free == free, "something is written"
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_content_ahead_of_a_merge(cli, tmp_path: Path, disk: Disk, far: bool) -> None:
+    a, b = tmp_path / "a", disk.path / "b"
+    write(a / "file", "x")
+    cli("clone", a, b)
+    address = f"there:{a}" if far else a
+    cli("-C", b, "remote", "set-url", "origin", address)
+    env = {"REPLICAN_SSH": str(false_ssh(tmp_path))}
+    write(a / "large", os.urandom(LARGE))
+    write(a / "second", os.urandom(LARGE))
+    cli("-C", b, "fetch", env=env)
+    disk.leave(2 * LARGE // KIB - 100)
+    refuse(cli, disk, "-C", b, "fetch", "--content", env=env)
+    disk.leave(2 * LARGE // KIB + 100)
+    cli("-C", b, "fetch", "--content", env=env)
+    assert disk.free < LARGE
+    cli("-C", b, "fetch", "--content", env=env)  # what lies there needs no room again
+    a.rename(tmp_path / "away")
+    cli("-C", b, "merge")
+    assert_equal(b, tmp_path / "away")
+
+
+@pytest.mark.parametrize("where", ["in place", "beside", "elsewhere", "from elsewhere"])
+def test_a_restore(cli, tmp_path: Path, disk: Disk, where: str) -> None:
+    a, b = tmp_path / "a", (tmp_path if where == "elsewhere" else disk.path) / "b"
+    to = (tmp_path if where == "from elsewhere" else disk.path) / "to/here"
+    for name in ("large", "second", "gone"):
+        write(a / name, os.urandom(LARGE))
+    cli("clone", a, b)
+    for name in ("large", "second", "gone"):
+        (b / name).unlink()
+    (a / "gone").unlink()
+    words = ["-C", b, "restore", "."] if where == "in place" else ["-C", b, "restore", "--to", to, "."]
+    disk.leave(2 * LARGE // KIB - 100)
+    refuse(cli, disk, *words)
+    assert not to.parent.exists()
+    disk.leave(2 * LARGE // KIB + 100)
+    cli(*words, code=4)  # one is nowhere, and needs no room
+    there = b if where == "in place" else to
+    for name in ("large", "second"):
+        assert (there / name).read_bytes() == (a / name).read_bytes()

@@ -1,0 +1,122 @@
+"""Room: whether the disk has enough of it, known before anything is written.
+
+What counts are bytes and names: some disks are full of small files while they still have bytes.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from replican.decisions.gates import Gate, no_inodes, no_room, pass_gates
+from replican.decisions.plan import Plan
+from replican.effects.clearing import Taken, left_of, room_taken
+from replican.effects.contents import NO_CONTENT, ContentStore, Wanted, find
+from replican.effects.preparing import wanted_of
+from replican.repository import Repository
+from replican.values import paths
+from replican.values.trees import DIRECTORY, Entry, TreeOverlay
+
+
+class Need(NamedTuple):
+    """The bytes that will be written, and how many files, links and directories will be made."""
+
+    size: int
+    names: int
+
+
+class Room(NamedTuple):
+    """What a disk has left: bytes, and names; None where that has no limit."""
+
+    size: int
+    names: int | None
+
+    def holds(self, need: Need) -> bool:
+        return need.size <= self.size and (self.names is None or need.names <= self.names)
+
+    def gates(self, need: Need) -> list[Gate | None]:
+        """The gates that stand closed before this need."""
+        names = need.names if self.names is None else self.names
+        return [no_room(need.size, self.size), no_inodes(need.names, names)]
+
+
+def room_at(path: str) -> Room:
+    """The room on the disk that has ``path``, or that will have it, once its directories are made."""
+    while True:
+        try:
+            found = os.statvfs(path)
+            break
+        except FileNotFoundError:
+            path = os.path.dirname(path.rstrip("/")) or "."
+    # Some file systems make an inode for whatever comes, and tell of none.
+    return Room(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None)
+
+
+def room_gates(repo: Repository, overlay: TreeOverlay, plan: Plan) -> list[Gate | None]:
+    """Whether the disk has room for what a plan will write."""
+    need = _needed_by(overlay, plan)
+    if not need.names:
+        return []
+    room = room_at(repo.root)
+    if not room.holds(need):
+        # What waits on the stage already (a mirror's copies, an interrupted run's) is not written again, or goes.
+        staged = room_taken(f"{repo.dotdir}/stage")
+        room = Room(room.size + staged.size, None if room.names is None else room.names + staged.names)
+    return room.gates(need)
+
+
+def _needed_by(overlay: TreeOverlay, plan: Plan) -> Need:
+    size = count = 0
+    for entry, _ in wanted_of(plan.groups):
+        size += entry.size
+        count += 1
+    for new in plan.new:
+        stack = [(new.path, new.entry)]
+        while stack:
+            path, entry = stack.pop()
+            if path in new.apart:
+                continue  # it is moved here
+            count += 1
+            if entry.kind == DIRECTORY:
+                stack += [(paths.join(path, below.name), below) for below in overlay.tree(entry.tree)]
+            else:
+                size += entry.size
+    return Need(size, count)
+
+
+def check_room(
+    repo: Repository,
+    wanted: Sequence[tuple[Entry, Wanted]],
+    stores: Sequence[ContentStore],
+    *,
+    directories: int = 0,
+    target: str | None = None,
+) -> None:
+    """Raise ``NoSpaceError`` where the stage has no room for all of ``wanted`` that ``stores`` have, or the disk of
+    ``target`` for that and so many directories more. By default, what is staged takes its place on the same disk."""
+    stage = f"{repo.dotdir}/stage"
+    apart = target is not None and _disk_of(target) != _disk_of(repo.dotdir)
+    places = [(room_at(stage), True, 0 if apart else directories)]
+    if target is not None and apart:
+        places.append((room_at(target), False, directories))
+
+    def closed(entries: Sequence[Entry], left: Taken) -> list[Gate]:
+        size, names = sum([entry.size for entry in entries]), len(entries)
+        found: list[Gate | None] = []
+        for room, is_stage, more in places:
+            there = left if is_stage else Taken(0, 0)
+            found += room.gates(Need(size - there.size, names - there.names + more))
+        return [gate for gate in found if gate is not None]
+
+    if closed([entry for entry, _ in wanted], Taken(0, 0)):
+        # Looked at closely only now, for it takes long: what is nowhere needs no room, nor what is staged already.
+        there = find(stores, [item for entry, item in wanted if entry.id != NO_CONTENT])
+        coming = [entry for entry, _ in wanted if entry.id == NO_CONTENT or entry.id in there]
+        pass_gates(closed(coming, left_of(stage, coming)), ())
+
+
+def _disk_of(path: str) -> int:
+    while True:
+        try:
+            return os.stat(path).st_dev
+        except FileNotFoundError:
+            path = os.path.dirname(path.rstrip("/")) or "."
