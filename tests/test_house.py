@@ -161,7 +161,7 @@ def test_every_command_stands_in_the_table() -> None:
 
 def test_every_page_belongs_to_something() -> None:
     known = {f"replican-{row.name}.1" for row in commands.COMMANDS}
-    known |= {"replican.1", "replican-format.5", "replican-protocol.7", "replican-glossary.7"}
+    known |= {f"replican-{name}" for name in ("format.5", "protocol.7", "glossary.7", "events.7")} | {"replican.1"}
     assert {path.name for path in (HOUSE / "man").iterdir()} <= known
 
 

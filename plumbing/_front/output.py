@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, Any, Final
 
 from replican.values.errors import UsageError
+from replican.values.paths import json_path
 from replican.values.quoting import escape_terminal
 from replican.values.quoting import quote as quoted
 
@@ -76,16 +77,6 @@ def split_stream(stream: IO[bytes], end: bytes) -> Iterator[bytes]:
         yield from whole
     if left:
         yield left
-
-
-def json_path(path: bytes, key: str = "path") -> dict[str, str]:
-    """The fields of a path in JSON: ``path``, and ``path_b64`` where it is not valid UTF-8."""
-    try:
-        return {key: path.decode()}
-    except UnicodeDecodeError:
-        import base64
-
-        return {key: path.decode("utf-8", "surrogateescape"), f"{key}_b64": base64.b64encode(path).decode()}
 
 
 def write_json(value: Any) -> None:

@@ -49,6 +49,11 @@ def iso_date(time_ns: int) -> str:
         return f"@{time_ns // 1_000_000_000}"
 
 
+def iso_moment(time_ns: int) -> str:
+    """As :func:`iso_date`, to the millisecond, for what a clock says now."""
+    return f"{iso_date(time_ns).removesuffix('Z')}.{time_ns // 1_000_000 % 1000:03}Z"
+
+
 def _ns(when: datetime) -> int:
     past = when - _EPOCH
     return (past.days * 86400 + past.seconds) * 1_000_000_000 + past.microseconds * 1000

@@ -38,3 +38,13 @@ def show(path: bytes) -> str:
 def from_text(text: str) -> bytes:
     """The inverse of :func:`show`."""
     return text.encode("utf-8", "surrogateescape")
+
+
+def json_path(path: bytes, key: str = "path") -> dict[str, str]:
+    """The fields of a path in JSON: ``path``, and ``path_b64`` where it is not valid UTF-8."""
+    try:
+        return {key: path.decode()}
+    except UnicodeDecodeError:
+        import base64
+
+        return {key: show(path), f"{key}_b64": base64.b64encode(path).decode()}
