@@ -1,4 +1,4 @@
-"""Three system calls that the standard library does not have, with what stands in for them elsewhere.
+"""System calls that the standard library does not have or does not explain, with what stands in for them elsewhere.
 
 ``renameat2`` closes the last window between looking at a file and replacing it: ``EXCHANGE`` swaps two
 names in one step, so that what came out can be looked at; ``NOREPLACE`` never overwrites.
@@ -6,7 +6,9 @@ names in one step, so that what came out can be looked at; ``NOREPLACE`` never o
 
 import ctypes
 import errno
+import fcntl
 import os
+import signal
 import sys
 
 _NOREPLACE = 1
@@ -74,3 +76,23 @@ def flush_filesystem(fd: int) -> None:
     elif _syncfs(fd) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
+
+
+def is_open_for_writing(fd: int) -> bool | None:
+    """Whether any process has the file open for writing, or mapped, that ``fd`` reads; None where that is not told.
+
+    The kernel gives a read lease on a file only where nobody writes to it. It is given back at once: who opens the file
+    for writing in between waits for a moment.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        # Who breaks a lease has a signal sent to its holder. The usual one would end the process; this one, nobody
+        # hears.
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        # Others than the owner are not told, and not all file systems have leases.
+        return True if error.errno == errno.EAGAIN else None
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
