@@ -13,7 +13,7 @@ INSTALL := $(PIP) install --config-settings editable_mode=strict -e
 # Tests share nothing but the machine, so two processes take them from each other.
 SIDE_BY_SIDE := -n 2 --dist worksteal
 
-.PHONY: help sync test torture torture-check bench dist clean
+.PHONY: help sync test torture torture-check bench bench-wire dist clean
 
 help:
 	@echo 'make sync A=FOLDER B=FOLDER   keep two folders in step (B missing or empty: it becomes a copy of A)'
@@ -21,6 +21,7 @@ help:
 	@echo 'make torture N=100000         N random histories, and a fiftieth as many on real folders: hours'
 	@echo 'make torture-check            plant mistakes, and see that those histories catch each of them'
 	@echo 'make bench                    measure against rsync, unison and git'
+	@echo 'make bench-wire               measure against rsync, over a pipe and over a sshd on loopback'
 	@echo 'make dist                     build wheel and sdist into dist/'
 	@echo 'make clean                    remove whatever the others made'
 
@@ -65,10 +66,11 @@ torture-check: $(VENV)/installed-dev
 
 # What is measured is what a user has: the program as a wheel installs it, compiled. In the editable copy, links and
 # (where bytecode is not written) every import would be measured, too.
-bench: $(BIN)/python
+bench bench-wire: $(BIN)/python
 	$(BIN)/python -m venv --clear .venv-bench
 	.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install .
-	.venv-bench/bin/python bench/run.py
+	.venv-bench/bin/python -m compileall -q .venv-bench/lib >/dev/null || true
+	.venv-bench/bin/python bench/$(if $(filter bench-wire,$@),wire,run).py
 
 dist: $(VENV)/installed-dev
 	rm -rf dist

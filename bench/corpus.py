@@ -14,10 +14,21 @@ def directory_of(number: int, directories: int) -> str:
     return f"d{leaf % TOP}/e{leaf // TOP % 20}/f{leaf}"
 
 
-def make_corpus(root: str, files: int = FILES, directories: int = DIRECTORIES) -> None:
-    """Write the files below ``root``, which is made."""
+def words_of(source: random.Random, length: int) -> bytes:
+    """Text of at least so many bytes: words of a language that nobody speaks, some of them often, most seldom."""
+    letters = "etaoinshrdlucmfw"
+    words = ["".join(source.choices(letters, k=source.randint(2, 11))) for _ in range(4000)]
+    weights = [1 / (number + 3) for number in range(len(words))]
+    pieces: list[str] = []
+    for number, word in enumerate(source.choices(words, weights, k=length // 7)):
+        pieces.append(word + (".\n" if number % 13 == 12 else " "))
+    return "".join(pieces).encode()
+
+
+def make_corpus(root: str, files: int = FILES, directories: int = DIRECTORIES, *, text: bool = False) -> None:
+    """Write the files below ``root``, which is made: bytes by chance, or text, of which no two files share much."""
     source = random.Random(7)
-    pool = source.randbytes(1 << 20)
+    pool = words_of(source, 32 << 20) if text else source.randbytes(1 << 20)
     for number in range(directories):
         os.makedirs(f"{root}/{directory_of(number, directories)}", exist_ok=True)
     for number in range(files):
@@ -32,9 +43,9 @@ def path_of(root: str, number: int, directories: int = DIRECTORIES) -> str:
     return f"{root}/{directory_of(number, directories)}/file{number}.txt"
 
 
-def change_one(root: str, round_: int) -> None:
+def change_one(root: str, round_: int, directories: int = DIRECTORIES) -> None:
     """Give one file other content."""
-    with open(path_of(root, 4321 + round_), "ab") as file:
+    with open(path_of(root, 4321 + round_, directories), "ab") as file:
         file.write(b"one more line, round %d\n" % round_)
 
 

@@ -1,6 +1,7 @@
 """Times of whole processes, side by side, and the memory of all their processes together."""
 
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -21,6 +22,12 @@ def run(command: Command, cwd: str | None = None, env: dict[str, str] | None = N
             f"{' '.join(command)}: exit {done.returncode}: {done.stderr.decode(errors='replace')[-500:]}"
         )
     return took
+
+
+def processor_time() -> float:
+    """What all processes that have been run so far took of the processors, in s."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def settle(*folders: str) -> None:

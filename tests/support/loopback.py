@@ -8,8 +8,6 @@ import subprocess
 import time
 from pathlib import Path
 
-import pytest
-
 CONFIG = """
 Port {port}
 ListenAddress 127.0.0.1
@@ -30,13 +28,17 @@ def find_sshd() -> str | None:
     return shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 
 
+class NoSshdError(Exception):
+    """None can be run here."""
+
+
 class Loopback:
-    """A running sshd; ``config`` is the file for ``ssh -F``. Stop it."""
+    """A running sshd; ``config`` is the file for ``ssh -F``. Stop it. Raises ``NoSshdError``."""
 
     def __init__(self, base: Path, home: Path, path: str) -> None:
         sshd = find_sshd()
         if sshd is None or shutil.which("ssh-keygen") is None:
-            pytest.skip("there is no sshd")
+            raise NoSshdError("there is no sshd")
         self.base = base
         for name in ("host_key", "key", "other_key"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", base / name], check=True)
@@ -65,13 +67,13 @@ class Loopback:
     def _wait(self) -> None:
         for _ in range(200):
             if self._server.poll() is not None:
-                pytest.skip(f"sshd does not run here: {(self.base / 'log').read_text()[-300:]}")
+                raise NoSshdError(f"sshd does not run here: {(self.base / 'log').read_text()[-300:]}")
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return
             except OSError:
                 time.sleep(0.05)
-        pytest.skip("sshd does not answer")
+        raise NoSshdError("sshd does not answer")
 
     def stop(self) -> None:
         """End it, and wait for it."""
