@@ -55,8 +55,15 @@ class ContentStore(Protocol):
     def is_reached(self) -> bool:
         """Whether it can be asked at all, as far as is known."""
 
-    def bring(self, wanted: Sequence[tuple[Entry, Wanted]], stage: "Stage", progress: "Progress") -> None:
-        """Have a far store's content on the stage, where ``Stage.put`` finds it; what it has not got is left out."""
+    def bring(
+        self,
+        wanted: Sequence[tuple[Entry, Wanted]],
+        stage: "Stage",
+        progress: "Progress",
+        going: Sequence[bytes] = (),
+    ) -> None:
+        """Have a far store's content on the stage, where ``Stage.put`` finds it; what it has not got is left out. At
+        the paths ``going`` lie files that are about to go, of which some may have much in common with it."""
 
     def has(self, wanted: Wanted) -> bool:
         """Whether it knows to have this content, whatever the hint: what is in a file is not read."""
@@ -92,7 +99,13 @@ class _NearStore:
     is_far = False
     is_reached = True
 
-    def bring(self, wanted: Sequence[tuple[Entry, Wanted]], stage: "Stage", progress: "Progress") -> None:
+    def bring(
+        self,
+        wanted: Sequence[tuple[Entry, Wanted]],
+        stage: "Stage",
+        progress: "Progress",
+        going: Sequence[bytes] = (),
+    ) -> None:
         pass
 
     def has(self, wanted: Wanted) -> bool:

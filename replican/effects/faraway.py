@@ -7,7 +7,7 @@ rest only.
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from replican.effects.channel import CHUNK, Channel
 from replican.effects.contents import ANY_SIZE, Wanted
@@ -28,15 +28,32 @@ _LINK_LIMIT: Final = 1 << 16
 Pair = tuple[Entry, Wanted]
 
 
+class Patcher(Protocol):
+    """Brings large files of which there is a part here."""
+
+    def bring(
+        self, far: "Far", wanted: Sequence[Pair], stage: Stage, progress: Progress, going: Sequence[bytes]
+    ) -> list[Pair]:
+        """Have what it can on the stage; the rest of ``wanted``, which is to be asked for whole. Raises what the link
+        does, and ``OSError`` where the stage cannot be written."""
+
+
 class Far:
     """What lies at the far end of one link: its folder (:attr:`folder`) and its trash (:attr:`trash`), as stores.
 
     ``channel`` makes the link, if there is none yet; raises ``RemoteError``. What goes wrong with the link is told to
     ``failed``, which may raise it: if it does not, there is just no content. ``changed`` are the paths of what changed
-    while it was asked for.
+    while it was asked for. With a ``patcher``, large files are given to it first.
     """
 
-    def __init__(self, name: str, channel: Callable[[], Channel], failed: Callable[[RemoteError], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        channel: Callable[[], Channel],
+        failed: Callable[[RemoteError], None],
+        patcher: Patcher | None = None,
+    ) -> None:
+        self._patcher = patcher
         self._channel = channel
         self._failed = failed
         self._declined: set[BlobId] = set()
@@ -51,13 +68,16 @@ class Far:
 
     # -- bringing content ---------------------------------------------------------------------------------------
 
-    def bring(self, wanted: Sequence[Pair], stage: Stage, progress: Progress) -> None:
-        """Have all of ``wanted`` on the stage that is to be had; targets of links are kept in memory."""
+    def bring(self, wanted: Sequence[Pair], stage: Stage, progress: Progress, going: Sequence[bytes] = ()) -> None:
+        """Have all of ``wanted`` on the stage that is to be had; targets of links are kept in memory. At the paths
+        ``going`` lie files that are about to go."""
         left = [pair for pair in _each_once(wanted) if self._is_lacking(pair, stage)]
         if not left or not self.is_reached:
             return
         progress.begin("receiving", len(left), sum([entry.size for entry, _ in left]))
         try:
+            if self._patcher is not None:
+                left = self._patcher.bring(self, left, stage, progress, going)
             for _ in range(_TRIES):
                 left = self._bring(left, stage, progress)
                 if not left:
@@ -156,9 +176,9 @@ class FarStore:
     def is_reached(self) -> bool:
         return self._far.is_reached
 
-    def bring(self, wanted: Sequence[Pair], stage: Stage, progress: Progress) -> None:
+    def bring(self, wanted: Sequence[Pair], stage: Stage, progress: Progress, going: Sequence[bytes] = ()) -> None:
         """Both stores at once: the second one that is asked finds that it has been done."""
-        self._far.bring(wanted, stage, progress)
+        self._far.bring(wanted, stage, progress, going)
 
     def has(self, wanted: Wanted) -> bool:
         self._far.look()

@@ -84,11 +84,14 @@ class Offer:
                     return
             finally:
                 os.close(fd)
+        put(self.lacks(wanted, seen))
+
+    def lacks(self, wanted: Wanted, seen: bool = False) -> bytes:
+        """The letter for content that is not to be had; ``seen`` tells that there was a file that should have it."""
         if wanted.hint and (seen or self._is_there(wanted)):
             self.changed.add(wanted.hint)
-            put(CHANGED)
-        else:
-            put(GONE)
+            return CHANGED
+        return GONE
 
     def _candidates(self, wanted: Wanted) -> Iterator[tuple[bytes, int]]:
         frozen = None if self.freezer is None else self.freezer.open(wanted.blob)

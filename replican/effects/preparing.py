@@ -18,7 +18,7 @@ from replican.effects.durable import explain
 from replican.effects.forkpool import beside
 from replican.effects.linux import flush_filesystem
 from replican.effects.mirror import PLACE, Mirror
-from replican.effects.staging import Slot, Stage
+from replican.effects.staging import SMALL, Slot, Stage
 from replican.effects.treebuild import Building, Filled, Landed, TreeBuilder, folded
 from replican.effects.worktree import give_mode, open_regular
 from replican.values.errors import FoldedError, NoSpaceError
@@ -27,7 +27,7 @@ from replican.values.listing import Row
 from replican.values.paths import join, name_of, parent_of
 from replican.values.progress import Problem, Progress
 from replican.values.traits import twins
-from replican.values.trees import DIRECTORY, Entry, TreeReader, encode_tree, parse_tree
+from replican.values.trees import DIRECTORY, FILE, Entry, TreeReader, encode_tree, parse_tree
 
 NO_SOURCE = "no source"
 TAKEN = "the same name as another on this file system"
@@ -94,11 +94,13 @@ class Preparation:
         self._progress = progress
         self._mirror = mirror
         self._lacking: list[Problem] = []
+        self._going: list[bytes] = []
 
     def prepare(self, plan: Plan, meanwhile: Callable[[Plan], None] | None = None) -> Prepared:
         """Stage everything, and flush it, with something to do ``meanwhile``; raises ``NoSpaceError`` on a full disk,
         ``FolderError`` if the stage cannot be written, and ``FoldedError`` where the file system takes two names of the
         plan for one."""
+        self._going = [path for group in plan.groups for path, old, _ in group.changes if _is_large(old)]
         try:
             slots = self._stage_files(plan)
             built = self._build(plan)
@@ -159,7 +161,7 @@ class Preparation:
         """Have far stores bring what they have of this; whether there are any."""
         far = [store for store in self._remote if store.is_far]
         for store in far:
-            store.bring(wanted, self._stage, self._progress)
+            store.bring(wanted, self._stage, self._progress, self._going)
         return bool(far)
 
     def _mirrored(self, entry: Entry, item: Wanted) -> Slot | None:
@@ -326,6 +328,10 @@ class Preparation:
                 os.fsync(directory)
             finally:
                 os.close(directory)
+
+
+def _is_large(entry: Entry | None) -> bool:
+    return entry is not None and entry.kind == FILE and entry.size > SMALL
 
 
 def _wanted_by(jobs: Iterable[Building]) -> list[tuple[Entry, Wanted]]:

@@ -8,6 +8,7 @@ with the permissions and the time that they will have; whole new directories are
 import errno
 import os
 import stat
+import time
 from typing import NamedTuple
 
 from replican.effects.clearing import remove_tree
@@ -22,6 +23,9 @@ _CHUNK = 1 << 20
 _HOLE = 1 << 16
 _ZEROS = bytes(_HOLE)
 _FLUSH_ONE_BY_ONE = 32
+_PARTS = (b"part-", b"delta-")
+PART_SECONDS = 7 * 24 * 3600
+"""For how long after the last byte a part of a large file is kept that nothing was taken of."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -229,7 +233,11 @@ class Stage:
                 write_all(fd, content)
         finally:
             os.close(fd)
-        self._note_landed(name, source)
+        self.note_landed(name, source)
+
+    def parts(self) -> list[bytes]:
+        """The names of what has come of large files, in earlier runs: the beginning, or some blocks."""
+        return sorted(name for name in self._left if name.startswith(_PARTS))
 
     def open_part(self, entry: Entry) -> int:
         """A descriptor, to read and append, of what has come of a large file so far; the caller closes it."""
@@ -243,9 +251,10 @@ class Stage:
             os.unlink(_part_of(entry), dir_fd=self.fd)
         else:
             os.rename(_part_of(entry), name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
-            self._note_landed(name, source)
+            self.note_landed(name, source)
 
-    def _note_landed(self, name: bytes, source: str) -> None:
+    def note_landed(self, name: bytes, source: str) -> None:
+        """The content of a file lies under ``name`` now, verified."""
         self.landed[name] = source
         self.shelf.note(name)
 
@@ -341,11 +350,18 @@ class Stage:
         return self._taken(name, entry)
 
     def clear(self) -> None:
-        """Drop all that nobody took."""
-        for name in os.listdir(self.fd):
-            self.remove(os.fsencode(name))
+        """Drop all that nobody took, but for what has come of a large file that is not whole yet: of that, only what is
+        a week old."""
+        whole = {id.hex().encode() for id in self._slots}.union(self.landed)
+        for listed in os.listdir(self.fd):
+            name = os.fsencode(listed)
+            if not name.startswith(_PARTS) or name.partition(b"-")[2] in whole or self._is_old(name):
+                self.remove(name)
         self._slots.clear()
         self.landed.clear()
+
+    def _is_old(self, name: bytes) -> bool:
+        return abs(time.time() - os.lstat(name, dir_fd=self.fd).st_mtime) > PART_SECONDS
 
 
 def _part_of(entry: Entry) -> bytes:

@@ -14,6 +14,8 @@ from replican.effects.faraway import Far
 from replican.effects.freezing import Freezer
 from replican.effects.offering import Offer
 from replican.effects.staging import Stage
+from replican.operations.cutting import Cutter
+from replican.operations.patching import BlockPatcher
 from replican.operations.receiving import record_for, take_in
 from replican.operations.remotes import diverged
 from replican.operations.sending import Sent, log_above, objects_by_id
@@ -60,12 +62,16 @@ class Server:
         self._wait = wait
         self._repository: Repository | None = None
         self._offer: Offer | None = None
+        self._cutter: Cutter | None = None
         self._stage: Stage | None = None
+        self._asker_has_blocks = False
         self._name = "remote"
 
     def close(self) -> None:
         """Give back what is held, but for the channel."""
         self._close_freezer()
+        if self._cutter is not None:
+            self._cutter.close()
         if self._offer is not None:
             self._offer.close()
         if self._repository is not None:
@@ -98,6 +104,7 @@ class Server:
         messages.check_hello(hello, messages.ABLE)
         if messages.ZSTD in hello.able:
             self._channel.compress()
+        self._asker_has_blocks = messages.BLOCKS in hello.able
 
     def _say_hello(self) -> None:
         repo = self._repository
@@ -153,6 +160,8 @@ class Server:
             case messages.WantContents():
                 self._offered.send(message.items, channel.put)
                 channel.put_rest()
+            case messages.WantBlocks() | messages.WantRanges():
+                self._slices.answer(message, channel)
             case messages.Locate():
                 folder, trash = self._offered.locate(message.items)
                 channel.send(messages.Located(list(folder), list(trash)))
@@ -175,6 +184,12 @@ class Server:
         assert self._repo is not None
         assert self._offer is not None
         return self._offer
+
+    @property
+    def _slices(self) -> Cutter:
+        if self._cutter is None:
+            self._cutter = Cutter(self._repo, self._offered)
+        return self._cutter
 
     def _init(self) -> None:
         if self._repository is None:
@@ -245,7 +260,8 @@ class Server:
                 raise diverged(self._name)
 
         repo = self._repo
-        far = Far("the pushing folder", lambda: self._channel, _raise)
+        patcher = BlockPatcher(repo, lambda: self._channel, lambda: self._asker_has_blocks)
+        far = Far("the pushing folder", lambda: self._channel, _raise, patcher)
         taken = take_in(repo, self._name, CheckpointId(message.head), received, [far.folder, far.trash], check)
         assert taken.new is not None
         pending = [messages.Note(each.path, clip(each.cause), each.held) for each in taken.pending[: messages.FEW]]

@@ -16,6 +16,8 @@ from replican.effects.launching import Link
 from replican.effects.mirror import Mirror
 from replican.effects.offering import Offer
 from replican.effects.refs import HEAD, remote_head
+from replican.operations.cutting import Cutter
+from replican.operations.patching import BlockPatcher
 from replican.operations.remotes import Refreshed, Taken, diverged
 from replican.operations.sending import log_above
 from replican.repository import Repository
@@ -133,6 +135,9 @@ class WiredRemote:
                 channel.compress()
             self._hello = hello
         return self._hello
+
+    def _has_blocks(self) -> bool:
+        return messages.BLOCKS in self._greet().able
 
     def _greeted(self) -> Channel:
         self._greet()
@@ -266,7 +271,8 @@ class WiredRemote:
                 raise failure from error
             unreached(failure)
 
-        far = Far(self.name, self._greeted, failed)
+        patcher = None if self._repo is None else BlockPatcher(self._repo, self._greeted, self._has_blocks)
+        far = Far(self.name, self._greeted, failed, patcher)
         try:
             yield [far.folder, far.trash]
         finally:
@@ -314,13 +320,20 @@ class WiredRemote:
         channel.put(end_of_objects())
         channel.put_rest()
         offer = Offer(repo.root, f"{repo.dotdir}/trash", lambda blobs: repo.index.find_paths(blobs))
+        cutter = Cutter(repo, offer)
         try:
-            while isinstance(message := channel.receive(), messages.WantContents):
-                offer.send(message.items, channel.put)
-                channel.put_rest()
+            while not isinstance(message := channel.receive(), messages.Pushed):
+                if isinstance(message, messages.WantContents):
+                    offer.send(message.items, channel.put)
+                    channel.put_rest()
+                elif isinstance(message, (messages.WantBlocks, messages.WantRanges)):
+                    cutter.answer(message, channel)
+                else:
+                    raise ProtocolError("it asked for something else than content")
         finally:
+            cutter.close()
             offer.close()
-        if not isinstance(message, messages.Pushed) or message.head != head or message.moved != (head != old):
+        if message.head != head or message.moved != (head != old):
             raise ProtocolError("it answered something else than what a push comes to")
         return message
 

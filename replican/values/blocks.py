@@ -103,6 +103,11 @@ def list_blocks(pieces: Iterable[tuple[int, bytes]]) -> BlockList:
     return parse_blocks(bytes(packed))
 
 
+def longest_encoding(size: int) -> int:
+    """How many bytes a list of a file of ``size`` bytes has at most."""
+    return _HEAD.size + min(BLOCKS_LIMIT, size // LEAST + 1) * _RECORD.size
+
+
 def parse_blocks(encoded: bytes) -> BlockList:
     """The list of an encoding, which may come from anybody.
 

@@ -18,7 +18,9 @@ VERSION: Final = 1
 
 ZSTD: Final = "zstd"
 """The ability to read streams that are compressed."""
-ABLE: Final = frozenset([ZSTD])
+BLOCKS: Final = "blocks"
+"""The ability to answer :class:`WantBlocks` and :class:`WantRanges`."""
+ABLE: Final = frozenset([ZSTD, BLOCKS])
 """What this release can do beyond the version."""
 
 AT_ONCE: Final = 512
@@ -156,6 +158,23 @@ class WantContents(_Message, tag="want-contents"):
     items: Annotated[list[Item], msgspec.Meta(min_length=1, max_length=AT_ONCE)]
 
 
+class WantBlocks(_Message, tag="want-blocks"):
+    """Asks for the block lists of files, each of a known size. Answered with a stream that has one for each, in this
+    order, or that there is none."""
+
+    items: Annotated[list[Item], msgspec.Meta(min_length=1, max_length=AT_ONCE)]
+
+
+class WantRanges(_Message, tag="want-ranges"):
+    """Asks for ranges of a file of ``size`` bytes: pairs of an offset and a length, in their order, none of which
+    overlap. Answered with a stream that has all of them."""
+
+    id: Id
+    size: Count
+    ranges: Annotated[list[tuple[Count, Count]], msgspec.Meta(min_length=1, max_length=FEW)]
+    path: Path = b""
+
+
 class Locate(_Message, tag="locate"):
     """Which of these contents are there, as far as is known? Answered with :class:`Located`."""
 
@@ -189,7 +208,9 @@ class Pushed(_Message, tag="pushed"):
     notes: Annotated[list[Text], msgspec.Meta(max_length=256)] = []
 
 
-Request = Init | Record | ListRefs | WantLog | WantObjects | WantContents | Locate | Push | Bye
+Request = (
+    Init | Record | ListRefs | WantLog | WantObjects | WantContents | WantBlocks | WantRanges | Locate | Push | Bye
+)
 Answer = Hello | Failed | Recorded | Refs | Located | Pushed
 Message = Request | Answer
 
@@ -211,13 +232,26 @@ def decode_message(body: bytes) -> Message:
         message: Message = _decoder.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise ProtocolError(f"a message came that is none: {error}") from error
-    if isinstance(message, (WantContents, Locate)):
+    if isinstance(message, (WantContents, WantBlocks, Locate)):
         for item in message.items:
-            if item.path and not is_path(item.path):
-                raise ProtocolError(f"a path came that is not allowed: {item.path!r}")
+            _check_path(item.path)
             if item.size is not None and item.offset > item.size:
                 raise ProtocolError("content is asked for from beyond its end")
+            if isinstance(message, WantBlocks) and (item.link or item.size is None):
+                raise ProtocolError("a block list is asked for of what is no file of a known size")
+    elif isinstance(message, WantRanges):
+        _check_path(message.path)
+        end = 0
+        for offset, length in message.ranges:
+            if offset < end or not length or offset + length > message.size:
+                raise ProtocolError("ranges are asked for that a file of this size cannot have")
+            end = offset + length
     return message
+
+
+def _check_path(path: bytes) -> None:
+    if path and not is_path(path):
+        raise ProtocolError(f"a path came that is not allowed: {path!r}")
 
 
 def is_path(path: bytes) -> bool:

@@ -7,14 +7,18 @@ A stream of *contents* has, for each that was asked for and in that order, a let
 (where it lay, there is something else now), or ``f`` and ``t`` (here it is, from the folder or from the trash). After
 the last two come the size of the whole (8 bytes, big-endian), its bytes from where it was asked for to its end, and a
 letter once more: ``y``, or ``n`` for content that did not stay the same until its end.
+
+A stream of *block lists* has, for each that was asked for, ``g`` (there is none), or ``l``, its length (4 bytes) and
+the list. One of *ranges* has a letter as before a content, then the bytes of all ranges, then ``y`` or ``n``.
 """
 
 import struct
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
+from replican.values.blocks import BlockList, longest_encoding, parse_blocks
 from replican.values.checkpoints import MESSAGE_LIMIT
-from replican.values.errors import ProtocolError
+from replican.values.errors import MalformedError, ProtocolError, UnsupportedError
 from replican.values.ids import object_hash
 
 OBJECTS_LIMIT: Final = 2 << 30
@@ -28,6 +32,7 @@ FROM_FOLDER: Final = b"f"
 FROM_TRASH: Final = b"t"
 STAYED: Final = b"y"
 BROKEN: Final = b"n"
+LISTED: Final = b"l"
 
 _LENGTH = struct.Struct(">I")
 _SIZE = struct.Struct(">Q")
@@ -163,3 +168,43 @@ def read_end(reader: StreamReader) -> bool:
     if letter not in (STAYED, BROKEN):
         raise ProtocolError("a stream of contents came with what is none")
     return letter == STAYED
+
+
+# -- blocks and ranges -------------------------------------------------------------------------------------------
+
+
+def encode_listed(encoded: bytes | None) -> bytes:
+    """An encoded block list, as a stream has it; None where there is none."""
+    return GONE if encoded is None else LISTED + _LENGTH.pack(len(encoded)) + encoded
+
+
+def read_listed(reader: StreamReader, size: int) -> BlockList | None:
+    """The block list of a file of ``size`` bytes that comes next; None if there is none, or none that can be used here.
+
+    Raises ``ProtocolError`` for what no list of such a file can be. No more is taken in than the longest can have.
+    """
+    letter = reader.take(1)
+    if letter == GONE:
+        return None
+    if letter != LISTED:
+        raise ProtocolError("a stream of block lists came with what is none")
+    (length,) = _LENGTH.unpack(reader.take(_LENGTH.size))
+    if length > longest_encoding(size):
+        raise ProtocolError(f"a block list of {length} bytes came, which is too long")
+    try:
+        blocks = parse_blocks(reader.take(length))
+    except UnsupportedError:
+        return None
+    except MalformedError as error:
+        raise ProtocolError(f"{error.message} came") from error
+    if blocks.size != size:
+        raise ProtocolError(f"the block list of a file of {blocks.size} bytes came, which was not asked for")
+    return blocks
+
+
+def read_ranges_begin(reader: StreamReader) -> bytes:
+    """The letter that stands before ranges, or in their place."""
+    letter = reader.take(1)
+    if letter not in (GONE, CHANGED, FROM_FOLDER, FROM_TRASH):
+        raise ProtocolError("a stream of ranges came with what is none")
+    return letter

@@ -2,25 +2,20 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from folders import write
 from replicas import Replicas
 
-from replican.decisions.delta import Range, plan_delta
+from replican.decisions.delta import plan_delta
 from replican.effects.block_cache import BlockCache
 from replican.effects.blocks import blocks_of_pieces
-from replican.effects.contents import Wanted
-from replican.effects.staging import Stage
-from replican.operations.bases import LocalFiles, bring_by_blocks, opened_bases
+from replican.operations.bases import LocalFiles, opened_bases
 from replican.repository import Repository
 from replican.values.blocks import MOST, BlockList
-from replican.values.errors import RemoteError
 from replican.values.ids import BlobId, blob_id
 from replican.values.listing import RACY_NS
-from replican.values.trees import FILE
 
 MIB = 1 << 20
 
@@ -56,7 +51,7 @@ class Folder:
         """How many bytes of ``wanted`` are not here, and in how many files the others are."""
         with Repository(str(self.root)) as repo, self.cache() as cache:
             blocks = blocks_of(wanted).shortened()
-            with opened_bases(repo, cache, blocks, path, likely) as bases:
+            with LocalFiles(repo, cache) as files, opened_bases(files, blocks, path, likely) as bases:
                 plan = plan_delta(blocks, [basis.blocks for basis in bases])
                 assert len(plan.used) == len(bases)
                 return plan.missing_size, len(bases)
@@ -172,56 +167,3 @@ def test_without_the_compiled_part_large_files_are_not_cut(folder: Folder, monke
     folder.missing(NEW, b"d/old")
     monkeypatch.setattr("replican.operations.bases.is_fast", lambda: False)
     assert folder.missing(NEW, b"d/old")[1] == 1
-
-
-def bring(folder: Folder, data: bytes, path: bytes, cut_after: int | None = None) -> tuple[bool, int]:
-    """Bring a file to the stage; whether it could be by blocks, and how many bytes were fetched for it."""
-    sent = 0
-
-    def fetch(ranges: Sequence[Range]) -> Iterator[bytes]:
-        nonlocal sent
-        for offset, length in ranges:
-            for at in range(offset, offset + length, 10_000):
-                if cut_after is not None and sent > cut_after:
-                    raise RemoteError("cut")
-                piece = data[at : min(at + 10_000, offset + length)]
-                sent += len(piece)
-                yield piece
-
-    with Repository(str(folder.root)) as repo, Stage(f"{repo.dotdir}/stage") as stage:
-        wanted = Wanted(blob_id(data), FILE, len(data), path)
-        try:
-            done = bring_by_blocks(repo, stage, wanted, blocks_of(data).shortened(), fetch)
-        except RemoteError:
-            return False, sent
-        assert not done or stage.shelf.open_file(wanted) is not None
-        return done, sent
-
-
-def test_a_file_is_brought_and_of_use_for_the_next(folder: Folder) -> None:
-    """What was put together is known by its blocks: the next version needs no cutting of it."""
-    missing, _ = folder.missing(NEW, b"d/old")
-    assert bring(folder, NEW, b"d/old") == (True, missing)
-    staged = folder.root / ".replican/stage" / blob_id(NEW).hex()
-    assert staged.read_bytes() == NEW
-    assert folder.known() == {blob_id(OLD), blob_id(NEW)}
-    size, count = folder.missing(NEW + b"more", b"elsewhere")
-    assert (size < MOST, count) == (True, 1)
-
-
-def test_a_link_that_was_cut_goes_on_where_it_was(folder: Folder) -> None:
-    wanted = content(3 * MIB, 7)
-    done, sent = bring(folder, wanted, b"new", cut_after=2 * MIB)
-    assert not done
-    done, rest = bring(folder, wanted, b"new")
-    assert done
-    assert rest <= 3 * MIB - sent + MOST + 10_000
-    assert os.listdir(folder.root / ".replican/stage") == [blob_id(wanted).hex()]
-
-
-def test_a_file_that_is_no_more_what_was_asked_for_leaves_nothing(folder: Folder) -> None:
-    with Repository(str(folder.root)) as repo, Stage(f"{repo.dotdir}/stage") as stage:
-        wanted = Wanted(blob_id(NEW), FILE, len(OLD), b"new")
-        assert not bring_by_blocks(repo, stage, wanted, blocks_of(OLD), lambda ranges: iter([OLD]))
-        assert os.listdir(stage.path) == []
-    assert blob_id(NEW) not in folder.known()

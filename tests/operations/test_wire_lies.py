@@ -11,6 +11,7 @@ from folders import contents, snapshot, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from replican.decisions import gates
 from replican.effects.channel import Channel
 from replican.effects.config import RemoteSettings
 from replican.operations import remotes
@@ -26,6 +27,7 @@ from replican.values.frames import PREAMBLE, encode_frame
 from replican.values.ids import blob_id
 from replican.values.streams import end_of_objects
 
+UNION = frozenset([gates.ALLOW_UNRELATED])
 FUZZ = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -74,12 +76,16 @@ def requests(known: list[bytes]) -> st.SearchStrategy[messages.Message]:
     sizes = st.none() | st.sampled_from([0, 4, 5, 6, 2 << 20])
     item = st.builds(messages.Item, ids, st.booleans(), sizes, st.just(0) | st.integers(0, 3), paths)
     items = st.lists(item, min_size=1, max_size=5)
+    sized = st.builds(messages.Item, ids, size=st.sampled_from([0, 4, 2 << 20, 3 << 20, 1 << 62]), path=paths)
+    ranges = st.sampled_from([[(0, 1)], [(5, 10), (15, 1 << 20)], [(0, 2 << 20)], [(0, 1), ((2 << 20) - 1, 1)]])
     return st.one_of(
         st.builds(messages.Record, st.text(max_size=5), lists),
         st.builds(messages.WantLog, lists, lists, st.integers(1, 5)),
         st.builds(messages.WantObjects, lists, st.booleans()),
         st.builds(messages.WantContents, items),
         st.builds(messages.Locate, items),
+        st.builds(messages.WantBlocks, st.lists(sized, min_size=1, max_size=5)),
+        st.builds(messages.WantRanges, ids, st.just(2 << 20), ranges, paths),
         st.builds(messages.Push, ids, st.none() | ids),
         st.builds(messages.Init),
         st.builds(messages.ListRefs),
@@ -191,7 +197,7 @@ def asker(root: Path, link: Callable[[], object], monkeypatch: pytest.MonkeyPatc
     return repo
 
 
-def conversation(there: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+def conversation(there: Path, here: Path, monkeypatch: pytest.MonkeyPatch, union: bool = False) -> bytes:
     """What a true answerer says during a pull."""
     links: list[Overheard] = []
 
@@ -200,8 +206,8 @@ def conversation(there: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> by
         return links[-1]
 
     with asker(here, link, monkeypatch) as repo:
-        pull(repo, "origin")
-    assert contents(here) == contents(there)
+        pull(repo, "origin", allowed=UNION if union else frozenset())
+    assert union or contents(here) == contents(there)
     (only,) = links
     return only.said
 
@@ -236,6 +242,32 @@ def test_an_answerer_that_lies(there: Path, tmp_path: Path, monkeypatch: pytest.
             assert found.pop("mine") == b"m"
             for path, content in found.items():
                 assert content == contents(there)[path]
+            assert check(repo, content=True).damage == []
+    assert {"came", "protocol", "link"} <= outcomes
+
+
+def test_an_answerer_that_lies_about_blocks(there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same while a file comes by its blocks: no byte makes another file of it."""
+    old = bytes(3 << 20) + os.urandom(1 << 20)
+    new = os.urandom(50_000) + old + os.urandom(70_000)
+    write(there / "folder/other", new)
+    write(tmp_path / "first/folder/other", old)
+    said = conversation(there, tmp_path / "first", monkeypatch, union=True)
+    assert len(said) < 600_000
+    rng = random.Random(11)
+    outcomes = set()
+    for number in range(80):
+        here = tmp_path / f"here{number}"
+        write(here / "folder/other", old)
+        with asker(here, lambda at=number: Told(damaged(said, rng) if at else said), monkeypatch) as repo:
+            try:
+                pull(repo, "origin", allowed=UNION)
+                outcomes.add("came")
+            except ReplicanError as error:
+                outcomes.add(error.code)
+            for path in here.rglob("*"):
+                if path.is_file() and ".replican" not in path.parts:
+                    assert path.read_bytes() in (old, new, b"dear")
             assert check(repo, content=True).damage == []
     assert {"came", "protocol", "link"} <= outcomes
 

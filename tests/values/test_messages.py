@@ -26,6 +26,8 @@ ALL = [
     messages.WantLog([ID], [ID, ID], 10),
     messages.WantObjects([ID], below=True),
     messages.WantContents([ITEM, messages.Item(ID, link=True)]),
+    messages.WantBlocks([ITEM]),
+    messages.WantRanges(ID, 100, [(0, 3), (3, 4), (99, 1)], b"a/b"),
     messages.Locate([ITEM]),
     messages.Located([ID], []),
     messages.Push(ID, ID),
@@ -114,6 +116,27 @@ def test_fields_of_a_later_release_are_skipped() -> None:
             {"type": "want-contents", "items": [{"id": ID, "path": path}]}
             for path in (b"/etc/passwd", b"../x", b"a/../b", b"a//b", b"a/", b".", b".replican/objects", b"a\0b")
         ],
+        {"type": "want-blocks", "items": [{"id": ID}]},
+        {"type": "want-blocks", "items": [{"id": ID, "size": 5, "link": True}]},
+        {"type": "want-blocks", "items": [{"id": ID, "size": 5, "path": b"../x"}]},
+        *[
+            {"type": "want-ranges", "id": ID, "size": 100, "ranges": ranges}
+            for ranges in (
+                [],
+                [[0, 0]],
+                [[-1, 2]],
+                [[0, 101]],
+                [[100, 1]],
+                [[1 << 62, 1 << 62]],
+                [[5, 5], [0, 5]],
+                [[0, 5], [4, 5]],
+                [[0, 5, 5]],
+                [[0]],
+                [[at, 1] for at in range(messages.FEW + 1)],
+            )
+        ],
+        {"type": "want-ranges", "id": ID, "size": 100, "ranges": [[0, 1]], "path": b"/etc/passwd"},
+        {"type": "want-ranges", "id": ID, "size": 1 << 63, "ranges": [[0, 1]]},
         {"type": "record", "name": "x" * 256},
         {"type": "failed", "code": "c", "message": "m" * 4097},
         {"type": "pushed", "head": ID, "moved": True, "tally": [1, 2, 3]},

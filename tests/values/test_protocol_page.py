@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from replican.effects import channel
-from replican.values import frames, messages, streams
+from replican.values import blocks, frames, messages, streams
 
 PAGE = (Path(__file__).resolve().parents[2] / "man/replican-protocol.7").read_text(encoding="utf-8")
 PLAIN = re.sub(r"\\f[BRI]|\\&", "", PAGE).replace("\\-", "-").replace("\\(aq", "'")
@@ -47,7 +47,7 @@ def test_every_field_stands_there_with_its_default(kind: type[msgspec.Struct]) -
 
 
 def test_the_fields_that_stand_there_are_there() -> None:
-    fields = {field for kind in KINDS for field in kind.__struct_fields__} | {"type", "zstd", "--json"}
+    fields = {field for kind in KINDS for field in kind.__struct_fields__} | {"type", *messages.ABLE, "--json"}
     fields |= {name_of(kind) for kind in KINDS}
     for name, text in described().items():
         for line in re.findall(r"^\.BR? (.*)$", text, re.MULTILINE):
@@ -71,7 +71,7 @@ def test_numbers() -> None:
 
 
 def test_letters() -> None:
-    contents = PLAIN.split(".SH STREAMS OF CONTENTS")[1].split(".SH EXAMPLE")[0]
+    contents = PLAIN.split(".SH STREAMS OF CONTENTS")[1].split(".SH STREAMS OF BLOCK LISTS")[0]
     assert re.findall(r"^\.TP\n\.BR? (.*)$", contents, re.MULTILINE) == ["g", "c", 'f ", " t']
     assert (streams.GONE, streams.CHANGED, streams.FROM_FOLDER, streams.FROM_TRASH) == (b"g", b"c", b"f", b"t")
     assert re.findall(r"^\.BR? ([yn])\b", contents, re.MULTILINE) == ["y", "n", "n"]
@@ -81,9 +81,24 @@ def test_letters() -> None:
     assert streams.end_of_objects() == b"."
 
 
+def test_block_lists_and_ranges() -> None:
+    lists, ranges = PLAIN.split(".SH STREAMS OF BLOCK LISTS")[1].split(".SH STREAMS OF RANGES")
+    assert re.findall(r"^\.TP\n\.BR? (.*)$", lists, re.MULTILINE) == ["g", "l"]
+    for number in (blocks.LEAST, blocks.MOST, blocks.AVERAGE, blocks.BLOCKS_LIMIT, blocks.HASH_SIZE, blocks.SHORT_SIZE):
+        assert re.search(rf"\b{number}\b", lists), number
+    full = blocks.list_blocks([(20_000, bytes(range(16))), (300, bytes(16))])
+    head = (20_300).to_bytes(8, "big") + (2).to_bytes(4, "big")
+    one, other = (20_000).to_bytes(4, "big"), (300).to_bytes(4, "big")
+    assert full.encoded == b"\1" + head + one + bytes(range(16)) + other + bytes(16)
+    assert full.shortened().encoded == b"\2" + head + one[1:] + bytes(range(8)) + other[1:] + bytes(8)
+    assert streams.encode_listed(full.encoded) == b"l" + len(full.encoded).to_bytes(4, "big") + full.encoded
+    assert streams.encode_listed(None) == b"g"
+    assert re.findall(r"^\.BR? ([gcftyn])\b", ranges, re.MULTILINE) == ["g", "c", "f", "t", "y", "n"]
+
+
 def test_the_example() -> None:
-    blocks = re.findall(r"^\.nf\n((?:[ 0-9a-f]+\n)+)\.fi", PAGE, re.MULTILINE)
-    begin, stream = (bytes.fromhex(block) for block in blocks)
+    examples = re.findall(r"^\.nf\n((?:[ 0-9a-f]+\n)+)\.fi", PAGE, re.MULTILINE)
+    begin, stream = (bytes.fromhex(example) for example in examples)
     hello = messages.Hello(1, 1, able=["zstd"])
     sent = frames.PREAMBLE + messages.encode_message(hello) + messages.encode_message(messages.Record("o"))
     assert begin.hex(" ") == sent.hex(" ")

@@ -7,17 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replican.values import streams
+from replican.values import blocks, streams
 from replican.values.errors import LinkError, ProtocolError
 from replican.values.ids import object_hash
 from replican.values.streams import (
     StreamReader,
     encode_answer,
+    encode_listed,
     encode_object,
     end_of_objects,
     read_answer,
     read_end,
+    read_listed,
     read_objects,
+    read_ranges_begin,
     read_small,
 )
 
@@ -142,3 +145,73 @@ def test_anything_is_a_small_content_or_refused(data: bytes, size: int, step: in
     except (ProtocolError, LinkError):
         return
     assert content is None or len(content) == size
+
+
+LISTS = st.lists(st.tuples(st.integers(blocks.LEAST, blocks.MOST), st.binary(min_size=16, max_size=16)), max_size=5)
+
+
+@given(LISTS, st.booleans(), st.integers(1, 100))
+def test_block_lists_arrive(pieces: list[tuple[int, bytes]], short: bool, step: int) -> None:
+    sent = blocks.list_blocks(pieces)
+    sent = sent.shortened() if short else sent
+    reader = StreamReader(source(encode_listed(None) + encode_listed(sent.encoded), step))
+    assert read_listed(reader, sent.size) is None
+    assert read_listed(reader, sent.size) == sent
+    reader.finish()
+
+
+@given(st.binary(max_size=80), st.integers(0, 1 << 40), st.integers(1, 50))
+def test_anything_is_a_block_list_or_refused(data: bytes, size: int, step: int) -> None:
+    try:
+        found = read_listed(StreamReader(source(data, step)), size)
+    except (ProtocolError, LinkError):
+        return
+    assert found is None or found.size == size
+
+
+@given(LISTS, st.integers(0, 5000), st.integers(1, 255))
+def test_a_damaged_block_list_is_of_that_size_or_refused(pieces: list[tuple[int, bytes]], at: int, bits: int) -> None:
+    sent = blocks.list_blocks(pieces)
+    data = bytearray(encode_listed(sent.encoded))
+    data[at % len(data)] ^= bits
+    try:
+        found = read_listed(StreamReader(source(bytes(data), 7)), sent.size)
+    except (ProtocolError, LinkError):
+        return
+    assert found is None or (found.size == sent.size and found != sent)
+
+
+def test_what_is_no_block_list_of_the_file() -> None:
+    def of(data: bytes, size: int) -> object:
+        return read_listed(StreamReader(source(data, 1000)), size)
+
+    encoded = blocks.list_blocks([(20_000, bytes(16))]).encoded
+    assert of(encode_listed(b"\x07" + encoded[1:]), 20_000) is None, "of a later release"
+    with pytest.raises(ProtocolError, match="of a file of 20000 bytes came"):
+        of(encode_listed(encoded), 19_999)
+    with pytest.raises(ProtocolError, match="ends before it begins"):
+        of(encode_listed(b""), 20_000)
+    with pytest.raises(ProtocolError, match="what is none"):
+        of(b"?", 20_000)
+    for size, most in ((20_000, 13 + 2 * 20), (1 << 60, blocks.ENCODED_LIMIT)):
+        assert blocks.longest_encoding(size) == most
+        with pytest.raises(LinkError):
+            of(b"l" + most.to_bytes(4, "big"), size)
+        with pytest.raises(ProtocolError, match="too long"):
+            of(b"l" + (most + 1).to_bytes(4, "big"), size)
+
+
+def test_an_announced_list_takes_no_memory() -> None:
+    announced = b"l" + blocks.ENCODED_LIMIT.to_bytes(4, "big")
+    tracemalloc.start()
+    with pytest.raises(LinkError):
+        read_listed(StreamReader(source(announced + bytes(1000), 100)), 1 << 50)
+    assert tracemalloc.get_traced_memory()[1] < 100_000
+    tracemalloc.stop()
+
+
+def test_what_stands_before_ranges() -> None:
+    for letter in (streams.GONE, streams.CHANGED, streams.FROM_FOLDER, streams.FROM_TRASH):
+        assert read_ranges_begin(StreamReader(source(letter, 1))) == letter
+    with pytest.raises(ProtocolError, match="what is none"):
+        read_ranges_begin(StreamReader(source(b"y", 1)))

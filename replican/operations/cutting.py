@@ -1,0 +1,110 @@
+"""Block lists and ranges of what is here, for the other end of a link that has a part of it.
+
+What is sent is not verified: that would be to read all of a file for some of its bytes. It comes from files that are
+what the index says, before and after; whoever puts the whole together verifies it.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from replican.chunking import LARGE
+from replican.effects.block_cache import BlockCache
+from replican.effects.channel import CHUNK, Channel
+from replican.effects.contents import Wanted
+from replican.effects.delta import Basis
+from replican.effects.offering import Offer
+from replican.operations.bases import LocalFiles
+from replican.repository import Repository
+from replican.values.errors import ReplicanError
+from replican.values.ids import BlobId
+from replican.values.messages import Item, WantBlocks, WantRanges
+from replican.values.streams import BROKEN, FROM_FOLDER, FROM_TRASH, STAYED, encode_listed
+from replican.values.trees import FILE
+
+_ZEROS: Final = bytes(CHUNK)
+
+
+class Cutter:
+    """Answers about the files of one replica, which ``offer`` is of, too. Close it."""
+
+    def __init__(self, repo: Repository, offer: Offer) -> None:
+        self._offer = offer
+        self._cache = BlockCache(repo.block_cache_path)
+        self._files = LocalFiles(repo, self._cache)
+
+    def close(self) -> None:
+        self._files.close()
+        self._cache.close()
+
+    def answer(self, message: WantBlocks | WantRanges, channel: Channel) -> None:
+        """Send the stream that answers a request."""
+        self._files.forget()
+        if isinstance(message, WantBlocks):
+            self._send_lists(message.items, channel)
+        else:
+            self._send_ranges(message, channel)
+        channel.put_rest()
+
+    def _send_lists(self, items: Sequence[Item], channel: Channel) -> None:
+        for item in items:
+            assert item.size is not None
+            found = self._find(BlobId(item.id), item.size, item.path) if item.size > LARGE else None
+            if found is None:
+                channel.put(encode_listed(None))
+                continue
+            os.close(found[0].fd)
+            channel.put(encode_listed(found[0].blocks.shortened().encoded))
+            channel.put_rest()  # the next one may have to be cut first
+
+    def _send_ranges(self, message: WantRanges, channel: Channel) -> None:
+        blob = BlobId(message.id)
+        found = self._find(blob, message.size, message.path)
+        if found is None:
+            channel.put(self._offer.lacks(Wanted(blob, FILE, message.size, message.path)))
+            return
+        (fd, _), letter = found
+        try:
+            before = os.fstat(fd)
+            channel.put(letter)
+            left = sum([_send_range(fd, offset, length, channel) for offset, length in message.ranges])
+            after = os.fstat(fd)
+            same = (before.st_mtime_ns, before.st_ctime_ns) == (after.st_mtime_ns, after.st_ctime_ns)
+            channel.put(STAYED if same and not left else BROKEN)
+        finally:
+            os.close(fd)
+
+    def _find(self, blob: BlobId, size: int, path: bytes) -> tuple[Basis, bytes] | None:
+        """A file with this content, and the letter for where it is."""
+        freezer = self._offer.freezer
+        frozen = None if freezer is None else freezer.open(blob)
+        letter = FROM_FOLDER
+        try:
+            basis = self._files.in_folder(blob, path) if frozen is None else self._files.take(frozen, blob)
+        except ReplicanError:  # what its index says has to be mended there
+            basis = None
+        if basis is None:
+            basis, letter = self._files.on_shelf("trash", os.fsencode(blob.hex()), blob), FROM_TRASH
+        if basis is not None and basis.blocks.size != size:
+            os.close(basis.fd)
+            return None
+        return None if basis is None else (basis, letter)
+
+
+def _send_range(fd: int, offset: int, length: int, channel: Channel) -> int:
+    """Send so many bytes; how many of them are not there any more: zeros come in their place."""
+    if length >= CHUNK:
+        channel.put_rest()  # whole pieces go without a copy
+    while length:
+        try:
+            data = os.pread(fd, min(CHUNK, length), offset)
+        except OSError:
+            data = b""
+        if not data:
+            break
+        channel.put(data)
+        offset += len(data)
+        length -= len(data)
+    for at in range(0, length, CHUNK):
+        channel.put(_ZEROS[: min(CHUNK, length - at)])
+    return length
