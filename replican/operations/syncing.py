@@ -178,25 +178,42 @@ def sync(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), 
     A gate that is closed here stops recording only: what it holds back is in ``recorded.gated``. One that is closed
     over there raises ``RefusedError``.
     """
-    pulled: list[Merged] = []
-    pushed: list[Pushed] = []
     with opened_remote(repo, name) as remote:
         recorded, unread, ahead = _record_both(repo, remote, message, allowed)
-        for round_ in range(MOST_ROUNDS):
-            if round_:
-                repo.notes += remote.refresh().notes
-            if round_ or ahead is None:
-                if repo.head != remote.head or repo.head != repo.refs.read(remote_head(name)):
-                    fetch_from(repo, remote)
-                pulled.append(merge_remote(repo, remote, allowed=allowed))
-            else:
-                pulled.append(ahead.merged)
-            if remote.has_changed and round_ + 1 < MOST_ROUNDS:
-                continue  # once more: now it makes sure that what it records can be had
-            try:
-                pushed.append(push_to(repo, remote))
-            except DivergedError:
-                continue  # somebody recorded something over there just now
-            break
-        repo.notes += remote.summary()
-        return Synced(name, recorded, pulled, pushed, repo.head == remote.head, unread)
+        exchanged = exchange(repo, remote, allowed=allowed, ahead=ahead)
+        return Synced(name, recorded, exchanged.pulled, exchanged.pushed, exchanged.equal, unread)
+
+
+class Exchanged(NamedTuple):
+    """What pulling from a remote and pushing to it came to; ``equal`` tells that both heads are the same now."""
+
+    pulled: list[Merged]
+    pushed: list[Pushed]
+    equal: bool
+
+
+def exchange(
+    repo: Repository, remote: Remote, *, allowed: frozenset[str] = frozenset(), ahead: Foretold | None = None
+) -> Exchanged:
+    """Pull and push until both heads are the same, where both sides' edits have been recorded; with what was merged
+    ``ahead``, if anything was. Raises as :func:`sync` does."""
+    pulled: list[Merged] = []
+    pushed: list[Pushed] = []
+    for round_ in range(MOST_ROUNDS):
+        if round_:
+            repo.notes += remote.refresh().notes
+        if round_ or ahead is None:
+            if repo.head != remote.head or repo.head != repo.refs.read(remote_head(remote.name)):
+                fetch_from(repo, remote)
+            pulled.append(merge_remote(repo, remote, allowed=allowed))
+        else:
+            pulled.append(ahead.merged)
+        if remote.has_changed and round_ + 1 < MOST_ROUNDS:
+            continue  # once more: now it makes sure that what it records can be had
+        try:
+            pushed.append(push_to(repo, remote))
+        except DivergedError:
+            continue  # somebody recorded something over there just now
+        break
+    repo.notes += remote.summary()
+    return Exchanged(pulled, pushed, repo.head == remote.head)
