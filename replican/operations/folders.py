@@ -28,13 +28,19 @@ class FolderRemote:
     def __init__(self, name: str, root: str, repository: Repository) -> None:
         self.name = name
         self.place = root
-        self._repository = repository
+        self.repository = repository
         self._reader: FolderReader | None = None
 
-    def refresh(self, *, mirror: Mirror | None = None, tell: Callable[[News], None] | None = None) -> Refreshed:
-        """``tell`` is told what will be recorded, as ``record`` does."""
+    def refresh(
+        self,
+        *,
+        mirror: Mirror | None = None,
+        paths: Collection[bytes] | None = None,
+        tell: Callable[[News], None] | None = None,
+    ) -> Refreshed:
+        """``paths`` and ``tell`` are as those of ``record``."""
         try:
-            return record_for(self._repository, self.name, mirror=mirror, tell=tell)
+            return record_for(self.repository, self.name, mirror=mirror, paths=paths, tell=tell)
         except (DamagedError, NotFoundError) as error:
             raise self.damaged(error) from error
 
@@ -42,27 +48,27 @@ class FolderRemote:
         """Its scan is another process's."""
 
         def theirs(tell: Callable[[News], None]) -> Refreshed:
-            with Repository(self.place, wait=self._repository.wait) as anew:
+            with Repository(self.place, wait=self.repository.wait) as anew:
                 return FolderRemote(self.name, self.place, anew).refresh(tell=tell)
 
         return beside_telling(theirs)
 
     @property
     def head(self) -> CheckpointId | None:
-        return self._repository.head
+        return self.repository.head
 
     def refs(self) -> Sequence[tuple[str, CheckpointId]]:
-        refs = self._repository.refs
+        refs = self.repository.refs
         return [(name, id) for name in refs.names() if (id := refs.read(name)) is not None]
 
     def log_above(self, repo: Repository, head: CheckpointId) -> ObjectStore:
-        return self._repository.objects
+        return self.repository.objects
 
     def objects(self, ids: Collection[bytes]) -> Mapping[bytes, tuple[bytes, bytes]]:
         found: dict[bytes, tuple[bytes, bytes]] = {}
         for id in ids:
             try:
-                found[id] = self._repository.objects.read(id)
+                found[id] = self.repository.objects.read(id)
             except ReplicanError:
                 continue
         return found
@@ -70,9 +76,9 @@ class FolderRemote:
     @contextmanager
     def contents(self, unreached: Callable[[RemoteError], None] | None = None) -> Iterator[list[ContentStore]]:
         """Its folder, then its trash."""
-        store = FolderStore(self.name, self.place, self._repository.index)
+        store = FolderStore(self.name, self.place, self.repository.index)
         try:
-            yield [store, ShelfStore(f"the trash of {self.name}", f"{self._repository.dotdir}/trash")]
+            yield [store, ShelfStore(f"the trash of {self.name}", f"{self.repository.dotdir}/trash")]
         finally:
             store.close()
 
@@ -80,7 +86,7 @@ class FolderRemote:
         if self._reader is None:
             from replican.operations.reading import FolderReader
 
-            there = self._repository
+            there = self.repository
             shelves = {f"the trash of {self.name}": f"{there.dotdir}/trash"}
             self._reader = FolderReader(self.name, self.place, there.index, shelves)
         return self._reader.candidates(blob, hint)
@@ -94,7 +100,7 @@ class FolderRemote:
         store = FolderStore("the pushing folder", repo.root, repo.index)
         try:
             trash = ShelfStore("the trash of the pushing folder", f"{repo.dotdir}/trash")
-            return take_in(self._repository, self.name, head, repo.objects, [store, trash], check)
+            return take_in(self.repository, self.name, head, repo.objects, [store, trash], check)
         finally:
             store.close()
 

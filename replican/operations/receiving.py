@@ -3,7 +3,7 @@
 Beside the pushing folder or at the far end of a wire, it is the same.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from replican.decisions.frontier import JoinKind, join
 from replican.effects.contents import ContentStore
@@ -22,18 +22,23 @@ _SHOWN = 10
 
 
 def record_for(
-    repo: Repository, name: str, *, mirror: Mirror | None = None, tell: Callable[[News], None] | None = None
+    repo: Repository,
+    name: str,
+    *,
+    mirror: Mirror | None = None,
+    paths: Collection[bytes] | None = None,
+    tell: Callable[[News], None] | None = None,
 ) -> Refreshed:
     """Record what the folder's user did, for somebody who calls this folder ``name``.
 
     What stands in the way of it is told, and what was recorded before is what the folder offers. Raises
     ``DamagedError``, ``NotFoundError``, and ``WorkerError``, for a second try may do it. What is read is copied to
-    ``mirror``; ``tell`` is as that of ``record``.
+    ``mirror``; ``paths`` and ``tell`` are as those of ``record``.
     """
     notes: list[str] = []
     unread: list[Problem] = []
     try:
-        made = record(repo, past_gates=True, mirror=mirror, tell=tell)
+        made = record(repo, past_gates=True, mirror=mirror, paths=paths, tell=tell)
         unread = made.problems
         # Nobody over there is told, and it is said once only.
         left_alone = [f"{quote(each.path)}: {each.cause}" for each in made.skipped[:_SHOWN]]

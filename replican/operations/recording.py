@@ -5,7 +5,7 @@ the head, an edit made on the old version joins the newer one instead of burying
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from replican.decisions import gates
@@ -14,6 +14,7 @@ from replican.decisions.treediff import Tally, tally, tally_pairs, unknown_below
 from replican.effects.index import Index
 from replican.effects.mirror import Mirror
 from replican.effects.objects import CHECKPOINT, TREE
+from replican.effects.observe import observe_paths
 from replican.effects.refs import HEAD
 from replican.effects.scan import Pair, Scan, scan
 from replican.effects.trash import Trash
@@ -22,7 +23,7 @@ from replican.repository import Repository
 from replican.values.checkpoints import Checkpoint, encode_checkpoint, id_of
 from replican.values.errors import DamagedError, RefusedError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
-from replican.values.paths import show
+from replican.values.paths import is_below, show
 from replican.values.progress import Problem
 from replican.values.trees import TreeOverlay, encode_tree
 
@@ -57,27 +58,40 @@ class News(NamedTuple):
     payloads: Mapping[TreeId, bytes]
 
 
-def observe(repo: Repository, *, full: bool = False, mirror: Mirror | None = None) -> Scan:
-    """Bring the index's observed rows up to the disk; needs the lock. A damaged index is rebuilt, and said."""
+def observe(
+    repo: Repository, *, full: bool = False, mirror: Mirror | None = None, paths: Collection[bytes] | None = None
+) -> Scan:
+    """Bring the index's observed rows up to the disk; needs the lock. A damaged index is rebuilt, and said.
+
+    With ``paths``, only these are looked at (of a directory, all below it), and what is known of the rest stands.
+    """
     try:
-        return _observe(repo, full, mirror)
+        return _observe(repo, full, mirror, paths)
     except DamagedError as error:
         if error.code != "index-damaged":
             raise
         repo.rebuild_index(error.message)
-        return _observe(repo, full, mirror)
+        return _observe(repo, full, mirror, None)
 
 
-def _observe(repo: Repository, full: bool, mirror: Mirror | None) -> Scan:
+def _observe(repo: Repository, full: bool, mirror: Mirror | None, paths: Collection[bytes] | None) -> Scan:
     if not repo.traits.modes:
         mirror = None  # its copies would have the permissions that the disk shows, which are nobody's
     with Trash(f"{repo.dotdir}/trash") as trash:
         repo.notes += rescue_changed(repo.root, repo.index, trash)
-    seen = scan(repo.root, repo.index, progress=repo.progress, full=full, mirror=mirror)
+    index = repo.index
+    if paths is None:
+        seen = scan(repo.root, index, progress=repo.progress, full=full, mirror=mirror)
+    else:
+        seen = observe_paths(repo.root, index, paths, progress=repo.progress)
     if seen.changed or seen.gone:
-        repo.index.observe(seen.changed.values(), seen.gone, seen.root)
-    repo.index.set_problems(seen.problems)
-    return seen._replace(skipped=repo.index.say_once(seen.skipped)) if seen.skipped else seen
+        index.observe(seen.changed.values(), seen.gone, seen.root)
+    before = index.problems()
+    left = [] if paths is None else [each for each in before if not any(is_below(each.path, path) for path in paths)]
+    problems = sorted({*left, *seen.problems})
+    if problems != before:
+        index.set_problems(problems)
+    return seen._replace(skipped=index.say_once(seen.skipped)) if seen.skipped else seen
 
 
 def record(
@@ -88,17 +102,19 @@ def record(
     past_gates: bool = False,
     full: bool = False,
     mirror: Mirror | None = None,
+    paths: Collection[bytes] | None = None,
     tell: Callable[[News], None] | None = None,
 ) -> Recorded:
     """Record the folder's state. ``allowed`` are the flags of gates that may stand open. ``tell`` is told what will be
-    recorded once the gates have been passed, where nothing but a scan was needed to know.
+    recorded once the gates have been passed, where nothing but a scan was needed to know. With ``paths``, whoever
+    calls knows that nothing else has changed, and only these are looked at.
 
     Raises ``RefusedError`` at a closed gate, unless ``past_gates``: then nothing is recorded and the error is a
     value of the result. Raises ``DamagedError``, ``LockedError``, ``FolderError``.
     """
     with repo.writing("commit"):
         fresh = not repo.index.has_observed()
-        seen = observe(repo, full=full, mirror=mirror)
+        seen = observe(repo, full=full, mirror=mirror, paths=paths)
         index, head = repo.index, repo.head
         head_tree = repo.tree_of(head)
         base, observed = index.base_root(), index.observed_root()

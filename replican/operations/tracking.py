@@ -12,15 +12,12 @@ from replican.decisions.limits import Limits, measure_tree
 from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import tally
 from replican.effects.objects import TREE
-from replican.effects.observe import observe_paths
 from replican.effects.scan import Scan
-from replican.effects.trash import Trash
-from replican.operations.recording import append, deletion_gates, describe, new_trees
-from replican.operations.trashing import rescue_changed
+from replican.operations.recording import append, deletion_gates, describe, new_trees, observe
 from replican.repository import Repository
-from replican.values.errors import DamagedError, MovedError, RefusedError
+from replican.values.errors import MovedError, RefusedError
 from replican.values.ids import ID_SIZE, CheckpointId, TreeId
-from replican.values.paths import is_below, show
+from replican.values.paths import show
 from replican.values.trees import TreeOverlay
 
 ALLOW_PENDING = "--allow-pending"
@@ -40,24 +37,7 @@ def update_index(repo: Repository, paths: Collection[bytes]) -> Scan:
     What could not be read is in the result, stands as it was, and stays a problem of the index.
     """
     with repo.writing("update-index"):
-        with Trash(f"{repo.dotdir}/trash") as trash:
-            repo.notes += rescue_changed(repo.root, repo.index, trash)
-        try:
-            seen = observe_paths(repo.root, repo.index, paths, progress=repo.progress)
-        except DamagedError as error:
-            if error.code != "index-damaged":
-                raise
-            repo.rebuild_index(error.message)
-            seen = observe_paths(repo.root, repo.index, paths, progress=repo.progress)
-        index = repo.index
-        if seen.changed or seen.gone:
-            index.observe(seen.changed.values(), seen.gone, seen.root)
-        before = index.problems()
-        left = [known for known in before if not any(is_below(known.path, path) for path in paths)]
-        problems = sorted({*left, *seen.problems})
-        if problems != before:
-            index.set_problems(problems)
-        return seen._replace(skipped=index.say_once(seen.skipped)) if seen.skipped else seen
+        return observe(repo, paths=paths)
 
 
 def write_tree(repo: Repository) -> TreeId:
