@@ -57,6 +57,7 @@ COMMANDS: Final = (
     CommandRow("pull", PORCELAIN, WORKING_COPY, SYNC, "commit, fetch and merge"),
     CommandRow("push", PORCELAIN, WORKING_COPY, SYNC, "have a remote take in what is recorded here"),
     CommandRow("sync", PORCELAIN, WORKING_COPY, SYNC, "pull and push until both folders are equal"),
+    CommandRow("watch", PORCELAIN, WORKING_COPY, SYNC, "keep the folder in step with its remotes, by itself"),
     CommandRow("conflicts", PORCELAIN, WORKING_COPY, SETTLE, "list the names that have more than one version"),
     CommandRow("resolve", PORCELAIN, WORKING_COPY, SETTLE, "settle conflicts, for every replica"),
     CommandRow("restore", PORCELAIN, WORKING_COPY, RECOVER, "bring back files from the trash or a remote"),

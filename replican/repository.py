@@ -149,6 +149,10 @@ class Repository:
             self._config = Config.load(self.dotdir, settings.user_config_file())
         return self._config
 
+    def forget_config(self) -> None:
+        """Have the config read again when it is next asked for."""
+        self._config = None
+
     @property
     def graph(self) -> "Graph":
         """The ancestry of the checkpoints in the object store."""

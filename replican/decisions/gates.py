@@ -95,9 +95,12 @@ def pass_gates(gates: Iterable[Gate | None], allowed: Collection[str]) -> None:
         return
     message = "; ".join(gate.message for gate in closed)
     if any(gate.flag is None for gate in closed):
-        raise NoSpaceError(message, "make room, and do the same again")
-    flags = " ".join(dict.fromkeys(gate.flag for gate in closed if gate.flag is not None))
-    raise RefusedError(message, f"if that is meant, say {flags}")
+        refused: RefusedError = NoSpaceError(message, "make room, and do the same again")
+    else:
+        flags = " ".join(dict.fromkeys(gate.flag for gate in closed if gate.flag is not None))
+        refused = RefusedError(message, f"if that is meant, say {flags}")
+    refused.gates = tuple(gate.name for gate in closed)
+    raise refused
 
 
 def _files(count: int) -> str:

@@ -85,7 +85,7 @@ LONGEST: Final = 2.0
 FIRST: Final = 0.1
 DELETED: Final = 0.5
 """How long a folder has been still before a deletion is recorded: many may be under way."""
-FREE: Final = 30
+FREE: Final = 100
 """So many checkpoints in a row are made at once."""
 DRAIN: Final = 0.5
 """... and one of them is forgiven every two seconds: in the long run, constant change makes one in each."""

@@ -37,7 +37,7 @@ def worker_count() -> int:
         return max(1, min(4, os.cpu_count() or 1))
 
 
-def _fork() -> int:
+def fork() -> int:
     """``os.fork``, without its warning that other threads run.
 
     Since Python 3.12 it warns, since a child may wait for ever for a lock that another thread held. Ours take none that
@@ -68,7 +68,7 @@ def run_forked(
     try:
         for _ in range(min(worker_count(), len(jobs))):
             out, into = os.pipe()
-            pid = _fork()
+            pid = fork()
             if pid == 0:
                 # Nothing below may return into the parent's code.
                 try:
@@ -244,7 +244,7 @@ def _work_telling(work: Callable[[Tell], Result], into: int) -> Result:
 def beside_telling(work: Callable[[Tell], Result]) -> Beside[Result]:
     """As :func:`beside`, for work that has something to tell before it is done."""
     out, into = os.pipe()
-    pid = _fork()
+    pid = fork()
     if pid == 0:
         try:
             os.close(out)

@@ -1,16 +1,21 @@
-"""The repository's lock: one writer at a time. Readers never take it.
+"""The repository's locks: one writer at a time, one watch at a time. Readers take none.
 
-It is a ``flock`` on `.replican/lock`, so it ends with its owner, however that ended. The file's content says
+Each is a ``flock`` on a file in `.replican`, so it ends with its owner, however that ended. The file's content says
 who has it, for others to read; it binds nobody.
 """
 
 import fcntl
 import os
 import time
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from replican.effects import durable
 from replican.values.errors import LockedError, NoRepositoryError
+
+WRITING: Final = "lock"
+"""Who holds this one may write."""
+WATCHING: Final = "watch.lock"
+"""Who holds this one watches the folder, and records what its user does; it may be held together with the other."""
 
 _POLL_SECONDS = 0.02
 _INFO_LIMIT = 4096
@@ -40,9 +45,9 @@ class Holder(NamedTuple):
 class Lock:
     """The lock of the repository whose `.replican` is ``dotdir``. A context manager that releases it."""
 
-    def __init__(self, dotdir: str, command: str = "") -> None:
+    def __init__(self, dotdir: str, command: str = "", name: str = WRITING) -> None:
         """``command`` is what others are told that the holder is doing."""
-        self.path = dotdir + "/lock"
+        self.path = f"{dotdir}/{name}"
         self._command = command
         self._fd = -1
 
@@ -120,10 +125,10 @@ class Lock:
         self.release()
 
 
-def holder(dotdir: str) -> Holder | None:
+def holder(dotdir: str, name: str = WRITING) -> Holder | None:
     """Who holds the lock now; None where it is free. (It is taken for a moment to find out.)"""
     try:
-        fd = os.open(dotdir + "/lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(f"{dotdir}/{name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return None
     try:

@@ -44,9 +44,10 @@ class MovedError(ReplicanError):
 
 
 class RefusedError(ReplicanError):
-    """A gate stands before this, or it would lose something."""
+    """A gate stands before this, or it would lose something. ``gates`` are the names of those that are closed."""
 
     code = "refused"
+    gates: tuple[str, ...] = ()
 
 
 class NoSpaceError(RefusedError):

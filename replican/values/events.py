@@ -259,6 +259,16 @@ class Error(Event, frozen=True):
         return _joined(self.remote, "error", self.message, self.hint)
 
 
+class Note(Event, frozen=True):
+    """What a command would say on stderr of the work here, or with ``remote``."""
+
+    remote: str | None
+    message: str
+
+    def _line(self) -> str:
+        return self.message if self.remote is None else f"{self.remote}: {self.message}"
+
+
 class Stopped(Event, frozen=True):
     """The end: nothing comes after it."""
 

@@ -54,6 +54,8 @@ EACH: list[tuple[events.Event, str]] = [
     ),
     (events.Rescanned(AT, b"a/b", "resumed", 0), "rescanned a/b in 0 ms: resumed"),
     (events.Reloaded(AT, ()), "config read again: no remote"),
+    (events.Note(AT, None, "the folder is there again"), "the folder is there again"),
+    (events.Note(AT, "disk", "not recorded: fifo"), "disk: not recorded: fifo"),
     (events.Error(AT, "disk", "folder", "x", None), "disk: error: x"),
     (events.Error(AT, None, "hook", "x", "y"), "error: x (y)"),
     (events.Stopped(AT, "SIGTERM"), "stopped: SIGTERM"),

@@ -1,0 +1,248 @@
+"""A courier: the process of a watch that keeps the folder in step with one remote.
+
+It sleeps until there is something to carry: the folder's head has moved, or the remote's. What a remote's user does is
+recorded by whoever watches that folder; where nobody does, the courier is its lookout. A remote that cannot be reached
+is tried again later and later, and no other remote waits for it.
+"""
+
+import select
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from random import Random
+from typing import Final, NamedTuple
+
+from replican.decisions.pace import Bounds, retry_after
+from replican.decisions.treediff import Tally
+from replican.effects.companion import Post
+from replican.operations.attending import Attendance, attend
+from replican.operations.remotes import Remote, opened_remote
+from replican.operations.syncing import Exchanged, exchange
+from replican.repository import Repository
+from replican.values import events
+from replican.values.errors import (
+    LockedError,
+    NoSpaceError,
+    RefusedError,
+    RemoteError,
+    ReplicanError,
+    UnknownRemoteError,
+)
+
+WAIT_SECONDS: Final = 60.0
+"""How long a courier waits for a lock: that of a merge of much may be held for long."""
+_RENEW: Final = 500
+"""After so many exchanges everything is opened anew, so that nothing grows for months."""
+_BUSY_SECONDS: Final = 1.0
+_PENDING_SECONDS: Final = 30.0
+"""After so many seconds, what could not be written is tried again."""
+
+
+class Carry(NamedTuple):
+    """Said to a courier: the folder's head has moved. ``anew``: the link may be dead, and the remote another."""
+
+    anew: bool = False
+
+
+class Rest(NamedTuple):
+    """Said to a courier: carry nothing until it is said that ``paused`` is over."""
+
+    paused: bool
+
+
+class Courier:
+    """Between the folder at ``root`` and its remote ``name``. ``post`` leads to the main process of the watch."""
+
+    def __init__(self, root: str, name: str, post: Post, bounds: Bounds, random: Random) -> None:
+        self._root = root
+        self._bounds = bounds
+        self._name = name
+        self._post = post
+        self._random = random
+        self._held = ExitStack()
+        self._repo: Repository | None = None
+        self._remote: Remote | None = None
+        self._attendance: Attendance | None = None
+        self._wanted = True
+        self._paused = False
+        self._failures = 0
+        self._retry_at: float | None = None
+        self._gate: str | None = None
+        self._lost = True
+        self._behind = True
+        self._carried = 0
+
+    def run(self) -> None:
+        """Carry until the main process ends."""
+        try:
+            while not self._post.ended:
+                self._hear()
+                if self._is_due():
+                    self._go()
+                else:
+                    self._wait()
+        finally:
+            self._close()
+
+    # -- waiting ------------------------------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        for message in self._post.receive():
+            if isinstance(message, Carry):
+                self._wanted = True
+                if message.anew:
+                    self._close()
+                if message.anew or self._gate is not None:
+                    self._retry_at = None  # what was refused may have been decided meanwhile
+            elif isinstance(message, Rest):
+                self._paused = message.paused
+                self._wanted = True
+        if self._attendance is not None and self._attendance.hear():
+            self._wanted = True
+
+    def _is_due(self) -> bool:
+        if self._paused or self._post.ended:
+            return False
+        now = time.monotonic()
+        if self._retry_at is not None:
+            return self._retry_at <= now
+        return self._wanted or (self._attendance is not None and self._attendance.due <= now)
+
+    def _wait(self) -> None:
+        descriptors: list[int] = [self._post.fileno()]
+        until: float | None = None
+        if not self._paused:
+            until = self._retry_at
+            if self._attendance is not None and until is None:
+                until = self._attendance.due
+        if self._attendance is not None:
+            descriptors += self._attendance.descriptors
+        seconds = None if until is None or until == float("inf") else max(0.0, until - time.monotonic())
+        select.select(descriptors, [], [], seconds)
+
+    # -- carrying -----------------------------------------------------------------------------------------------
+
+    def _go(self) -> None:
+        began = time.monotonic()
+        self._wanted = False
+        self._retry_at = None
+        try:
+            repo, remote, attendance = self._open()
+            self._note(attendance.look())
+            if repo.head != remote.head:
+                self._tell(events.Syncing(time.time_ns(), self._name))
+            elif not self._lost and not self._behind:
+                return self._found(remote)
+            exchanged = exchange(repo, remote)
+            self._found(remote)
+            self._report(repo, exchanged, time.monotonic() - began)
+        except NoSpaceError as error:
+            self._fail(error)
+        except RefusedError as error:
+            self._refused(error)
+        except LockedError:
+            self._wanted = True
+            self._retry_at = time.monotonic() + _BUSY_SECONDS
+        except (RemoteError, UnknownRemoteError) as error:
+            self._lose(error)
+        except ReplicanError as error:
+            self._fail(error)
+        else:
+            self._carried += 1
+            if self._carried % _RENEW == 0:
+                self._close()
+
+    def _open(self) -> tuple[Repository, Remote, Attendance]:
+        if self._repo is None or self._remote is None or self._attendance is None:
+            self._close()
+            self._repo = self._held.enter_context(Repository(self._root, wait=WAIT_SECONDS))
+            self._remote = self._held.enter_context(opened_remote(self._repo, self._name))
+            self._attendance = self._held.enter_context(attend(self._remote, self._bounds, self._random))
+        return self._repo, self._remote, self._attendance
+
+    def _close(self) -> None:
+        self._repo = self._remote = self._attendance = None
+        held, self._held = self._held, ExitStack()
+        held.close()
+
+    # -- telling ------------------------------------------------------------------------------------------------
+
+    def _tell(self, event: events.Event) -> None:
+        self._post.send(event)
+
+    def _note(self, notes: list[str]) -> None:
+        for note in notes:
+            self._tell(events.Note(time.time_ns(), self._name, note))
+
+    def _found(self, remote: Remote) -> None:
+        self._failures = 0
+        if self._gate is not None:
+            self._tell(events.Gate(time.time_ns(), self._name, True, (), self._gate, None))
+            self._gate = None
+        if self._lost:
+            self._lost = False
+            self._tell(events.RemoteFound(time.time_ns(), self._name, remote.place))
+
+    def _report(self, repo: Repository, exchanged: Exchanged, seconds: float) -> None:
+        came = [merged.tally for merged in exchanged.pulled]
+        went = [pushed.tally for pushed in exchanged.pushed if pushed.tally is not None]
+        pending = len(exchanged.pulled[-1].pending) + sum([len(pushed.pending) for pushed in exchanged.pushed[-1:]])
+        conflicts = [conflict for merged in exchanged.pulled for conflict in merged.conflicts]
+        for conflict in conflicts:
+            copies = tuple([path for path, _ in conflict.copies])
+            self._tell(events.Conflict(time.time_ns(), self._name, conflict.path, copies))
+        self._note(repo.notes)
+        repo.notes.clear()
+        self._tell(
+            events.Synced(
+                time.time_ns(),
+                self._name,
+                repo.head,
+                exchanged.equal,
+                _counts(came),
+                _counts(went),
+                len(conflicts),
+                pending,
+                None,
+                None,
+                seconds,
+            )
+        )
+        self._behind = bool(pending) or not exchanged.equal
+        if self._behind:
+            self._wanted = True
+            self._retry_at = time.monotonic() + (_PENDING_SECONDS if exchanged.equal else _BUSY_SECONDS)
+
+    def _refused(self, error: RefusedError) -> None:
+        """A gate: nothing more until somebody decides, or something changes."""
+        if self._gate != error.message:
+            self._gate = error.message
+            self._tell(events.Gate(time.time_ns(), self._name, False, error.gates, error.message, error.hint))
+        self._retry_at = float("inf")
+
+    def _lose(self, error: ReplicanError) -> None:
+        self._close()
+        self._failures += 1
+        seconds = retry_after(self._failures, self._random.random())
+        self._retry_at = time.monotonic() + seconds
+        if not self._lost or self._failures == 1:
+            self._lost = True
+            self._tell(events.RemoteLost(time.time_ns(), self._name, error.code, error.message, error.hint, seconds))
+
+    def _fail(self, error: ReplicanError) -> None:
+        """Something here is in the way: a full disk, a damaged object."""
+        self._close()
+        self._failures += 1
+        seconds = retry_after(self._failures, self._random.random())
+        self._retry_at = time.monotonic() + seconds
+        if self._failures == 1:
+            self._tell(events.Error(time.time_ns(), self._name, error.code, error.message, error.hint))
+
+
+def _counts(tallies: list[Tally]) -> events.Counts:
+    return events.Counts(*[sum(column) for column in zip(*tallies, strict=True)]) if tallies else events.Counts()
+
+
+def courier(root: str, name: str, bounds: Bounds, seed: int) -> Callable[[Post], None]:
+    """What a process does that is the courier of a remote."""
+    return lambda post: Courier(root, name, post, bounds, Random(seed)).run()
