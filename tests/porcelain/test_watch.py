@@ -1,4 +1,4 @@
-"""`replican watch` as a command: what it takes and says. What it does is told by tests/scripts/test_watched_folders.py."""
+"""`replican watch` as a command: what it takes and says. What it does: tests/scripts/test_watched_folders.py."""
 
 import os
 import signal
