@@ -353,7 +353,7 @@ class Repository:
         from replican.effects.recovery import recover
 
         try:
-            self.notes += recover(self.root, self.dotdir, self.index, self.head)
+            self.notes += recover(self.root, self.dotdir, self.index, self.head, self)
         except DamagedError as error:
             if error.code != "index-damaged":
                 raise

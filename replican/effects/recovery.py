@@ -10,6 +10,7 @@ import os
 import stat
 
 from replican.effects.index import Index, JournalEntry
+from replican.effects.knowing import Newcomers, smudged
 from replican.effects.ledger import Ledger
 from replican.effects.linux import rename_new
 from replican.effects.placing import sweep
@@ -18,15 +19,17 @@ from replican.effects.staging import Stage
 from replican.effects.trash import Trash, hash_name
 from replican.effects.worktree import Directories, set_mode, set_mtime
 from replican.values.ids import BlobId, CheckpointId
-from replican.values.listing import Row
 from replican.values.names import copy_name, group_key
 from replican.values.paths import join, name_of, parent_of
 from replican.values.traits import Traits
-from replican.values.trees import DIRECTORY, LINK, LINK_PERM, Entry
+from replican.values.trees import DIRECTORY, LINK, LINK_PERM, Entry, TreeReader
 
 
-def recover(root: str, dotdir: str, index: Index, head: CheckpointId | None) -> list[str]:
-    """Put the index in order after a kill; what the user should hear of it. Nothing is done after a clean end."""
+def recover(root: str, dotdir: str, index: Index, head: CheckpointId | None, trees: TreeReader) -> list[str]:
+    """Put the index in order after a kill; what the user should hear of it. Nothing is done after a clean end.
+
+    ``trees`` are those of the log.
+    """
     index.settle(head)
     journal = list(index.journal())
     if not journal:
@@ -35,10 +38,14 @@ def recover(root: str, dotdir: str, index: Index, head: CheckpointId | None) -> 
         recovery = _Recovery(index, directories, stage, trash)
         recovery.clear_stage(journal)
         recovery.clear_trash(journal)
+        newcomers = Newcomers(recovery.ledger, directories, stage.fd, known_traits(index), journal, trees)
+        for entry in journal:
+            newcomers.know(entry)
         for entry in journal:
             if not any(side is not None and side.kind == DIRECTORY for side in (entry.old, entry.new)):
                 recovery.look_at(entry)
-        directories.flush([entry.path for entry in journal if recovery.finish_permissions(entry)])
+        finished = [entry.path for entry in journal if recovery.finish_permissions(entry)]
+        directories.flush(finished + newcomers.finish_permissions())
         index.add_trash(trash.taken)
         recovery.ledger.settle()
     return ["an earlier command was interrupted: its work has been looked at, and goes on from there"]
@@ -138,7 +145,7 @@ class _Recovery:
             return
         if directory and not self.ledger.rows(directory) and self.ledger.row(directory) is None:
             return  # its directory came in the same moment, and is new to the index as a whole
-        self.ledger.put(directory, _smudged(_nearest(matching, found, self._traits), found, self._traits))
+        self.ledger.put(directory, smudged(_nearest(matching, found, self._traits), found, self._traits))
 
     def finish_permissions(self, entry: JournalEntry) -> bool:
         """A directory that was moved, and not yet given its new permissions, gets them; whether it was one.
@@ -202,13 +209,6 @@ def _nearest(versions: list[Entry], found: os.stat_result, traits: Traits) -> En
         if same_perm and traits.same_time(found.st_mtime_ns, version.mtime_ns):
             return version
     return versions[-1]
-
-
-def _smudged(version: Entry, found: os.stat_result, traits: Traits) -> Row:
-    """A row that will be looked at again: attributes that differ from the version's are the user's doing, but for what
-    the file system makes of them."""
-    time_ns = found.st_mtime_ns if traits.same_time(found.st_mtime_ns, version.mtime_ns) else version.mtime_ns
-    return Row(*version, version.perm if traits.modes else found.st_mode & 0o7777, time_ns, 0, found.st_ino)
 
 
 def _version(name: bytes, fd: int, found: os.stat_result) -> tuple[bytes, bytes | None]:

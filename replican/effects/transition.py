@@ -16,13 +16,13 @@ from replican.decisions.treediff import Change
 from replican.effects.arrivals import bring_directory, finish_permissions
 from replican.effects.linux import exchange, rename_case, rename_new
 from replican.effects.placing import CHANGED_HERE, Looked, adopt_attributes, as_placed, cause_of, look, place_across
-from replican.effects.preparing import Prepared, needs_content
+from replican.effects.preparing import BuiltDirectory, Prepared, needs_content
 from replican.effects.site import BATCH, Meant, Site
 from replican.effects.staging import Slot
 from replican.effects.trash import is_same_inode
 from replican.effects.treebuild import row_of
 from replican.effects.worktree import set_mode
-from replican.values.paths import name_of, parent_of
+from replican.values.paths import ancestors_of, name_of, parent_of
 from replican.values.progress import Problem, Progress
 from replican.values.trees import DIRECTORY, Entry
 
@@ -82,6 +82,7 @@ class Transition:
             for move in plan.moves
             for was in [move.was._replace(name=move.entry.name)]
         ]
+        paths += _lacking_in(coming, prepared.lacking)
         with self._site.batch(paths):
             for built in coming:
                 bring_directory(self._site, built)
@@ -98,6 +99,7 @@ class Transition:
         paths: list[Meant] = [(path, entry, None) for path, entry in plan.gone]
         paths += [(change.path, change.old, change.new) for group in late for change in group.changes]
         paths += [(built.new.path, None, built.new.entry) for built in replacing]
+        paths += _lacking_in(replacing, prepared.lacking)
         paths += [(change.path, change.old, change.new) for change in plan.perms]
         with self._site.batch(paths):
             for path, entry in plan.gone:
@@ -287,3 +289,9 @@ class Transition:
             raise
         exchange(self._site.stage.fd, slot.name, fd, name)
         return None
+
+
+def _lacking_in(coming: list[BuiltDirectory], lacking: list[Problem]) -> list[Meant]:
+    """What new directories come without: after a kill it must not be taken for something that came with them."""
+    tops = {built.new.path for built in coming}
+    return [(each.path, None, None) for each in lacking if not tops.isdisjoint(ancestors_of(each.path))]

@@ -261,7 +261,7 @@ def test_attributes_of_the_nearest_version_are_taken(killed: Killed) -> None:
 
 def test_recover_of_a_journal_needs_no_head(killed: Killed) -> None:
     with Index.open(str(killed.root / ".replican/index.db"), writable=True) as index:
-        assert recover(str(killed.root), str(killed.root / ".replican"), index, None) == []
+        assert recover(str(killed.root), str(killed.root / ".replican"), index, None, index) == []
 
 
 def test_an_unfinished_copy_beside_a_name_is_swept_up(tmp_path: Path) -> None:

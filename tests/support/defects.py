@@ -328,7 +328,7 @@ def _killed_rows_trusted(patch: Patch) -> None:
             found = os.lstat(name, dir_fd=self._directories.open(directory))
         except OSError:
             return
-        self.ledger.put(directory, recovery._smudged(entry.new, found, self._traits))
+        self.ledger.put(directory, recovery.smudged(entry.new, found, self._traits))
 
     patch.setattr(recovery._Recovery, "look_at", look_at)
 

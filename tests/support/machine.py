@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from replican.effects import arrivals, placing, recovery, transition, trash
+from replican.effects import arrivals, knowing, placing, recovery, transition, trash
 from replican.effects.index import Index
 from replican.effects.objects import ObjectStore
 from replican.effects.refs import RefStore
@@ -64,6 +64,7 @@ class Machine:
             (arrivals, ("rename_new", "set_mode")),
             (placing, ("rename_new", "set_mode", "set_mtime")),
             (trash, ("rename_new",)),
+            (knowing, ("set_mode",)),
             (recovery, ("rename_new", "set_mode", "set_mtime")),
             (os, FILE_CALLS),
             *TOLD,

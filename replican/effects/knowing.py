@@ -1,0 +1,179 @@
+"""New directories that came before a kill are known again, with what lies in them as it should.
+
+The index hears of a new directory when the batch ends that brought it. Where a kill came first, all in it would be new
+to the next scan, and its user's: what cannot be read just then, and is deleted elsewhere meanwhile, would come back.
+The journal has the tree that was meant to come. What looks like an entry of it gets a row, which the next scan
+verifies; what does not is left to the scan.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Sequence
+
+from replican.effects.index import JournalEntry
+from replican.effects.ledger import Ledger
+from replican.effects.mirror import PLACE
+from replican.effects.worktree import Directories, set_mode
+from replican.values.errors import DamagedError, NotFoundError
+from replican.values.ids import TreeId
+from replican.values.listing import SMUDGED, Row
+from replican.values.paths import join, name_of, parent_of
+from replican.values.traits import Traits
+from replican.values.trees import DIRECTORY, FILE, Entry, TreeReader
+
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+
+
+def smudged(version: Entry, found: os.stat_result | None, traits: Traits) -> Row:
+    """A row that will be looked at again: attributes that differ from the version's are the user's doing, but for what
+    the file system makes of them. ``found`` is None where it cannot be seen now."""
+    if found is None:
+        return Row(*version, version.perm, version.mtime_ns, SMUDGED, 0)
+    time_ns = found.st_mtime_ns if traits.same_time(found.st_mtime_ns, version.mtime_ns) else version.mtime_ns
+    return Row(*version, version.perm if traits.modes else found.st_mode & 0o7777, time_ns, SMUDGED, found.st_ino)
+
+
+class Newcomers:
+    """The new directories of one journal. ``trees`` are those of the log.
+
+    First all are known again, then, when nothing has to be reached in them any more, they get their last permissions.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        directories: Directories,
+        stage_fd: int,
+        traits: Traits,
+        journal: Sequence[JournalEntry],
+        trees: TreeReader,
+    ) -> None:
+        self._ledger = ledger
+        self._directories = directories
+        self._stage_fd = stage_fd
+        self._traits = traits
+        self._trees = trees
+        self._named = {entry.path for entry in journal}
+        # What was moved is taken over by the next scan, with rows that are better than any from here.
+        was = [
+            ledger.row(entry.path) for entry in journal if entry.old and entry.old.kind == DIRECTORY and not entry.new
+        ]
+        self._moved = {row.ino for row in was if row is not None}
+        self._listed: tuple[bytes, set[bytes]] | None = None
+        self._closed: list[tuple[bytes, Entry]] = []
+
+    def know(self, entry: JournalEntry) -> None:
+        """Put rows for a directory that came, and for what is in it. Names in it that the journal has are left out."""
+        path, old, new = entry
+        above = parent_of(path)
+        if old is not None or new is None or new.kind != DIRECTORY or self._ledger.row(path) is not None:
+            return
+        if above and not self._ledger.rows(above) and self._ledger.row(above) is None:
+            return  # nothing is known of where it lies
+        top = self._look_at_top(path)
+        whole: bool | None = None
+        stack: list[tuple[bytes, Entry, os.stat_result | None]] = [] if top is None else [(path, new, top)]
+        while stack:
+            at, version, found = stack.pop()
+            if found is not None and (not stat.S_ISDIR(found.st_mode) or found.st_ino in self._moved):
+                continue
+            listing = self._entries(version.tree)
+            if listing is None:
+                continue
+            try:
+                seen = None if found is None else self._look_into(at, listing)
+            except OSError as error:
+                if whole is None:
+                    whole = self._came_whole(path)
+                if error.errno in _GONE or not whole:
+                    continue
+                seen = None
+            self._put_directory(at, version, found)
+            for child in listing:
+                below = join(at, child.name)
+                lies = None if seen is None else seen.get(child.name)
+                if below in self._named or (seen is not None and lies is None):
+                    continue
+                if child.kind == DIRECTORY:
+                    stack.append((below, child, lies))
+                elif lies is None or self._is_as_it_came(child, lies):
+                    self._ledger.put(at, smudged(child, lies, self._traits))
+
+    def finish_permissions(self) -> list[bytes]:
+        """Give those directories their permissions whose owner could not have reached into them before; which they are.
+
+        Where that cannot be done, the index has what the disk has: no edit, but something for a transition to do.
+        """
+        finished = []
+        for path, version in reversed(self._closed):  # the deepest first
+            try:
+                set_mode(name_of(path), self._directories.open(parent_of(path)), version.perm)
+                finished.append(path)
+            except OSError:
+                row = self._ledger.row(path)
+                if row is not None:
+                    perm = version.perm | 0o700
+                    self._ledger.put(parent_of(path), row._replace(perm=perm, disk_mode=perm))
+        return finished
+
+    def _look_at_top(self, path: bytes) -> os.stat_result | None:
+        """What has come there, under just this name: another's may answer to it where names are folded."""
+        above, name = parent_of(path), name_of(path)
+        try:
+            fd = self._directories.open(above)
+            if self._listed is None or self._listed[0] != above:
+                self._listed = above, set(map(os.fsencode, os.listdir(fd)))
+            return os.lstat(name, dir_fd=fd) if name in self._listed[1] else None
+        except OSError:
+            return None
+
+    def _look_into(self, path: bytes, listing: Sequence[Entry]) -> dict[bytes, os.stat_result]:
+        """What lies there of a listing; raises ``OSError`` where that cannot be told."""
+        fd = self._directories.open(path)
+        there = set(map(os.fsencode, os.listdir(fd)))
+        found = {}
+        for name in [entry.name for entry in listing if entry.name in there]:
+            try:
+                found[name] = os.lstat(name, dir_fd=fd)
+            except FileNotFoundError:
+                continue
+        return found
+
+    def _entries(self, tree: TreeId) -> Sequence[Entry] | None:
+        """What should be in a directory; None if the log does not know (any more), as where something was held."""
+        try:
+            return self._trees.tree(tree)
+        except (NotFoundError, DamagedError):
+            return None
+
+    def _came_whole(self, path: bytes) -> bool:
+        """Whether a new directory came by one rename, so that all of it is there, though it cannot be read now.
+
+        It was built on the stage, and nothing but that rename took it from there. Times that the file system rounds
+        are not known of what cannot be seen.
+        """
+        places = [each for each in map(os.fsencode, os.listdir(self._stage_fd)) if each.startswith((b"tree-", PLACE))]
+        return bool(places) and self._traits.step_ns == 1 and not any(self._is_staged(place, path) for place in places)
+
+    def _is_staged(self, place: bytes, path: bytes) -> bool:
+        try:
+            os.lstat(join(place, path), dir_fd=self._stage_fd)
+        except OSError as error:
+            return error.errno not in (errno.ENOENT, errno.ENOTDIR)
+        return True
+
+    def _is_as_it_came(self, version: Entry, found: os.stat_result) -> bool:
+        """Whether a file or a link can be the version that came: another's would be taken for an edit of it."""
+        same_kind = stat.S_ISREG(found.st_mode) if version.kind == FILE else stat.S_ISLNK(found.st_mode)
+        same_time = self._traits.same_time(found.st_mtime_ns, version.mtime_ns)
+        return same_kind and same_time and found.st_size == version.size
+
+    def _put_directory(self, path: bytes, version: Entry, found: os.stat_result | None) -> None:
+        mode, ino = (version.perm, 0) if found is None else (found.st_mode & 0o7777, found.st_ino)
+        if self._traits.modes:
+            if mode == version.perm | 0o700 != version.perm:
+                self._closed.append((path, version))
+            mode = version.perm  # any other is its user's, which the next scan finds
+        self._ledger.put(parent_of(path), Row(*version, mode, 0, 0, ino))
+        self._ledger.enter(path)
