@@ -34,6 +34,13 @@ def smudged(version: Entry, found: os.stat_result | None, traits: Traits) -> Row
     return Row(*version, version.perm if traits.modes else found.st_mode & 0o7777, time_ns, SMUDGED, found.st_ino)
 
 
+def looks_like(version: Entry, found: os.stat_result, traits: Traits) -> bool:
+    """Whether a file or a link can be this version, by all but its content, and permissions that a user may have
+    changed."""
+    same_kind = stat.S_ISREG(found.st_mode) if version.kind == FILE else stat.S_ISLNK(found.st_mode)
+    return same_kind and found.st_size == version.size and traits.same_time(found.st_mtime_ns, version.mtime_ns)
+
+
 class Newcomers:
     """The new directories of one journal. ``trees`` are those of the log.
 
@@ -97,7 +104,8 @@ class Newcomers:
                     continue
                 if child.kind == DIRECTORY:
                     stack.append((below, child, lies))
-                elif lies is None or self._is_as_it_came(child, lies):
+                # Another file would be taken for an edit of what came.
+                elif lies is None or looks_like(child, lies, self._traits):
                     self._ledger.put(at, smudged(child, lies, self._traits))
 
     def finish_permissions(self) -> list[bytes]:
@@ -162,12 +170,6 @@ class Newcomers:
         except OSError as error:
             return error.errno not in (errno.ENOENT, errno.ENOTDIR)
         return True
-
-    def _is_as_it_came(self, version: Entry, found: os.stat_result) -> bool:
-        """Whether a file or a link can be the version that came: another's would be taken for an edit of it."""
-        same_kind = stat.S_ISREG(found.st_mode) if version.kind == FILE else stat.S_ISLNK(found.st_mode)
-        same_time = self._traits.same_time(found.st_mtime_ns, version.mtime_ns)
-        return same_kind and same_time and found.st_size == version.size
 
     def _put_directory(self, path: bytes, version: Entry, found: os.stat_result | None) -> None:
         mode, ino = (version.perm, 0) if found is None else (found.st_mode & 0o7777, found.st_ino)

@@ -4,13 +4,12 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from folders import SECOND, contents, snapshot, write
+from folders import SECOND, contents, snapshot, unreadable, write
 from pairs import FULL, OLD, Pair, just_before
 from weak import WeakFolder
 
@@ -44,22 +43,6 @@ def killed(do: Callable[[], object], name: str = "rename_new") -> None:
         patch.setattr(arrivals, name, step)
         with pytest.raises(Killed):
             do()
-
-
-@contextmanager
-def unreadable(path: Path) -> Iterator[None]:
-    """A file or a directory cannot be opened for a while; not even by root, who runs some tests."""
-    whole, wanted = os.open, os.fsencode(path)
-
-    def opening(name: Any, *args: Any, dir_fd: int | None = None, **named: Any) -> int:
-        above = b"" if dir_fd is None else os.readlink(b"/proc/self/fd/%d" % dir_fd)
-        if os.path.join(above, os.fsencode(name)) == wanted:
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
-        return whole(name, *args, dir_fd=dir_fd, **named)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "open", opening)
-        yield
 
 
 def rows(root: Path, directory: bytes) -> list[bytes]:

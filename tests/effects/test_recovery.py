@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from folders import write
+from folders import unreadable, write
 
 from replican.effects.index import Index, JournalEntry
 from replican.effects.recovery import recover
@@ -93,6 +93,27 @@ def test_a_path_that_holds_neither_is_nobodys(killed: Killed) -> None:
     assert killed.row("f") is None
     assert killed.row("g") is not None
     assert (killed.root / "f").read_text() == "mine"
+
+
+@pytest.mark.parametrize("there", ["old", "a newer one", "mine"])
+def test_a_path_that_cannot_be_read_is_known_by_what_is_to_be_seen_of_it(killed: Killed, there: str) -> None:
+    killed.journal("f", "old", "a newer one")
+    write(killed.root / "f", there, TIME)
+    with unreadable(killed.root / "f"):
+        killed.recover()
+    row = killed.row("f")
+    if there == "mine":
+        assert row is None
+    else:
+        assert row is not None
+        assert (row.id, row.is_smudged) == (blob_id(there.encode()), True)
+
+
+def test_a_path_that_cannot_be_read_and_may_hold_either_is_nobodys(killed: Killed) -> None:
+    killed.journal("f", "old", "new")
+    with unreadable(killed.root / "f"):
+        killed.recover()
+    assert killed.row("f") is None
 
 
 def test_the_rows_of_all_versions_of_a_name_go_with_one(tmp_path: Path) -> None:

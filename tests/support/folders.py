@@ -1,12 +1,16 @@
 """Folders as tests see them: what one holds, whether two are equal, and what differs where they are not."""
 
+import errno
 import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 SECOND = 1_000_000_000
 
@@ -81,6 +85,22 @@ def remove(path: Path) -> None:
             if not os.path.islink(below := os.path.join(above, name)):
                 os.chmod(below, 0o700)
     shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def unreadable(path: Path) -> Iterator[None]:
+    """A file or a directory cannot be opened for a while; not even by root, who runs some tests."""
+    whole, wanted = os.open, os.fsencode(path)
+
+    def opening(name: Any, *args: Any, dir_fd: int | None = None, **named: Any) -> int:
+        above = b"" if dir_fd is None else os.readlink(b"/proc/self/fd/%d" % dir_fd)
+        if os.path.join(above, os.fsencode(name)) == wanted:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+        return whole(name, *args, dir_fd=dir_fd, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "open", opening)
+        yield
 
 
 def head(cli: Any, folder: Path) -> str:
