@@ -80,11 +80,11 @@ class Index:
     def _newest(self, observed: bool) -> int:
         return self._database.number("top_gen" if observed else "base_gen")
 
-    def known(self, path: bytes, observed: bool = True) -> Known | None:
-        """What is known of a directory, but for its rows; None if it is none, or not recorded."""
+    def known(self, path: bytes, observed: bool = True, aside: bool = False) -> Known | None:
+        """What is known of a directory, but for its rows; None if it is none, or (unless ``aside``) not recorded."""
         with self._database.reading() as connection:
             found = records.find(connection, path, self._newest(observed))
-            return None if found is None or found.tree == ASIDE else found
+            return None if found is None or (found.tree == ASIDE and not aside) else found
 
     def record(self, path: bytes, observed: bool = True) -> DirRecord | None:
         """The record of a directory; None if it is none, or not recorded."""
@@ -109,6 +109,17 @@ class Index:
         with self._database.reading() as connection:
             return records.load_all(connection, self._database.number("base_gen"), self._newest(observed))
 
+    def digests_below(self, path: bytes) -> dict[bytes, Known]:
+        """What :meth:`digests` has of the directories at and below a path."""
+        with self._database.reading() as connection:
+            return records.load_below(connection, path, self._newest(True))
+
+    def directory_of_inode(self, ino: int) -> bytes | None:
+        """A directory that had this inode when it was last looked at."""
+        with self._database.reading() as connection:
+            paths = records.with_inode(connection, ino)
+        return next((path for path in paths if (known := self.known(path)) is not None and known.ino == ino), None)
+
     def count_files(self) -> int:
         """How many files and links the folder has by the base. For the gates, after a scan, which has verified
         all records: this does not."""
@@ -124,11 +135,8 @@ class Index:
         """A directory whose tree this is."""
         with self._database.reading() as connection:
             paths = records.with_tree(connection, tree)
-        for path in paths:
-            known = self.known(path, observed)
-            if known is not None and known.tree == tree:
-                return path
-        return None
+        found = ((path, self.known(path, observed)) for path in paths)
+        return next((path for path, known in found if known is not None and known.tree == tree), None)
 
     def tree(self, tree: TreeId, /) -> list[Entry]:
         """The entries of a tree that a record has, base or observed: a ``TreeReader``."""

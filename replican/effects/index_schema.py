@@ -12,13 +12,17 @@ SCHEMA_VERSION: Final = 1
 APPLICATION_ID: Final = 0x7265706C
 
 # dirs is small and lies together, so that all digests are read in a few ms; the rows' blobs are apart.
-# A row of dirs without a listing says that the directory is gone.
+# A row of dirs without a listing says that the directory is gone. What changes one directory looks at no others: that
+# is what the indices are for.
 TABLES: Final = """
 CREATE TABLE dirs (
     path BLOB NOT NULL, gen INTEGER NOT NULL, listing INTEGER, tree BLOB, digest BLOB, ino INTEGER, mount INTEGER,
     files INTEGER, size INTEGER, sum BLOB, seal INTEGER, PRIMARY KEY (path, gen)
 ) WITHOUT ROWID;
 CREATE INDEX dirs_tree ON dirs (tree);
+CREATE INDEX dirs_gen ON dirs (gen, files);
+CREATE INDEX dirs_ino ON dirs (ino);
+CREATE INDEX dirs_mounts ON dirs (path) WHERE mount = 1;
 CREATE TABLE listings (id INTEGER PRIMARY KEY, rows BLOB NOT NULL);
 CREATE TRIGGER dirs_gone AFTER DELETE ON dirs WHEN OLD.listing IS NOT NULL BEGIN
     DELETE FROM listings WHERE id = OLD.listing;

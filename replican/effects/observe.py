@@ -30,8 +30,8 @@ def observe_paths(
     seen. The path ``b""`` means the whole folder; one that no tree may hold is a problem.
     """
     with uncollected():
-        survey = Survey(root, index)
         wanted, refused = _wanted(paths)
+        survey = Survey(root, index, partly=wanted != {})
         survey.walk.problems += refused
         if wanted is not None:
             survey.go(wanted, progress or Silent(), workers)

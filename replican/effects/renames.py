@@ -12,6 +12,7 @@ from replican.effects.assemble import Assembler
 from replican.effects.examine import directory_perm
 from replican.effects.index import ASIDE, DirRecord, Index, Known
 from replican.effects.listdir import Seen
+from replican.effects.partly import PartlyKnown
 from replican.values.listing import DIRECTORY_MODE, KIND_MASK, Row, stat_digest
 from replican.values.paths import is_below, join
 from replican.values.trees import DIRECTORY
@@ -31,6 +32,8 @@ class Renames:
 
     def old_path(self, ino: int) -> bytes | None:
         """The path at which the index has a directory with this inode."""
+        if isinstance(self._known, PartlyKnown):
+            return self._index.directory_of_inode(ino)
         if self._inodes is None:
             self._inodes = {known.ino: path for path, known in self._known.items() if known.tree != ASIDE}
         return self._inodes.get(ino)

@@ -10,6 +10,7 @@ from replican.effects.examine import Examined
 from replican.effects.hashing import Answer, Job, hash_all
 from replican.effects.index import DirRecord, Index, Known
 from replican.effects.mirror import Mirror
+from replican.effects.partly import PartlyKnown
 from replican.effects.walk import Walk, Wanted
 from replican.values.ids import TreeId
 from replican.values.listing import Row, listing_totals
@@ -30,7 +31,8 @@ class Scan(NamedTuple):
     is what is never recorded (special files and the like), named when its directory is compared. ``pairs`` are the
     files and links that differ from what was known of them, before and after; None where directories came or went,
     whose files they would lack. ``files`` and
-    ``size`` (bytes) are those of the whole folder, links too; ``hashed_files`` and ``hashed_size`` were read for it.
+    ``size`` (bytes) are those of the whole folder, links too (None where only parts of it were looked at);
+    ``hashed_files`` and ``hashed_size`` were read for it.
     """
 
     changed: dict[bytes, DirRecord]
@@ -41,8 +43,8 @@ class Scan(NamedTuple):
     skipped: list[Problem]
     pairs: list[Pair] | None
     mounts_gone: list[bytes]
-    files: int
-    size: int
+    files: int | None
+    size: int | None
     hashed_files: int
     hashed_size: int
 
@@ -56,10 +58,13 @@ class Survey:
     ``take`` is given, in place of that, every directory that differs from its record, with the record's rows.
     """
 
-    def __init__(self, root: str, index: Index, full: bool = False, take: Take | None = None) -> None:
+    def __init__(
+        self, root: str, index: Index, full: bool = False, take: Take | None = None, partly: bool = False
+    ) -> None:
+        """``partly``: no more than some paths will be wanted."""
         self._root = root
         self._index = index
-        self.known: Mapping[bytes, Known] = index.digests()
+        self.known: Mapping[bytes, Known] = PartlyKnown(index) if partly else index.digests()
         self.assembler = Assembler(self.known.get, index.record, index.observed_root())
         self.walk = Walk(root, index, self.known, self.assembler, take or self._take, full)
         self.waiting: list[tuple[Examined, dict[bytes, Row]]] = []
@@ -89,8 +94,8 @@ class Survey:
 
     def go(self, wanted: Wanted, progress: Progress, workers: int | None = None, mirror: Mirror | None = None) -> None:
         """Walk, over everything or over what is wanted, and then hash what has to be."""
-        expected = sum([known.files for known in self.known.values()])
-        progress.begin("looking", expected if expected and not wanted else None)
+        expected = 0 if wanted else sum([known.files for known in self.known.values()])
+        progress.begin("looking", expected or None)
         try:
             self.walk.go(wanted, progress)
         finally:
@@ -122,11 +127,13 @@ class Survey:
         """All of it together. Known directories that were not met where the walk has met all that is there, are
         gone."""
         walk = self.walk
-        missing = [path for path in self.known if path not in walk.seen and self._was_covered(path)]
+        partly = self.known if isinstance(self.known, PartlyKnown) else None
+        known = self.known if partly is None else partly.below(topmost(walk.whole))
+        missing = [path for path in known if path not in walk.seen and self._was_covered(path)]
         for path in topmost(missing):
             self.assembler.remove(path)
         made = self.assembler.finish()
-        files, size = self._totals(made, set(missing))
+        files, size = (None, None) if partly is not None else self._totals(made, set(missing))
         return Scan(
             made.changed,
             made.gone,

@@ -199,7 +199,7 @@ def _pass_gates(
 ) -> Tally:
     """The gates before a commit; what the folder's user added and deleted."""
     if base == EMPTY_TREE:
-        return Tally(seen.files, 0, 0, 0)
+        return Tally(seen.files or 0, 0, 0, 0)
     counted = tally(overlay, base, observed) if pairs is None else tally_pairs(pairs)
     closed = [gates.missing_mount([show(path) for path in seen.mounts_gone])]
     closed += deletion_gates(repo.index, counted)
