@@ -129,7 +129,11 @@ class InotifyWatcher:
     def _settle(self, batch: "_Batch") -> None:
         """Find out who is still writing: a file may have been truncated by its name, linked, or closed just now."""
         doubtful = set(self._writing) if batch.overflowed else self._writing & batch.changed
-        self._writing -= {path for path, written in writers(self._root, doubtful).items() if written is False}
+        found = writers(self._root, doubtful | batch.young)
+        self._writing -= {path for path in doubtful if found[path] is False}
+        begun = {path for path in batch.young if found[path]}
+        self._writing |= begun
+        batch.changed |= begun
 
 
 class _Batch:
@@ -143,6 +147,8 @@ class _Batch:
         self.gone: set[bytes] = set()
         self.leaving: dict[int, tuple[bytes, bool]] = {}
         """What was moved from its place, by the number that its rename has, and whether it is a directory."""
+        self.young: set[bytes] = set()
+        """Files in new directories, which somebody may have begun to write to before those were watched."""
         self.overflowed = False
         self.lost = False
 
@@ -212,7 +218,7 @@ class _Batch:
                 self._move(old, path)
                 self._watches.rename(old, path)
             else:
-                self._watches.cover(path)
+                self._watches.cover(path, young=self.young)
             self.gone.discard(path)
 
     def _take_file(self, path: bytes, mask: int, cookie: int) -> None:
@@ -240,6 +246,7 @@ class _Batch:
         for path in [path for path in self._writing if is_below(path, old)]:
             self._writing.discard(path)
             self._writing.add(new + path[len(old) :])
+            self.changed.add(new + path[len(old) :])
 
     def _stop_writing(self, path: bytes) -> None:
         self._writing -= {each for each in self._writing if is_below(each, path)}

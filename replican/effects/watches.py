@@ -6,6 +6,7 @@ watched first and then listed: what is made in it between the two is in the list
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -22,6 +23,7 @@ MASK: Final = int(
     | flags.ONLYDIR | flags.EXCL_UNLINK
 )  # fmt: skip
 ROOT_MASK: Final = MASK | int(flags.DELETE_SELF | flags.MOVE_SELF)
+YOUNG_NS: Final = 10_000_000_000
 _LIMIT_FILE: Final = "/proc/sys/fs/inotify/max_user_watches"
 _OURS: Final = os.fsdecode(DOT_DIRECTORY)
 _TEMPORARY: Final = os.fsdecode(TEMPORARY_PREFIX)
@@ -41,11 +43,12 @@ class Watches:
         """How many directories could not be watched, as they were counted last."""
         self._texts: dict[bytes, bytes] = {}  # the ignore files, by the directories that have one
 
-    def cover(self, top: bytes, *, again: bool = False) -> set[int]:
+    def cover(self, top: bytes, *, again: bool = False, young: set[bytes] | None = None) -> set[int]:
         """Watch a directory, and all below it that is to be watched; the numbers of the watches met.
 
         Below a directory that is watched already under this path, all is watched, and nothing is done; unless
-        ``again``. One that went meanwhile is left out: who moved it is told of, too.
+        ``again``. One that went meanwhile is left out: who moved it is told of, too. Files that are found in what is
+        watched anew, and were written to lately, are added to ``young``: what was told of them before, nobody heard.
         """
         met: set[int] = set()
         stack = [(top, parent_of(top) in self.unwatched if top else False)]
@@ -64,7 +67,7 @@ class Watches:
                             continue
                         self.paths[number] = path
                         self.unwatched.discard(path)
-                    names = self._list(fd, path)
+                    names = self._list(fd, path, young)
                 except OSError:
                     continue  # gone, or not ours to look into: the scan says so
                 if names is None:
@@ -88,10 +91,11 @@ class Watches:
             raise
         return number
 
-    def _list(self, fd: int, path: bytes) -> list[bytes] | None:
+    def _list(self, fd: int, path: bytes, young: set[bytes] | None) -> list[bytes] | None:
         """The directories in one; None if it is a replica of its own."""
         names: list[bytes] = []
         text = None
+        since_ns = time.time_ns() - YOUNG_NS
         with os.scandir(fd) as entries:
             for entry in entries:
                 name = entry.name
@@ -107,6 +111,8 @@ class Watches:
                         continue
                 if entry.is_dir(follow_symlinks=False):
                     names.append(os.fsencode(name))
+                elif young is not None and _mtime_of(entry) > since_ns:
+                    young.add(join(path, os.fsencode(name)))
         if text is not None:
             self._texts[path] = text
         else:
@@ -193,6 +199,13 @@ class Watches:
     def below(self, path: bytes) -> Iterator[bytes]:
         """The watched directories at and below a path."""
         return (at for at in self.paths.values() if is_below(at, path))
+
+
+def _mtime_of(entry: "os.DirEntry[str]") -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _read_limit() -> int | None:

@@ -125,6 +125,16 @@ def test_new_directories_are_watched_with_all_that_is_in_them(seen: Seen, root: 
     assert seen.settled() == {b"n/m/k/l/f"}
 
 
+def test_a_file_that_was_begun_before_its_directory_was_watched(seen: Seen, root: Path) -> None:
+    (root / "n").mkdir()
+    (root / "n/done").write_text("1")
+    with open(root / "n/begun", "wb", buffering=0) as file:
+        file.write(b"1")
+        found = seen.drain()
+        assert (found.settled, found.writing) == ({b"n"}, {b"n/begun"})
+    assert seen.settled() == {b"n/begun"}
+
+
 def test_a_directory_that_is_renamed_keeps_its_watches(seen: Seen, root: Path) -> None:
     before = dict(seen.watcher._watches.paths)
     (root / "a").rename(root / "c/z")

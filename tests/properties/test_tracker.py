@@ -3,13 +3,15 @@
 import os
 import random
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from replican.effects.index import Index
-from replican.effects.observe import poll
+from replican.effects.observe import observe_paths, poll
 from replican.effects.scan import scan
+from replican.operations.tracker import Tracker
 from replican.operations.tracking import append_tree, update_index, write_tree
 from replican.repository import Repository
 
@@ -62,3 +64,28 @@ def test_the_tracker_knows_what_a_scan_sees(tmp_path: Path, seed: int) -> None:
             with Index.open(":memory:", writable=True) as nothing:
                 assert scan(repo.root, nothing, workers=1).root == tree
             assert poll(repo.root, repo.index) == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it is told by inotify here")
+@pytest.mark.parametrize("seed", range(12))
+def test_told_by_the_system_it_knows_the_same_at_any_moment(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(1000 + seed)
+    root = tmp_path / "replica"
+    with Repository.init(str(root)) as repo:
+        tracker = Tracker(repo)
+        tracker.watch()
+        tracker.look(0)
+        for turn in range(15):
+            for _ in range(rng.randrange(12)):
+                change(rng, root)
+            state = tracker.state(turn)
+            with Index.open(":memory:", writable=True) as nothing:
+                held = scan(repo.root, nothing, workers=1).root
+            assert observe_paths(repo.root, repo.index, state.doubtful).root == held
+            if rng.random() < 0.7:
+                tracker.look(turn)
+                assert tracker.state(turn) == (held, [])
+                if rng.random() < 0.5:
+                    append_tree(repo, write_tree(repo), allowed=frozenset(["--allow-mass-delete"]))
+                    tracker.resume()
+        tracker.close()

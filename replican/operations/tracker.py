@@ -1,0 +1,248 @@
+"""The tracker that goes on: it knows what the folder holds, and keeps knowing it while that changes.
+
+It is told of paths, by a watcher or a poller, and looks at these alone. A file that somebody is writing to is left to
+settle, for a while. What it knows stands in the index, as observed rows; who asks it for the state of the folder is
+told by which paths the folder may differ from that by now.
+"""
+
+import os
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from replican.effects.hashing import CHANGED_WHILE_READ
+from replican.effects.ignore import IGNORE_NAME
+from replican.effects.notices import Notices, Watcher, open_watcher, spread, writers
+from replican.effects.scan import Scan
+from replican.effects.worktree import Directories
+from replican.operations.recording import observe
+from replican.operations.tracking import update_index
+from replican.repository import Repository
+from replican.values.ids import TreeId
+from replican.values.names import is_tree_name
+from replican.values.paths import is_below, join, name_of, parent_of
+
+STILL: Final = 1.0
+"""A file that is open for writing has settled when it has not changed for so many seconds."""
+PATIENCE: Final = 10.0
+"""... and is looked at after so many, however it changes: a log that grows all day is recorded, too."""
+
+_WHAT: Final = "watch"
+_IGNORE: Final = os.fsencode(IGNORE_NAME)
+
+Look = tuple[int, int, int, int] | None
+
+
+def _can_be_recorded(path: bytes) -> bool:
+    return not path or all(map(is_tree_name, path.split(b"/")))
+
+
+class State(NamedTuple):
+    """What the folder holds: ``root``, but for ``doubtful`` paths, at which (of a directory, at all below it) nobody
+    has looked since they changed. ``root`` is None where nobody knows: anything may have changed."""
+
+    root: TreeId | None
+    doubtful: list[bytes]
+
+
+class _Waiting(NamedTuple):
+    """A file that somebody writes to: how it looked last, since when it has been so, and since when it is left."""
+
+    look: Look
+    still_since: float
+    since: float
+
+
+class Tracker:
+    """Knows a folder. All times are in seconds of one clock that does not go back.
+
+    It changes the index of its repository, for which it takes the lock for a moment; never the log, nor a file.
+    """
+
+    def __init__(self, repo: Repository) -> None:
+        self._repo = repo
+        self._root: TreeId | None = None
+        self._settled: set[bytes] = set()
+        self._waiting: dict[bytes, _Waiting] = {}
+        self._observed: set[bytes] = set()
+        """What was observed and not recorded yet."""
+        self.watcher: Watcher | None = None
+        self.notes: list[str] = []
+        """For the user; whoever shows them takes them out."""
+        self.gone = False
+        """Whether something went since the last look, and came nowhere else."""
+
+    # -- being told -----------------------------------------------------------------------------------------------
+
+    def watch(self) -> Watcher:
+        """Have the system tell what changes from now on; raises ``UnsupportedError`` where it does not."""
+        if self.watcher is None:
+            try:
+                self.watcher = open_watcher(self._repo.root, self._tracks)
+            finally:
+                self._let_go()
+        return self.watcher
+
+    def _tracks(self, path: bytes) -> bool:
+        return self._repo.index.known(path) is not None
+
+    def _let_go(self) -> None:
+        """Who only reads the index has one snapshot of it, which is not to grow old."""
+        if not self._repo.is_locked_here:
+            self._repo.close_index()
+
+    def close(self) -> None:
+        if self.watcher is not None:
+            self.watcher.close()
+            self.watcher = None
+
+    def listen(self, now: float) -> bool:
+        """Take in all that the watcher has to tell; whether anything has changed."""
+        if self.watcher is None:
+            return False
+        try:
+            notices = self.watcher.drain()
+        finally:
+            self._let_go()
+        self.take(notices, now)
+        return bool(notices)
+
+    def take(self, notices: Notices, now: float) -> None:
+        """Take in what a watcher told."""
+        self.notes += notices.notes
+        if notices.everything:
+            self.doubt_everything()
+        # Of a directory of which only the permissions changed, one name in it is looked at, and all on the way to it.
+        shallow = {join(path, _IGNORE) for path in notices.modes}
+        self._settled.update(path for path in notices.settled | shallow if _can_be_recorded(path))
+        self.gone = self.gone or bool(notices.gone)
+        for path in notices.settled:
+            self._waiting.pop(path, None)
+        for path in notices.gone:
+            for below in [each for each in self._waiting if is_below(each, path)]:
+                del self._waiting[below]
+        self._leave([path for path in notices.writing if _can_be_recorded(path)], now)
+
+    def take_polled(self, paths: Iterable[bytes], now: float) -> None:
+        """Take in paths that a poller has found to differ; it does not know who is writing to them."""
+        found = set(paths)
+        busy = {path for path, written in writers(self._repo.root, found).items() if written}
+        self._leave(busy, now)
+        self._settled |= found - busy
+
+    def doubt_everything(self) -> None:
+        """Nothing is known any more: the next look is at the whole folder."""
+        self._root = None
+
+    def _leave(self, paths: Iterable[bytes], now: float) -> None:
+        looks = self._looks(paths)
+        for path, look in looks.items():
+            waiting = self._waiting.get(path)
+            self._settled.discard(path)
+            self._waiting[path] = _Waiting(look, now, now if waiting is None else waiting.since)
+
+    def _looks(self, paths: Iterable[bytes]) -> dict[bytes, Look]:
+        looks: dict[bytes, Look] = {}
+        wanted = sorted(paths)
+        if not wanted:
+            return looks
+        with Directories(self._repo.root) as directories:
+            for path in wanted:
+                try:
+                    found = os.lstat(name_of(path), dir_fd=directories.open(parent_of(path)))
+                    looks[path] = found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+                except OSError:
+                    looks[path] = None
+        return looks
+
+    # -- looking --------------------------------------------------------------------------------------------------
+
+    @property
+    def dirty(self) -> bool:
+        """Whether there is something to look at now."""
+        return self._root is None or bool(self._settled)
+
+    @property
+    def due(self) -> float | None:
+        """When files that are being written to are to be looked at; None where there are none."""
+        times = [min(each.still_since + STILL, each.since + PATIENCE) for each in self._waiting.values()]
+        return min(times, default=None)
+
+    def look(self, now: float) -> Scan | None:
+        """Look at what has changed and settled, and note it in the index; None where there was nothing to look at.
+
+        Raises as a scan does, ``LockedError`` where another process works here: then nothing is forgotten.
+        """
+        self._settle(now)
+        if not self.dirty:
+            return None
+        paths = {b""} if b"" in self._settled else set(self._settled)
+        with self._repo.writing(_WHAT):
+            if self._root is not None and self._repo.index.observed_root() != self._root:
+                self.doubt_everything()  # somebody else has written to the index, and perhaps dropped what was ours
+            if self._root is None:
+                paths = {b""}
+                seen = observe(self._repo)
+            else:
+                paths = self._apart(paths)
+                seen = update_index(self._repo, paths)
+            self._root = seen.root
+            self._settled.clear()
+            self.gone = False
+            if not self._repo.index.has_observed():
+                self._observed.clear()
+            elif seen.changed or seen.gone:
+                self._observed |= paths
+        self._leave([each.path for each in seen.problems if each.cause == CHANGED_WHILE_READ], now)
+        return seen
+
+    def _settle(self, now: float) -> None:
+        """See which of the files that were being written to have come to rest, or have been left long enough."""
+        busy = writers(self._repo.root, self._waiting) if self._waiting else {}
+        for path, look in self._looks(self._waiting).items():
+            waiting = self._waiting[path]
+            if look != waiting.look:
+                waiting = self._waiting[path] = waiting._replace(look=look, still_since=now)
+            rested = now - waiting.still_since >= STILL or now - waiting.since >= PATIENCE
+            if look is None or rested or busy.get(path) is False:
+                del self._waiting[path]
+                self._settled.add(path)
+
+    def _apart(self, paths: set[bytes]) -> set[bytes]:
+        """The paths, with directories in which somebody writes to a file taken apart."""
+        if not self._waiting:
+            return paths
+        found: set[bytes] = set()
+        for path in paths:
+            inside = [each for each in self._waiting if each != path and is_below(each, path)]
+            found.update(spread(self._repo.root, path, inside) if inside else [path])
+        return found - self._waiting.keys()
+
+    def resume(self) -> None:
+        """Go on after this process has written to log and index by itself: to be called after each recording, and
+        after each merge.
+
+        What a merge put into the folder stands in the index. What had been observed before it and was not recorded
+        is looked at again: it forgets that.
+        """
+        if self._root is None:
+            return
+        with self._repo.writing(_WHAT):
+            root, left = self._repo.index.observed_root(), self._repo.index.has_observed()
+        if root != self._root:
+            if b"" in self._observed:
+                self.doubt_everything()
+                return
+            self._settled |= self._observed
+            self._root = root
+        if not left:
+            self._observed.clear()
+
+    # -- being asked ----------------------------------------------------------------------------------------------
+
+    def state(self, now: float) -> State:
+        """What the folder holds at this moment, with all that happened before this call. Looks at nothing itself."""
+        self.listen(now)
+        unwatched = {b""} if self.watcher is None or self.watcher.lost else self.watcher.unwatched
+        if self._root is None or b"" in unwatched or b"" in self._settled:
+            return State(None, [])
+        return State(self._root, sorted({*self._settled, *self._waiting, *unwatched}))
