@@ -39,7 +39,7 @@ def command(
     # Nothing else may come between what the other end reads.
     os.dup2(2, 1)
     try:
-        serve(source, target, os.path.expanduser(root), read_only=read_only, wait=ctx.wait)
+        serve(source, target, os.path.expanduser(root), read_only=read_only, wait=ctx.wait, hooks=True)
     except ReplicanError as error:
         return exit_code(error)  # it has been told, to who will say it
     return None

@@ -5,7 +5,7 @@ stands in ``replican.operations``.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from replican.effects.objects import ObjectStore
 from replican.effects.refs import HEAD, RefStore
 from replican.values.checkpoints import Author, Checkpoint
 from replican.values.errors import DamagedError, FolderError, NoRepositoryError, NotFoundError, UsageError
+from replican.values.hooks import Hooks, NoHooks
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.progress import Progress, Silent
 from replican.values.trees import Entry
@@ -89,6 +90,7 @@ class Repository:
         self.wait = wait
         self.progress: Progress = progress or Silent()
         self.notes: list[str] = []
+        self.hooks: Hooks = NoHooks()
         self.objects = ObjectStore(os.path.join(self.dotdir, "objects"))
         self.refs = RefStore(self.dotdir, self._flaw_of)
         self._config: Config | None = None
@@ -138,6 +140,20 @@ class Repository:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+    def run_hooks(self, tell: Callable[[str, str], None] | None = None) -> None:
+        """From now on the folder's hooks are run. What they write goes to ``tell``, with the name of the hook, line by
+        line; without it, to ``notes``."""
+        from replican.effects.hooks import FolderHooks
+
+        self.hooks = FolderHooks(
+            self.root,
+            self.dotdir,
+            lambda: self.config.number("hooks.timeout"),
+            settings.for_program,
+            tell=tell,
+            asks_only=settings.within_hook(),
+        )
 
     # -- what it is made of -------------------------------------------------------------------------------------
 
@@ -318,13 +334,19 @@ class Repository:
         lock = Lock(self.dotdir, what)
         lock.acquire(self.wait)
         self._lock = lock
+        interrupted = False
         try:
             self.close_index()
             yield
+        except BaseException as error:
+            interrupted = not isinstance(error, Exception)
+            raise
         finally:
             self.close_index()
             self._lock = None
             lock.release()
+            if not interrupted:
+                self.notes += self.hooks.tell_now()
 
     def check_place(self) -> None:
         """Raise ``NoRepositoryError`` if the folder is not the one that was locked: its disk may be gone by now."""

@@ -86,6 +86,11 @@ def for_program(added: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **added}
 
 
+def within_hook() -> bool:
+    """Whether a hook of replican started this: ``REPLICAN_HOOK`` is set."""
+    return _get("REPLICAN_HOOK") is not None
+
+
 def no_color() -> bool:
     """Whether output must have no colours: ``NO_COLOR`` is set, or the terminal is a dumb one."""
     return _get("NO_COLOR") is not None or os.environ.get("TERM") == "dumb"

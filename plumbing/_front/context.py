@@ -58,6 +58,7 @@ class Context:
             from replican.repository import Repository
 
             self._repository = Repository.open(self.directory, wait=self.wait, progress=self.sink())
+            self._repository.run_hooks(lambda name, line: output.say(f"{name}: {line}"))
         return self._repository
 
     def sink(self) -> "Progress":

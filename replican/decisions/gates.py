@@ -94,13 +94,11 @@ def pass_gates(gates: Iterable[Gate | None], allowed: Collection[str]) -> None:
     if not closed:
         return
     message = "; ".join(gate.message for gate in closed)
+    names = tuple(gate.name for gate in closed)
     if any(gate.flag is None for gate in closed):
-        refused: RefusedError = NoSpaceError(message, "make room, and do the same again")
-    else:
-        flags = " ".join(dict.fromkeys(gate.flag for gate in closed if gate.flag is not None))
-        refused = RefusedError(message, f"if that is meant, say {flags}")
-    refused.gates = tuple(gate.name for gate in closed)
-    raise refused
+        raise NoSpaceError(message, "make room, and do the same again", names)
+    flags = " ".join(dict.fromkeys(gate.flag for gate in closed if gate.flag is not None))
+    raise RefusedError(message, f"if that is meant, say {flags}", names)
 
 
 def _files(count: int) -> str:

@@ -60,6 +60,7 @@ KNOWN: Final[dict[str, Setting]] = {
     "gc.grace_days": Setting(14, "how long unreachable trees and checkpoints are kept"),
     "merge.tool": Setting("", "the command that `resolve --tool` runs on the versions of a name"),
     "core.ssh_command": Setting("", "the program that reaches other machines, with its options; empty: ssh"),
+    "hooks.timeout": Setting(30, "how many seconds a hook may take before it is ended", least=1),
     "core.pager": Setting("", "the program that shows long text; empty: PAGER"),
 }
 """``alias.<name>`` is known besides: a text."""

@@ -11,6 +11,7 @@ from replican.decisions.plan import Plan
 from replican.decisions.treediff import Tally
 from replican.effects.contents import ContentStore
 from replican.effects.transition import Outcome
+from replican.operations.hooking import told_at_gates
 from replican.operations.merging import NO_OUTCOME, carry_out, plan_past_gates
 from replican.operations.recording import append
 from replican.repository import Repository
@@ -47,12 +48,13 @@ def amend(
     closed gate, or where the content of a path in ``must_have`` is nowhere any more.
     """
     old = repo.head
-    plan, counted = plan_past_gates(repo, overlay, repo.index.base_root(), tree, allowed)
+    with told_at_gates(repo):
+        plan, counted = plan_past_gates(repo, overlay, repo.index.base_root(), tree, allowed)
     if tree == repo.tree_of(old):
         return Amended(old, old, counted, NO_OUTCOME, plan)
 
     def put_on_the_log() -> None:
-        append(repo, overlay, tree, old, message)
+        append(repo, overlay, tree, old, message, counted)
 
     outcome = carry_out(repo, overlay, plan, stores, put_on_the_log, must_have)
     return Amended(old, repo.head, counted, outcome, plan)

@@ -14,6 +14,7 @@ from replican.operations.recording import News
 from replican.operations.remotes import Refreshed, Taken, diverged
 from replican.repository import Repository
 from replican.values.errors import DamagedError, NotFoundError, RemoteError, ReplicanError
+from replican.values.hooks import POST_CHECKPOINT
 from replican.values.ids import BlobId, CheckpointId
 
 if TYPE_CHECKING:
@@ -49,7 +50,10 @@ class FolderRemote:
 
         def theirs(tell: Callable[[News], None]) -> Refreshed:
             with Repository(self.place, wait=self.repository.wait) as anew:
-                return FolderRemote(self.name, self.place, anew).refresh(tell=tell)
+                anew.hooks = self.repository.hooks
+                # Who goes ahead waits for us with his folder locked, which a hook of ours may want to use.
+                alone = anew.hooks.has(POST_CHECKPOINT)
+                return FolderRemote(self.name, self.place, anew).refresh(tell=None if alone else tell)
 
         return beside_telling(theirs)
 

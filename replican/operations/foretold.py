@@ -15,11 +15,13 @@ from replican.effects.forkpool import beside
 from replican.effects.forms import TREE
 from replican.effects.refs import remote_head
 from replican.operations.fetching import Fetched, fetch_from
+from replican.operations.hooking import tell_of_merge
 from replican.operations.merging import Merged, aim_at, carry_out, record_merge
 from replican.operations.recording import News
 from replican.operations.remotes import Refreshed, Remote
 from replican.repository import Repository
 from replican.values.errors import ReplicanError
+from replican.values.hooks import PRE_MERGE
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId, tree_id
 from replican.values.trees import DIRECTORY, TreeOverlay
 
@@ -56,6 +58,8 @@ def merge_foretold(
             return None
         if repo.index.base_root() != news.before or repo.index.has_observed():
             return None
+        if repo.hooks.has(PRE_MERGE):
+            return None  # it wants to know which checkpoint
         came: list[tuple[Refreshed, Fetched]] = []
         try:
             return _go_ahead(repo, remote, news, ours, recorded, allowed, came)
@@ -97,6 +101,7 @@ def _go_ahead(
         stores = held.enter_context(remote.contents())
         outcome = carry_out(repo, overlay, aim.plan, stores, record)
     head = repo.head
+    tell_of_merge(repo, remote.name, ours, head, aim.conflicts)
     merged = Merged(JoinKind.FAST_FORWARD, ours, head, aim.tally, outcome, aim.conflicts, outcome.pending, aim.plan)
     return Foretold(*came[0], merged)
 

@@ -25,6 +25,7 @@ from replican.effects.site import Site
 from replican.effects.staging import Stage
 from replican.effects.transition import Outcome, Transition
 from replican.effects.trash import Trash
+from replican.operations.hooking import ask_before_merge, tell_of_merge, told_at_gates
 from replican.operations.recording import deletion_gates, new_trees
 from replican.operations.room import room_gates
 from replican.operations.trashing import rescue_changed
@@ -32,6 +33,7 @@ from replican.repository import Repository
 from replican.values import paths
 from replican.values.checkpoints import Checkpoint, encode_checkpoint
 from replican.values.errors import FoldedError, RefusedError, RemoteError
+from replican.values.hooks import NOBODY
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.progress import Problem
 from replican.values.trees import DIRECTORY, TreeOverlay, TreeReader
@@ -66,13 +68,14 @@ def merge(
     merged_before: bool = False,
     dry_run: bool = False,
     reason: str = "merge",
+    whom: str = NOBODY,
     mirror: Mirror | None = None,
 ) -> Merged:
     """Join ``theirs`` to the head. ``stores`` may have content that is not here; ``allowed`` are flags of open gates.
 
-    ``merged_before`` tells that this history once had something in common with ours. Raises ``RefusedError`` at a
-    closed gate,
-    ``NoSpaceError``, ``RemoteError`` where content is needed and no source is there at all.
+    ``merged_before`` tells that this history once had something in common with ours; ``whom``, for hooks, which remote
+    it is of. Raises ``RefusedError`` at a closed gate or where a hook refuses, ``NoSpaceError``, ``RemoteError`` where
+    content is needed and no source is there at all.
     """
     with repo.writing("merge"):
         ours = repo.head
@@ -81,9 +84,13 @@ def merge(
         head, checkpoint = _head_of(repo, overlay, joined)
         tree = EMPTY_TREE if checkpoint is None else checkpoint.tree
         unrelated = _unrelated(repo, joined, merged_before) if joined.kind is JoinKind.MERGE else None
-        aim = aim_at(repo, overlay, tree, [unrelated], allowed)
         if dry_run:
+            aim = aim_at(repo, overlay, tree, [unrelated], allowed)
             return Merged(joined.kind, ours, head, aim.tally, NO_OUTCOME, aim.conflicts, [], aim.plan)
+        with told_at_gates(repo, whom):
+            aim = aim_at(repo, overlay, tree, [unrelated], allowed)
+            if head != ours and theirs is not None:
+                ask_before_merge(repo, whom, theirs)
         outcome = carry_out(
             repo,
             overlay,
@@ -92,6 +99,7 @@ def merge(
             lambda: record_merge(repo, overlay, ours, head, checkpoint, reason),
             mirror=mirror,
         )
+        tell_of_merge(repo, whom, ours, head, aim.conflicts)
         return Merged(joined.kind, ours, head, aim.tally, outcome, aim.conflicts, outcome.pending, aim.plan)
 
 

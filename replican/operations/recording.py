@@ -18,10 +18,12 @@ from replican.effects.observe import observe_paths
 from replican.effects.refs import HEAD
 from replican.effects.scan import Pair, Scan, scan
 from replican.effects.trash import Trash
+from replican.operations.hooking import gate_closed, gate_open
 from replican.operations.trashing import rescue_changed
 from replican.repository import Repository
 from replican.values.checkpoints import Checkpoint, encode_checkpoint, id_of
 from replican.values.errors import DamagedError, RefusedError
+from replican.values.hooks import POST_CHECKPOINT
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.paths import is_below, show
 from replican.values.progress import Problem
@@ -126,6 +128,7 @@ def record(
                 index.promise(head)
                 index.promote()
             behind = index.base_root() != tree
+            gate_open(repo)
             return Recorded(head, False, NOTHING, seen.problems, seen.skipped, behind=behind)
         try:
             # Otherwise they are what differs from what was seen earlier, and not from the base.
@@ -133,9 +136,11 @@ def record(
             counted = _pass_gates(repo, overlay, seen, pairs, base, observed, allowed)
         except RefusedError as error:
             index.discard_observed()
+            gate_closed(repo, error)
             if past_gates:
                 return Recorded(head, False, NOTHING, seen.problems, seen.skipped, error)
             raise
+        gate_open(repo)
         plain = (base, observed) == (head_tree, tree)
         done = counted if plain or head_tree == EMPTY_TREE else tally(overlay, head_tree, tree)
         if message is None:
@@ -144,7 +149,7 @@ def record(
         payloads = seen.payloads if fresh and tree == observed else None
         if tell is not None and plain and payloads is not None:
             tell(News(base, tree, payloads))
-        made = append(repo, overlay, tree, head, message, payloads=payloads)
+        made = append(repo, overlay, tree, head, message, done, payloads=payloads)
         return Recorded(made, True, done, seen.problems, seen.skipped, behind=tree != observed)
 
 
@@ -154,6 +159,7 @@ def append(
     tree: TreeId,
     head: CheckpointId | None,
     message: str,
+    counted: Tally,
     *,
     observed: bool = True,
     payloads: Mapping[TreeId, bytes] | None = None,
@@ -162,7 +168,7 @@ def append(
 
     Objects are flushed before the ref moves; the rows name the checkpoint before it moves, and become base rows after.
     A ``tree`` that is not what was ``observed`` leaves them all as they are: the disk is behind it. ``payloads`` are
-    all trees that the log lacks, those below first, where the caller knows them.
+    all trees that the log lacks, those below first, where the caller knows them; ``counted`` is for the hook.
     """
     repo.check_place()
     rules = 1 if head is None else repo.checkpoint(head).rules
@@ -177,6 +183,7 @@ def append(
     if observed:
         repo.index.promote()
         repo.index.note_size(repo.index.count_files(), time.time_ns())
+    repo.hooks.tell_later(POST_CHECKPOINT, [made.hex(), str(sum(counted))])
     return made
 
 

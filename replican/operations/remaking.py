@@ -6,6 +6,7 @@ to the older head, and the work that the lost checkpoints had recorded would go 
 
 from replican.decisions.edits import edit_tree
 from replican.decisions.reconcile import reconcile
+from replican.decisions.treediff import tally
 from replican.operations.recording import append
 from replican.repository import Repository
 from replican.values.ids import EMPTY_TREE, CheckpointId
@@ -31,4 +32,4 @@ def record_anew(repo: Repository, lost: CheckpointId) -> CheckpointId | None:
         f"what the folder held, recorded anew\n\n"
         f"The checkpoint {lost.hex()} was lost; fsck --repair put this in its place.\n"
     )
-    return append(repo, overlay, tree, repo.head, message, observed=False)
+    return append(repo, overlay, tree, repo.head, message, tally(overlay, old, tree), observed=False)

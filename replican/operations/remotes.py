@@ -271,7 +271,9 @@ def _opened_folder(repo: Repository, name: str, root: str) -> "Iterator[FolderRe
     except NoRepositoryError as error:
         raise RemoteError(f"remote {name}: {error.message}", error.hint) from error
     from replican.operations.folders import FolderRemote
+    from replican.operations.hooking import admit_hooks
 
+    admit_hooks(repo, name, other)
     with other:
         remote = FolderRemote(name, root, other)
         try:

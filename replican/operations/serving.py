@@ -36,14 +36,17 @@ from replican.values.streams import encode_object, end_of_objects, read_objects
 _SAMPLE = 64
 
 
-def serve(source: int, target: int, root: str, *, read_only: bool = False, wait: float = 10.0) -> None:
+def serve(
+    source: int, target: int, root: str, *, read_only: bool = False, wait: float = 10.0, hooks: bool = False
+) -> None:
     """Serve the folder at ``root`` to whoever is at the other end of two descriptors, which are closed in the end.
+    ``hooks``: the folder's are run.
 
     Raises ``LinkError`` and ``ProtocolError``, and what kept it from serving at all; both have been told over there.
     """
     channel = Channel(source, target)
     try:
-        server = Server(channel, root, read_only=read_only, wait=wait)
+        server = Server(channel, root, read_only=read_only, wait=wait, hooks=hooks)
         try:
             server.serve()
         finally:
@@ -55,11 +58,14 @@ def serve(source: int, target: int, root: str, *, read_only: bool = False, wait:
 class Server:
     """Answers at one end of a link for the folder at ``root``. Close it."""
 
-    def __init__(self, channel: Channel, root: str, *, read_only: bool = False, wait: float = 10.0) -> None:
+    def __init__(
+        self, channel: Channel, root: str, *, read_only: bool = False, wait: float = 10.0, hooks: bool = False
+    ) -> None:
         self._channel = channel
         self._root = os.path.realpath(root)
         self._read_only = read_only
         self._wait = wait
+        self._hooks = hooks
         self._repository: Repository | None = None
         self._offer: Offer | None = None
         self._cutter: Cutter | None = None
@@ -119,6 +125,8 @@ class Server:
 
     def _open(self, repo: Repository) -> None:
         self._repository = repo
+        if self._hooks:
+            repo.run_hooks()
 
         def find_paths(blobs: Collection[BlobId]) -> Mapping[BlobId, bytes]:
             try:

@@ -80,6 +80,7 @@ def merge_remote(
             merged_before=before,
             dry_run=dry_run,
             reason=f"merge {remote.name}",
+            whom=remote.name,
             mirror=mirror,
         )
 

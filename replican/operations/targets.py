@@ -18,6 +18,7 @@ from replican.values.errors import (
     ReplicanError,
     UnknownRemoteError,
 )
+from replican.values.hooks import NOBODY
 from replican.values.ids import CheckpointId
 
 DEFAULT = "remote"
@@ -83,6 +84,7 @@ def merge_target(
             merged_before=before,
             dry_run=dry_run,
             reason=reason,
+            whom=target.remote or NOBODY,
         )
 
 

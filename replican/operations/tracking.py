@@ -13,6 +13,7 @@ from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import tally
 from replican.effects.objects import TREE
 from replican.effects.scan import Scan
+from replican.operations.hooking import told_at_gates
 from replican.operations.recording import append, deletion_gates, describe, new_trees, observe
 from replican.repository import Repository
 from replican.values.errors import MovedError, RefusedError
@@ -90,10 +91,11 @@ def append_tree(
         measure_tree(repo, tree, Limits())  # which needs every tree below
         counted = tally(overlay, index.base_root(), index.observed_root() if observed else tree)
         closed: list[gates.Gate | None] = [gates.missing_mount(_mounts_gone(repo))] if observed else []
-        gates.pass_gates([*closed, *deletion_gates(index, counted)], allowed)
-        if message is None:
-            message = describe(tally(overlay, repo.tree_of(head), tree))
-        return Appended(append(repo, overlay, tree, head, message, observed=observed), True)
+        with told_at_gates(repo):
+            gates.pass_gates([*closed, *deletion_gates(index, counted)], allowed)
+        done = tally(overlay, repo.tree_of(head), tree)
+        message = describe(done) if message is None else message
+        return Appended(append(repo, overlay, tree, head, message, done, observed=observed), True)
 
 
 def _recordable(repo: Repository, overlay: TreeOverlay, head: CheckpointId | None) -> TreeId:

@@ -47,7 +47,10 @@ class RefusedError(ReplicanError):
     """A gate stands before this, or it would lose something. ``gates`` are the names of those that are closed."""
 
     code = "refused"
-    gates: tuple[str, ...] = ()
+
+    def __init__(self, message: str, hint: str | None = None, gates: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint)
+        self.gates = gates
 
 
 class NoSpaceError(RefusedError):
