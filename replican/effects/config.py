@@ -61,6 +61,9 @@ KNOWN: Final[dict[str, Setting]] = {
     "merge.tool": Setting("", "the command that `resolve --tool` runs on the versions of a name"),
     "core.ssh_command": Setting("", "the program that reaches other machines, with its options; empty: ssh"),
     "hooks.timeout": Setting(30, "how many seconds a hook may take before it is ended", least=1),
+    "watch.log_level": Setting("info", "the least level that the log file has: debug, info, warning or error"),
+    "watch.log_size": Setting(1_000_000, "how many bytes the log file has before another is begun", least=1000),
+    "watch.log_files": Setting(5, "how many log files there are at most", least=1),
     "core.pager": Setting("", "the program that shows long text; empty: PAGER"),
 }
 """``alias.<name>`` is known besides: a text."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from replican.effects.config import KNOWN
 from replican.values import events
 
 FOLDER = Path(__file__).resolve().parents[2]
@@ -42,6 +43,12 @@ def test_levels() -> None:
     found = {level: set(re.findall(r"[a-z-]+", kinds)) for level, kinds in re.findall(r"\.B (\w+)\n\.BR (.*)", text)}
     marked = {name_of(kind): kind.level for kind in KINDS if kind.level != events.INFO}
     assert found == {level: {name for name in marked if marked[name] == level} for level in set(marked.values())}
+
+
+def test_the_settings_of_the_log_file() -> None:
+    for key, setting in KNOWN.items():
+        if key.startswith("watch.log_"):
+            assert re.search(rf"\.B {key}\n\({setting.default}\b", PLAIN), key
 
 
 def test_the_gates_that_there_are_stand_there() -> None:
