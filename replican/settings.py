@@ -18,13 +18,27 @@ def _get(name: str) -> str | None:
 
 def user_config_file() -> str | None:
     """Where the user's own config is (it need not exist); None where there is no home."""
+    base = _config_home()
+    return None if base is None else f"{base}/replican/config.toml"
+
+
+def _config_home() -> str | None:
     base = _get("XDG_CONFIG_HOME")
-    if base is None or not os.path.isabs(base):
-        home = os.path.expanduser("~")
-        if not os.path.isabs(home):
-            return None
-        base = home + "/.config"
-    return f"{base.rstrip('/')}/replican/config.toml"
+    if base is not None and os.path.isabs(base):
+        return base.rstrip("/")
+    home = _home()
+    return None if home is None else f"{home}/.config"
+
+
+def _home() -> str | None:
+    home = os.path.expanduser("~")
+    return home if os.path.isabs(home) else None
+
+
+def services_directory(*, launchd: bool = False) -> str | None:
+    """Where the user's services are, those of systemd or of launchd; None where there is no home."""
+    base = _home() if launchd else _config_home()
+    return None if base is None else f"{base}/{'Library/LaunchAgents' if launchd else 'systemd/user'}"
 
 
 def author_name(configured: str | None = None) -> str:
