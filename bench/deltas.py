@@ -1,7 +1,8 @@
-"""Cutting beside hashing, and what a delta has to fetch: within one process, without a wire.
+"""Cutting beside hashing, what a delta has to fetch within one process, and the same over a pipe beside rsync.
 
-Run by `make bench` with the others, or by itself: `python bench/deltas.py [MiB]`. What of the same files an rsync says
-that it sent and received is told, where there is one. Ours are the bytes that have to be fetched and the block list.
+Run by `make bench` with the others, or by itself: `python bench/deltas.py [--rates] [--wire] [MiB [rounds]]`. What of
+the same files an rsync says that it sent and received is told, where there is one. Without a wire, ours are the bytes
+that have to be fetched and the block list; over the pipe all bytes are counted, in a run of its own that is not timed.
 """
 
 import hashlib
@@ -13,7 +14,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO
 
+import measure
 from xxhash import xxh3_128
 
 from replican.decisions.delta import Range
@@ -104,10 +107,16 @@ def rsync_bytes(old: str, new: str) -> str:
         return ""
     shutil.copy(old, f"{old}.rsync")
     command = ["rsync", "--no-whole-file", "--stats", "--ignore-times", new, f"{old}.rsync"]
-    text = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "LC_ALL": "C"}).stdout
+    told = told_bytes(command)
     os.unlink(f"{old}.rsync")
+    return f"; rsync: {told:,}"
+
+
+def told_bytes(command: Sequence[str]) -> int:
+    """What an rsync says that it has sent and received."""
+    text = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "LC_ALL": "C"}).stdout
     found = re.findall(r"Total bytes (?:sent|received): ([\d,]+)", text)
-    return f"; rsync: {sum([int(number.replace(',', '')) for number in found]):,}"
+    return sum([int(number.replace(",", "")) for number in found])
 
 
 def run(folder: str, size: int = SIZE) -> None:
@@ -131,6 +140,123 @@ def run(folder: str, size: int = SIZE) -> None:
     os.unlink(new)
 
 
-if __name__ == "__main__":
+# -- over a pipe -------------------------------------------------------------------------------------------------
+
+RUN_HERE = """#!/bin/sh
+shift
+exec {command}
+"""
+COUNTED = "tee -a {place}/to | {run} | tee -a {place}/fro"
+
+
+def insert(path: str, at: int, data: bytes) -> None:
+    """Write a file anew, with ``data`` in it, as an editor does: under another name, then renamed."""
+    with open(path, "rb") as old, open(f"{path}.new", "wb") as new:
+        shutil.copyfileobj(_Part(old, at), new, MIB)
+        new.write(data)
+        shutil.copyfileobj(old, new, MIB)
+    os.rename(f"{path}.new", path)
+
+
+class _Part:
+    def __init__(self, file: BinaryIO, left: int) -> None:
+        self._file = file
+        self._left = left
+
+    def read(self, most: int) -> bytes:
+        data = self._file.read(min(most, self._left))
+        self._left -= len(data)
+        return data
+
+
+class Pair:
+    """A folder with one large file, and what is to follow it over a pipe: a clone of ours, and a copy of rsync's."""
+
+    def __init__(self, place: str, program: str, size: int) -> None:
+        self.place, self.program = place, program
+        self.source, self.copy, self.rsynced = f"{place}/source", f"{place}/copy", f"{place}/rsynced"
+        self.file, self.size = f"{self.source}/large", size
+        os.mkdir(self.source)
+        with open(self.file, "wb") as file:
+            file.writelines(os.urandom(MIB) for _ in range(size))
+        # ssh has its command as one word for a shell, rsync's remote shell as words.
+        self._script("ours", 'sh -c "$1"')
+        self._script("ours-counted", COUNTED.format(place=place, run='sh -c "$1"'))
+        self._script("rsh", '"$@"')
+        self.environment = {**os.environ, "PATH": f"{os.path.dirname(program)}:{os.environ['PATH']}"}
+        self.ours("ours", "clone", f"host:{self.source}", self.copy)
+        self.rsync("rsh")
+
+    def _script(self, name: str, command: str) -> None:
+        text = RUN_HERE.format(command=command)
+        with open(f"{self.place}/{name}", "w") as file:
+            file.write(text.replace("exec tee", "tee"))
+        os.chmod(f"{self.place}/{name}", 0o700)
+
+    def ours(self, ssh: str, *words: str) -> float:
+        environment = {**self.environment, "REPLICAN_SSH": f"{self.place}/{ssh}"}
+        return measure.run([self.program, *words, "-q"], env=environment)
+
+    def pull(self, ssh: str = "ours") -> float:
+        return self.ours(ssh, "-C", self.copy, "pull")
+
+    def rsync(self, shell: str = "rsh") -> float:
+        return measure.run(["rsync", "-a", "-e", f"{self.place}/{shell}", f"host:{self.source}/", self.rsynced])
+
+    def counted(self) -> int:
+        """How many bytes go to and fro in a pull of ours."""
+        self.pull("ours-counted")
+        counts = [os.path.getsize(f"{self.place}/{name}") for name in ("to", "fro")]
+        for name in ("to", "fro"):
+            os.unlink(f"{self.place}/{name}")
+        return sum(counts)
+
+    def compare(self, work: str, edit: Callable[[int], None], rounds: int) -> None:
+        """Edit, and have both follow; one more edit than ``rounds``, for the bytes."""
+        ours, theirs, quotients = measure.ratios(self.pull, {"rsync": self.rsync}, rounds, edit)
+        edit(rounds)
+        mine = self.counted()
+        command = ["rsync", "-a", "--stats", "-e", f"{self.place}/rsh", f"host:{self.source}/", self.rsynced]
+        others = told_bytes(command)
+        print(
+            f"{work:42} {quotients['rsync']:6.2f} x the time of rsync ({ours:.2f} s against {theirs['rsync']:.2f} s),"
+            f" {mine / others:.2f} x its bytes ({mine:,} against {others:,})",
+            flush=True,
+        )
+        # What was replaced is of no more use here, and rounds are many.
+        self.ours("ours", "-C", self.copy, "gc", "--trash", "0")
+
+
+def over_a_pipe(place: str, program: str, size: int = SIZE, rounds: int = 3) -> None:
+    """Pulls beside rsync, of edits of a file of ``size`` MiB."""
+    pair = Pair(place, program, size)
+    middle, whole = size * MIB // 2, size * MIB
+
+    def copied(number: int) -> None:
+        shutil.copy2(pair.file, f"{pair.source}/copy {number}")
+
+    def renamed(number: int) -> None:
+        os.rename(f"{pair.source}/copy {number}", f"{pair.source}/renamed {number}")
+
+    name = f"{size} MiB, "
+    pair.compare(name + "1 MiB inserted in the middle", lambda n: insert(pair.file, middle, os.urandom(MIB)), rounds)
+    pair.compare(name + "10 bytes in front", lambda n: insert(pair.file, 0, b"%010d" % n), rounds)
+    pair.compare(name + "1 MiB appended", lambda n: insert(pair.file, whole * 2, os.urandom(MIB)), rounds)
+    pair.compare(name + "copied", copied, 1)
+    pair.compare(name + "renamed", renamed, 1)
+
+
+def main(words: list[str]) -> None:
+    numbers = [int(word) for word in words if not word.startswith("-")]
+    size = numbers[0] if numbers else SIZE
+    rounds = numbers[1] if len(numbers) > 1 else 3
+    program = os.path.join(os.path.dirname(sys.executable), "replican")
     with tempfile.TemporaryDirectory(prefix="replican-deltas-") as place:
-        run(place, int(sys.argv[1]) if len(sys.argv) > 1 else SIZE)
+        if "--wire" not in words:
+            run(place, size)
+        if "--rates" not in words and shutil.which("rsync") is not None:
+            over_a_pipe(place, program, size, rounds)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

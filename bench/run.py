@@ -187,8 +187,13 @@ class Bench:
         remove(folder, self.at("big-copy"), self.at("big-rsynced"))
 
     def deltas(self) -> None:
-        """Cutting files into blocks, and what of an edited one has to be fetched."""
+        """Cutting files into blocks, what of an edited one has to be fetched, and that over a pipe."""
         deltas.run(self.root)
+        if self.has("rsync"):
+            place = self.at("piped")
+            os.mkdir(place)
+            deltas.over_a_pipe(place, self.replican, rounds=self.rounds)
+            remove(place)
 
     def start(self) -> None:
         """The whole process of a small plumbing command."""
