@@ -53,6 +53,10 @@ class Polling(NamedTuple):
         full = self.full_at <= self.quick_at
         return Round(self.full_at if full else self.quick_at, full)
 
+    def not_before(self, at: float) -> "Polling":
+        """The same, with nothing due before ``at``: now it could not be done."""
+        return self._replace(quick_at=max(self.quick_at, at), full_at=max(self.full_at, at))
+
     def after(self, done: Round, began: float, ended: float, found: int, chance: float) -> "Polling":
         """The pace after a round that found so many changed paths: much sooner where there were any, a little later
         where there were none."""

@@ -91,14 +91,9 @@ class FolderAttendance:
                 self._lookout = Lookout(self._remote.repository, self._bounds, time.monotonic, self._random.random)
         if self._lookout is None:
             return []
-        look = self._lookout.begin()
-        if look is None:
-            return []
-        before = self._remote.head
-        refreshed = self._remote.refresh(paths=look.paths)
-        self._lookout.end(look, int(self._remote.head != before))
-        notes, self._lookout.notes = self._lookout.notes, []
-        return [*refreshed.notes, *[f"{self._remote.name}: {note}" for note in notes]]
+        refreshed = self._lookout.record(lambda: self._remote.refresh(paths=()))
+        notes = [f"{self._remote.name}: {note}" for note in self._lookout.notes()]
+        return notes if refreshed is None else [*refreshed.notes, *notes]
 
 
 class DistantAttendance:

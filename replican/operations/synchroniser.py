@@ -17,7 +17,7 @@ from replican.decisions.pace import Bounds, retry_after
 from replican.effects.head_notice import LOOK_SECONDS, HeadNotice
 from replican.effects.lock import WATCHING, Lock
 from replican.operations.crew import Crew
-from replican.operations.lookout import Look, Lookout
+from replican.operations.lookout import Lookout
 from replican.operations.recording import Recorded, record
 from replican.repository import Repository, is_replica
 from replican.values import events
@@ -94,6 +94,7 @@ class Synchroniser:
 
     def run(self) -> None:
         """Watch until somebody wishes it to end. Raises ``LockedError`` where the folder is watched already."""
+        self._repo.wait = 0.0  # who waits for a courier hears nothing meanwhile
         self._began = time.monotonic()
         self._slept = self._clocks.all() - self._clocks.awake()
         started, lost = False, 0
@@ -185,15 +186,12 @@ class Synchroniser:
     # -- recording ----------------------------------------------------------------------------------------------
 
     def _look(self, notice: HeadNotice, lookout: Lookout) -> None:
-        look = lookout.begin(everything=self._whole)
-        self._tell_notes(lookout.notes)
-        if look is None:
-            return
+        began = time.monotonic()
         try:
-            done = self._record(look)
+            done = lookout.record(self._record, everything=self._whole)
         except LockedError:
             # A courier is at it, or somebody's command.
-            lookout.fail(look, min(_BUSY_MOST, _BUSY_SECONDS * 2**self._busy))
+            lookout.later(min(_BUSY_MOST, _BUSY_SECONDS * 2**self._busy))
             self._busy = min(self._busy + 1, 10)
             return
         except NoRepositoryError:
@@ -202,25 +200,26 @@ class Synchroniser:
             self._failures += 1
             if self._failures == 1:
                 self._tell(events.Error(time.time_ns(), None, error.code, error.message, error.hint))
-            lookout.fail(look, retry_after(self._failures, self._random.random(), most=30.0))
+            lookout.later(retry_after(self._failures, self._random.random(), most=30.0))
+            return
+        finally:
+            self._tell_notes(self._repo.notes)
+            self._tell_notes(lookout.notes())
+        if done is None:
             return
         self._failures = self._busy = 0
-        lookout.end(look, int(done.new))
         self._report(done)
         if self._whole:
-            self._seen_whole(lookout, look)
+            self._seen_whole(lookout, began)
         if notice.has_moved():
             self._crew.send()
 
-    def _record(self, look: Look) -> Recorded:
-        wait, self._repo.wait = self._repo.wait, 0.0
+    def _record(self) -> Recorded:
+        """Record what has been seen."""
         try:
-            return record(self._repo, past_gates=True, paths=look.paths)
+            return record(self._repo, past_gates=True, paths=())
         except OSError as error:
             raise FolderError(f"cannot record: {(error.strerror or str(error)).lower()}") from error
-        finally:
-            self._repo.wait = wait
-            self._tell_notes(self._repo.notes)
 
     def _tell_notes(self, notes: list[str]) -> None:
         for note in notes:
@@ -240,14 +239,14 @@ class Synchroniser:
             message = self._repo.checkpoint(done.head).message
             self._tell(events.Recorded(now, done.head, events.Counts(*done.tally), message))
 
-    def _seen_whole(self, lookout: Lookout, look: Look) -> None:
+    def _seen_whole(self, lookout: Lookout, began: float) -> None:
         """The folder has been looked through: at first, or because something may have been missed."""
         self._whole = False
         lookout.extend()
         now, seconds = time.time_ns(), time.monotonic()
         if self._live:
             if self._whole_why is not None:
-                self._tell(events.Rescanned(now, b"", self._whole_why, seconds - look.began))
+                self._tell(events.Rescanned(now, b"", self._whole_why, seconds - began))
             self._whole_why = None
             return
         self._live = True
