@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def refs_of(ctx: Context, name: str | None) -> "Sequence[tuple[str, CheckpointId]]":
     """The refs of a remote, or of a folder that is named by its path."""
-    from replican.operations.remotes import SERVE, default_remote, opened_remote, ssh_address, wired_remote
+    from replican.operations.remotes import SERVE, default_remote, opened_remote, ssh_address, terms_of, wired_remote
     from replican.repository import Repository, is_replica, ssh_program, user_config
 
     here: Repository | None = None
@@ -44,8 +44,8 @@ def refs_of(ctx: Context, name: str | None) -> "Sequence[tuple[str, CheckpointId
     assert name is not None
     address = ssh_address(name, ctx.directory)
     if address is not None:
-        program = ssh_program(user_config() if here is None else here.config)
-        with wired_remote("remote", name, address, program, SERVE, None) as wired:
+        config = user_config() if here is None else here.config
+        with wired_remote("remote", name, address, ssh_program(config), SERVE, None, terms_of(config)) as wired:
             return wired.refs()
     path = os.path.join(ctx.directory, name.removeprefix("file://"))
     if is_replica(path):

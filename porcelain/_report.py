@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from replican.operations.merging import Merged
     from replican.operations.recording import Recorded
     from replican.repository import Repository
-    from replican.values.progress import Problem
+    from replican.values.progress import Problem, Traffic
 
 MOST: Final = 10
 """So many paths are listed one by one; of more, only how many there are."""
@@ -32,6 +32,9 @@ AllowMissingMount = Annotated[
 AllowUnrelated = Annotated[
     bool, Option("--allow-unrelated", help="merge a history that has nothing in common with this one any more")
 ]
+LimitRate = Annotated[
+    str | None, Option("--limit-rate", metavar="RATE", help="let so many bytes a second over a link, each way: 500K")
+]
 ExitCode = Annotated[bool, Option("--exit-code", help="exit with 1 while conflicts are open")]
 
 
@@ -43,6 +46,15 @@ def allowed(mass_delete: bool = False, missing_mount: bool = False, unrelated: b
         "--allow-unrelated": unrelated,
     }
     return frozenset([flag for flag, is_open in given.items() if is_open])
+
+
+def rate(text: str | None) -> int | None:
+    """What ``--limit-rate`` asks for, in bytes a second; raises ``UsageError``."""
+    if text is None:
+        return None
+    from replican.decisions.pacing import parse_rate
+
+    return parse_rate(text)
 
 
 def check_message(message: str | None) -> str | None:
@@ -142,6 +154,11 @@ def json_merged(merged: "Merged") -> dict[str, Any]:
         "conflicts": json_conflicts(merged.conflicts),
         "pending": json_problems(merged.pending),
     }
+
+
+def json_wire(wire: "Traffic | None") -> dict[str, int | float] | None:
+    """What went over the wire: bytes, contents, seconds, and bytes a second."""
+    return None if wire is None else {**wire._asdict(), "seconds": round(wire.seconds, 3), "rate": wire.rate}
 
 
 def plan_steps(plan: "Plan") -> Iterator[tuple[str, bytes, bytes | None]]:

@@ -10,7 +10,7 @@ name has different contents, both versions are kept. DIR may be left out: the la
 that was interrupted goes on where it was when the command is given again.
 
 Output: one line. With --json, an object with "root", "source", "made_replica", "head", and what came: "added",
-"changed", "moved", "deleted", "conflicts" and "pending".
+"changed", "moved", "deleted", "conflicts", "pending" and "wire" (as "replican pull" has it).
 
 Exit codes: 0 done; 2 SRC is no address; 3 DIR has files, or is a replica; 4 some paths could not be read or
 written, or SRC cannot be made a replica; 5 SRC cannot be reached; 8 no folder at SRC, or it is no replica, with
@@ -34,7 +34,14 @@ if TYPE_CHECKING:
 
 
 def clone_any(
-    ctx: Context, source: str, directory: str | None, serve: str | None, *, join: bool, init: bool
+    ctx: Context,
+    source: str,
+    directory: str | None,
+    serve: str | None,
+    *,
+    rate: int | None = None,
+    join: bool,
+    init: bool,
 ) -> "Cloned":
     """Clone what SRC means, a folder here or on another machine; raises ``UsageError`` for what is no address."""
     from replican.operations.cloning import clone, clone_wired
@@ -49,7 +56,9 @@ def clone_any(
         if serve is not None:
             raise UsageError("--serve-command is for a folder on another machine")
         return clone(place, target, join=join, init=init, wait=ctx.wait, progress=ctx.sink())
-    return clone_wired(address, source, target, join=join, init=init, serve=serve, wait=ctx.wait, progress=ctx.sink())
+    return clone_wired(
+        address, source, target, join=join, init=init, serve=serve, rate=rate, wait=ctx.wait, progress=ctx.sink()
+    )
 
 
 def _tell(ctx: Context, done: "Cloned", ending: report.Ending) -> None:
@@ -75,13 +84,15 @@ def command(
     serve_command: Annotated[
         str | None, Option("--serve-command", metavar="CMD", help="what to run in the place of replican over there")
     ] = None,
+    limit_rate: report.LimitRate = None,
 ) -> int | None:
-    done = clone_any(ctx, source, directory, serve_command, join=join, init=not no_init)
+    rate = report.rate(limit_rate)
+    done = clone_any(ctx, source, directory, serve_command, rate=rate, join=join, init=not no_init)
     ending = report.Ending(ctx)
     _tell(ctx, done, ending)
     if ctx.json:
         about = {"root": done.root, "source": done.source, "made_replica": done.made_replica}
-        ctx.emit({**about, **report.json_merged(done.merged)})
+        ctx.emit({**about, **report.json_merged(done.merged), "wire": report.json_wire(done.wire)})
     else:
         root, origin = quoted(os.fsencode(done.root)), quoted(os.fsencode(done.source))
         came = report.words_of(done.merged.tally) or "nothing"

@@ -25,7 +25,8 @@ from replican.plumbing._front.params import Argument, Option
 from replican.values.errors import NoRepositoryError, UsageError
 
 if TYPE_CHECKING:
-    from replican.effects.config import Config, Value
+    from replican.effects.config import Config
+    from replican.effects.setting import Value
 
 GET, SET, UNSET, LIST = "get", "set", "unset", "list"
 _WORDS = {GET: 1, SET: 2, UNSET: 1, LIST: 0}

@@ -7,8 +7,8 @@ brought here now, and a merge works even when the remote is out of reach.
 R may be left out: it is the only remote, or "origin".
 
 Output: where the remote's head was and is, as git shows it; nothing if it has not moved. With --json, an object
-with "remote", "old", "new", "checkpoints" and "trees" (how many came), and with --content "contents", "bytes"
-and "missing".
+with "remote", "old", "new", "forced" (it does not come from where it was), "checkpoints" and "trees" (how many
+came), with --content "contents", "bytes" and "missing", and "wire" (as "replican pull" has it).
 
 Exit codes: 0 done; 3 there is too little room for the content; 4 some content is nowhere; 5 the remote cannot be
 reached, or broke the rules; 8 no such remote.
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from replican.operations.ahead import Ahead
     from replican.operations.fetching import Fetched
     from replican.repository import Repository
+    from replican.values.progress import Traffic
 
 
-def fetch_both(repo: "Repository", name: str, *, content: bool) -> tuple["Fetched", "Ahead | None"]:
-    """Fetch from a remote, and with ``content`` stage what a merge will need."""
+def fetch_both(repo: "Repository", name: str, *, content: bool) -> tuple["Fetched", "Ahead | None", "Traffic | None"]:
+    """Fetch from a remote, and with ``content`` stage what a merge will need; what went over the wire."""
     from replican.operations.fetching import fetch_from
     from replican.operations.remotes import opened_remote
 
@@ -46,31 +47,33 @@ def fetch_both(repo: "Repository", name: str, *, content: bool) -> tuple["Fetche
 
             ahead = stage_content(repo, remote)
         repo.notes += remote.summary()
-        return fetched, ahead
+        return fetched, ahead, remote.traffic
 
 
 def command(
     ctx: Context,
     remote: Annotated[str | None, Argument("R", help="the remote", complete="remote")] = None,
     content: Annotated[bool, Option("--content", help="bring the content here, too, for a merge later")] = False,
+    limit_rate: report.LimitRate = None,
 ) -> int | None:
     from replican.operations.remotes import default_remote, place_of
 
     repo = ctx.repository()
+    repo.limit_rate = report.rate(limit_rate)
     name = remote or default_remote(repo)
-    done, ahead = fetch_both(repo, name, content=content)
+    done, ahead, wire = fetch_both(repo, name, content=content)
     ending = report.Ending(ctx)
     if ctx.json:
         shown = {"remote": name, "old": report.json_id(done.old), "new": report.json_id(done.new)}
-        counts = {"checkpoints": done.checkpoints, "trees": done.trees}
+        counts = {"forced": done.forced, "checkpoints": done.checkpoints, "trees": done.trees}
         brought = {}
         if ahead is not None:
             missing = report.json_problems(ahead.missing)
             brought = {"contents": ahead.contents, "bytes": ahead.size, "missing": missing}
-        ctx.emit({**shown, **counts, **brought})
+        ctx.emit({**shown, **counts, **brought, "wire": report.json_wire(wire)})
     elif done.old != done.new:
         ctx.say(f"from {quoted(os.fsencode(place_of(repo, name)))}")
-        ctx.line(f"   {_move(done)}  head -> {name}/head")
+        ctx.line(describe(done))
         if ahead is None:
             ctx.say(f"hint: its content is not here yet: 'replican merge {name}' takes it in")
     if ahead is not None:
@@ -80,5 +83,11 @@ def command(
     return ending.code
 
 
-def _move(done: "Fetched") -> str:
-    return f"* [new log] {report.short(done.new)}" if done.old is None else report.moved(done.old, done.new)
+def describe(done: "Fetched") -> str:
+    """Where a remote's head was and is, as git shows it."""
+    where = f"head -> {done.remote}/head"
+    if done.old is None:
+        return f" * [new log] {report.short(done.new)}  {where}"
+    if done.forced:
+        return f" + {report.short(done.old)}...{report.short(done.new)}  {where}  (forced update)"
+    return f"   {report.moved(done.old, done.new)}  {where}"

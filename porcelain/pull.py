@@ -4,7 +4,8 @@ Edits here are recorded first, so there is nothing to put away; then the remote'
 The remote is asked to record its user's edits, too. R may be left out: it is the only remote, or "origin".
 
 Output: one line. With --json, an object with "recorded", "fetched" and "merged", each as the command of that
-name tells it ("commit", "fetch", "merge").
+name tells it ("commit", "fetch", "merge"), and "wire": null, or an object with "received", "sent" and "saved" (bytes),
+"files", "seconds" and "rate". From another machine, a line on stderr tells the same.
 
 Exit codes: 0 done; 1 conflicts are open, with --exit-code; 3 refused by a gate; 4 some paths are pending; 5 the
 remote cannot be reached, or broke the rules; 8 no such remote.
@@ -24,6 +25,7 @@ def command(
     ctx: Context,
     remote: Annotated[str | None, Argument("R", help="the remote", complete="remote")] = None,
     message: Annotated[str | None, Option("-m", "--message", metavar="MSG", help="say what was done here")] = None,
+    limit_rate: report.LimitRate = None,
     exit_code: report.ExitCode = False,
     mass_delete: report.AllowMassDelete = False,
     missing_mount: report.AllowMissingMount = False,
@@ -33,6 +35,7 @@ def command(
     from replican.operations.syncing import pull
 
     repo = ctx.repository()
+    repo.limit_rate = report.rate(limit_rate)
     name = remote or default_remote(repo)
     allowed = report.allowed(mass_delete, missing_mount, unrelated)
     done = pull(repo, name, allowed=allowed, message=report.check_message(message))
@@ -40,10 +43,11 @@ def command(
     ending.recorded(done.recorded)
     if ctx.json:
         old, new = report.json_id(done.fetched.old), report.json_id(done.fetched.new)
-        came = {"checkpoints": done.fetched.checkpoints, "trees": done.fetched.trees}
+        came = {"forced": done.fetched.forced, "checkpoints": done.fetched.checkpoints, "trees": done.fetched.trees}
         fetched = {"remote": name, "old": old, "new": new, **came}
         recorded, merged = report.json_recorded(done.recorded), report.json_merged(done.merged)
-        ctx.emit({"recorded": recorded, "fetched": fetched, "merged": merged})
+        wire = report.json_wire(done.wire)
+        ctx.emit({"recorded": recorded, "fetched": fetched, "merged": merged, "wire": wire})
     else:
         if done.recorded.new:
             ctx.line(f"recorded here: {report.words_of(done.recorded.tally) or 'folders and attributes'}")

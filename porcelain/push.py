@@ -8,7 +8,8 @@ here: commit them first.
 R may be left out: it is the only remote, or "origin".
 
 Output: where the remote's head was and is, as git shows it. With --json, an object with "remote", "old", "new",
-"added", "changed", "moved", "deleted" (over there) and "pending" (paths that could not be written there).
+"added", "changed", "moved", "deleted" (over there), "pending" (paths that could not be written there) and "wire", as
+"replican pull" has it.
 
 Exit codes: 0 done; 3 refused by a gate over there; 4 some paths are pending there; 5 the remote cannot be
 reached, or has checkpoints that are not here; 8 no such remote.
@@ -29,18 +30,21 @@ from replican.porcelain import _report as report
 def command(
     ctx: Context,
     remote: Annotated[str | None, Argument("R", help="the remote", complete="remote")] = None,
+    limit_rate: report.LimitRate = None,
 ) -> int | None:
     from replican.decisions.treediff import Tally
     from replican.operations.remotes import default_remote, place_of
     from replican.operations.syncing import push
 
     repo = ctx.repository()
+    repo.limit_rate = report.rate(limit_rate)
     name = remote or default_remote(repo)
     done = push(repo, name)
     tally = done.tally or Tally(0, 0, 0, 0)
     if ctx.json:
         moved = {"remote": name, "old": report.json_id(done.old), "new": report.json_id(done.new)}
-        ctx.emit({**moved, **tally._asdict(), "pending": report.json_problems(done.pending)})
+        pending, wire = report.json_problems(done.pending), report.json_wire(done.wire)
+        ctx.emit({**moved, **tally._asdict(), "pending": pending, "wire": wire})
     elif done.old == done.new:
         ctx.line(f"{name} is up to date")
     else:

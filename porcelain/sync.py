@@ -10,8 +10,8 @@ reached does not keep the others from being synced.
 
 Output: one line for each remote: what came, what went, and how many conflicts and pending paths there are. With
 --json, an object with "head", "conflicts", "pending" and "remotes", a list of objects with "remote", "equal",
-"recorded", "came", "went" (each with "added", "changed", "moved", "deleted") and "pending" (over there), or
-with "error".
+"recorded", "came", "went" (each with "added", "changed", "moved", "deleted"), "pending" (over there) and "wire" (as
+"replican pull" has it), or with "error".
 
 Exit codes: 0 done; 1 conflicts are open, with --exit-code; 3 refused by a gate; 4 some paths are pending; 5 a
 remote cannot be reached, or broke the rules; 8 no such remote.
@@ -70,6 +70,7 @@ def command(
     ctx: Context,
     remotes: Annotated[tuple[str, ...], Argument("R", help="the remotes", complete="remote")] = (),
     message: Annotated[str | None, Option("-m", "--message", metavar="MSG", help="say what was done here")] = None,
+    limit_rate: report.LimitRate = None,
     exit_code: report.ExitCode = False,
     mass_delete: report.AllowMassDelete = False,
     missing_mount: report.AllowMissingMount = False,
@@ -79,6 +80,7 @@ def command(
     from replican.operations.syncing import sync
 
     repo = ctx.repository()
+    repo.limit_rate = report.rate(limit_rate)
     names = remotes or (default_remote(repo),)
     for name in names:
         repo.config.remote(name)
@@ -130,6 +132,7 @@ def _json(done: "Synced") -> dict[str, Any]:
         "came": came(done)._asdict(),
         "went": went(done)._asdict(),
         "pending": report.json_problems(pending),
+        "wire": report.json_wire(done.wire),
     }
 
 

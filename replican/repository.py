@@ -80,7 +80,8 @@ def user_config() -> "Config":
 
 
 class Repository:
-    """One replica. A context manager; ``notes`` collects what its user should hear of."""
+    """One replica. A context manager; ``notes`` collects what its user should hear of. ``limit_rate``, in bytes a
+    second, is for all links, in the place of what is set for each remote (0: no limit)."""
 
     def __init__(self, root: str, *, wait: float = DEFAULT_WAIT, progress: Progress | None = None) -> None:
         self.root = root
@@ -89,6 +90,7 @@ class Repository:
             raise NoRepositoryError(f"no replica at {root}", "make one with `replican init`")
         self.wait = wait
         self.progress: Progress = progress or Silent()
+        self.limit_rate: int | None = None
         self.notes: list[str] = []
         self.hooks: Hooks = NoHooks()
         self.objects = ObjectStore(os.path.join(self.dotdir, "objects"))

@@ -7,9 +7,15 @@ and has no thread of its own: a process that forks workers must not have one.
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
+from replican.values.progress import show_size
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
+
+    from replican.values.progress import Traffic
 
 DELAY = 1.0
 """Seconds before anything is shown."""
@@ -27,12 +33,22 @@ class TerminalProgress:
         self._task: TaskID | None = None
         self._name = ""
         self._totals: tuple[int | None, int | None] = (None, None)
+        self._wire: Callable[[], Traffic] | None = None
+        self._wire_before: Traffic | None = None
         self._files = self._size = 0
         self._began = self._next = 0.0
 
-    def begin(self, task: str, files: int | None = None, size: int | None = None) -> None:
+    def begin(
+        self,
+        task: str,
+        files: int | None = None,
+        size: int | None = None,
+        *,
+        wire: "Callable[[], Traffic] | None" = None,
+    ) -> None:
         self.end()
-        self._name, self._totals = task, (files, size)
+        self._name, self._totals, self._wire = task, (files, size), wire
+        self._wire_before = None if wire is None else wire()
         self._files = self._size = 0
         self._began = time.monotonic()
         self._next = self._began + self._delay
@@ -73,7 +89,19 @@ class TerminalProgress:
             parts.append(f"{self._files:,} files" if files is None else f"{self._files:,} of {files:,} files")
         if size is not None or self._size:
             parts.append(decimal(self._size) if size is None else f"{decimal(self._size)} of {decimal(size)}")
-        return ", ".join(parts)
+        return ", ".join(parts) + self._on_the_wire()
+
+    def _on_the_wire(self) -> str:
+        """A second line: what has gone over the link since this task began, and how fast."""
+        if self._wire is None or self._wire_before is None:
+            return ""
+        now, before = self._wire(), self._wire_before
+        gone = now.received + now.sent - before.received - before.sent
+        seconds = now.seconds - before.seconds
+        parts = [f"{show_size(gone)} on the wire"]
+        parts += [f"{show_size(now.saved)} saved"] * bool(now.saved)
+        parts += [f"{show_size(int(gone / seconds))}/s"] if seconds > 0 else []
+        return "\n" + ", ".join(parts)
 
 
 def _bar(stream: TextIO) -> "RichProgress":

@@ -2,7 +2,8 @@
 
 Neither end waits for ever. While one is busy, a thread of it says now and then that it is there; who has heard
 nothing for a while takes the link for dead. Neither end blocks the other: whoever cannot write goes on reading, up to
-a bound, so that two who write at the same moment do not wait for each other.
+a bound, so that two who write at the same moment do not wait for each other. Where a rate is given, no more is written
+and read: what has not been read waits in pipes and in the network, and the other end waits, too.
 """
 
 import os
@@ -10,10 +11,12 @@ import select
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from replican.decisions.pacing import LEAST_RATE, Bucket, full_bucket, piece, seconds_to_wait, take
 from replican.values.errors import LinkError, ProtocolError, ReplicanError
 from replican.values.frames import ALIVE, BODY_LIMIT, MESSAGE, PACKED, PREAMBLE, Deframer, Frame, encode_frame, unpack
+from replican.values.progress import Traffic
 from replican.values.streams import StreamReader
 
 if TYPE_CHECKING:
@@ -25,19 +28,33 @@ DEAD_SECONDS: Final = 180.0
 CHUNK: Final = 1 << 18
 """How many bytes of a stream go into one frame."""
 _HELD_LIMIT = 2 * BODY_LIMIT
+_ALIVE_LEAST: Final = 0.05
+_AGAIN = "run it again: it goes on from where it was; core.timeout says how long an end may be silent"
+
+
+class Terms(NamedTuple):
+    """What is asked of a link: a ``rate`` in bytes a second each way (0: no limit), and after how many seconds of
+    silence it is taken for dead."""
+
+    rate: int = 0
+    timeout: float = DEAD_SECONDS
+
+
+DEFAULT_TERMS: Final = Terms()
 
 
 class Channel:
     """One end of a link. It takes over both descriptors; close it. Only one thread may use it.
 
-    ``sent`` and ``received`` count bytes, frames and all.
+    ``sent`` and ``received`` count bytes, frames and all. ``files`` and ``saved`` are only kept here, for who knows of
+    them to add to: how many contents came to this end, and how many bytes of content that was wanted did not have to.
+    ``is_dead`` tells that an end was found to be silent for too long.
     """
 
     def __init__(
-        self, source: int, target: int, *, alive_seconds: float = ALIVE_SECONDS, dead_seconds: float = DEAD_SECONDS
+        self, source: int, target: int, terms: Terms = DEFAULT_TERMS, *, alive_seconds: float = ALIVE_SECONDS
     ) -> None:
         self._source, self._target = source, target
-        self._dead_seconds = dead_seconds
         self._deframer = Deframer()
         self._heard = time.monotonic()
         self._ended = False
@@ -45,10 +62,17 @@ class Channel:
         self._packer: Packer | None = None
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self.sent = self.received = 0
+        self.sent = self.received = self.files = self.saved = 0
+        self.is_dead = False
+        self._begun = time.monotonic()
+        self._in_bucket: Bucket | None = None
+        self._out_bucket: Bucket | None = None
+        self.settle(terms)
         os.set_blocking(source, False)
         os.set_blocking(target, False)
-        self._thread = threading.Thread(target=self._stay_alive, args=(alive_seconds,), daemon=True)
+        self._alive_seconds = alive_seconds
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._stay_alive, daemon=True)
         self._has_spoken = False
         self._thread.start()
 
@@ -57,6 +81,7 @@ class Channel:
         if self._closing.is_set():
             return
         self._closing.set()
+        self._wake.set()
         self._thread.join()
         for fd in {self._source, self._target}:
             os.close(fd)
@@ -65,6 +90,31 @@ class Channel:
     def has_begun(self) -> bool:
         """Whether the other end has said anything that belongs to the protocol."""
         return self._deframer.has_begun
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the other end has been heard to go away."""
+        return self._ended
+
+    @property
+    def traffic(self) -> Traffic:
+        """What has gone over this link so far."""
+        return Traffic(self.received, self.sent, self.saved, self.files, time.monotonic() - self._begun)
+
+    # What both ends agree on
+
+    def settle(self, terms: Terms) -> None:
+        """From now on this is what is asked of the link."""
+        self.terms = terms
+        self._in_bucket = self._out_bucket = full_bucket(terms.rate, time.monotonic()) if terms.rate else None
+
+    def heed(self, rate: int, patience: float) -> None:
+        """The other end wants to be sent no more than so many bytes a second (0: as many as come), and to hear
+        something before so many seconds are over."""
+        if rate and (self._out_bucket is None or rate < self._out_bucket.rate):
+            self._out_bucket = full_bucket(max(rate, LEAST_RATE), time.monotonic())
+        self._alive_seconds = max(_ALIVE_LEAST, min(self._alive_seconds, patience / 4))
+        self._wake.set()
 
     # Sending
 
@@ -109,7 +159,7 @@ class Channel:
             started = time.monotonic()
             while view:
                 try:
-                    count = os.write(self._target, view)
+                    count = os.write(self._target, self._allowed(view))
                 except BlockingIOError:
                     self._wait(started, writing=True)
                     continue
@@ -118,6 +168,31 @@ class Channel:
                 self.sent += count
                 view = view[count:]
                 started = time.monotonic()
+                if self._out_bucket is not None:
+                    self._out_bucket = take(self._out_bucket, count, started)
+                if started > self._heard + self.terms.timeout:
+                    self._check_heard()
+
+    def _allowed(self, view: memoryview) -> memoryview:
+        """As much as may be written now, after a wait if need be: what comes meanwhile is taken in."""
+        if self._out_bucket is None:
+            return view
+        until = (now := time.monotonic()) + seconds_to_wait(self._out_bucket, now)
+        while now < until:
+            self._wait(now, at_most=until - now)
+            now = time.monotonic()
+        return view[: piece(self._out_bucket, len(view))]
+
+    def _check_heard(self) -> None:
+        """A link that takes everything, and says nothing, is dead, too; what has come and was not read counts."""
+        if self._ended or len(self._deframer) >= _HELD_LIMIT:
+            return
+        if not select.select([self._source], [], [], 0)[0] or not self._read():
+            raise self._dead()
+
+    def _dead(self) -> LinkError:
+        self.is_dead = True
+        return LinkError(f"nothing was heard from the other end for {self.terms.timeout:g} seconds", _AGAIN)
 
     def _check_open(self) -> None:
         if self._closing.is_set():
@@ -133,21 +208,26 @@ class Channel:
         except LinkError:
             raise LinkError("the link was cut", None) from error
 
-    def _stay_alive(self, seconds: float) -> None:
+    def _stay_alive(self) -> None:
         frame = encode_frame(ALIVE)
-        while not self._closing.wait(seconds):
+        while not self._closing.is_set():
+            if self._wake.wait(seconds := self._alive_seconds):
+                self._wake.clear()
+                continue  # there is another interval now, or the end
             if not self._lock.acquire(blocking=False):
                 continue  # what is being written says enough
             try:
                 left = frame if self._has_spoken else b""
                 while left:
                     try:
-                        left = left[os.write(self._target, left) :]
+                        count = os.write(self._target, left)
                     except BlockingIOError:
                         if left == frame:
                             break
                         select.select([], [self._target], [], seconds)
-                self.sent += len(frame) - len(left)
+                        continue
+                    left = left[count:]
+                    self.sent += count
             except OSError:
                 pass  # whoever reads or writes next finds out
             finally:
@@ -161,6 +241,34 @@ class Channel:
         if frame.kind != MESSAGE:
             raise ProtocolError("a stream came in the place of a message")
         return self._message(frame)
+
+    @property
+    def descriptor(self) -> int:
+        """What can be read when something has come: then, and when :attr:`due`, it is time for :meth:`receive_now`."""
+        return self._source
+
+    @property
+    def due(self) -> float:
+        """After how many seconds without anything the other end is taken for dead."""
+        return max(0.0, self._heard + self.terms.timeout - time.monotonic())
+
+    def receive_now(self) -> "Message | None":
+        """The next message, if all of it is there; None if it is not. Raises as :meth:`receive` does, and waits for
+        nothing."""
+        self._check_open()
+        while True:
+            frame = self._deframer.take()
+            if frame is None:
+                if self._ended:
+                    raise self._away()
+                if not self._read():
+                    if not self.due:
+                        raise self._dead()
+                    return None
+            elif frame.kind == MESSAGE:
+                return self._message(frame)
+            elif frame.kind != ALIVE:
+                raise ProtocolError("a stream came in the place of a message")
 
     def stream(self) -> StreamReader:
         """The stream that comes next. Its pieces raise what :meth:`receive` does."""
@@ -193,22 +301,35 @@ class Channel:
             frame = self._deframer.take()
             if frame is None:
                 if self._ended:
-                    raise LinkError("the link was cut" if len(self._deframer) else "the other end went away")
+                    raise self._away()
                 self._wait(started)
             elif frame.kind != ALIVE:
                 return frame
 
-    def _wait(self, started: float, *, writing: bool = False) -> None:
-        """Wait until something has come, or, if ``writing``, more can be written."""
-        left = max(self._heard, started) + self._dead_seconds - time.monotonic()
-        if left <= 0:
-            raise LinkError(f"nothing was heard from the other end for {self._dead_seconds:.0f} seconds")
+    def _away(self) -> LinkError:
+        return LinkError("the link was cut" if len(self._deframer) else "the other end went away")
+
+    def _wait(self, started: float, *, writing: bool = False, at_most: float | None = None) -> None:
+        """Wait until something has come, or, if ``writing``, more can be written; or ``at_most`` so many seconds, in
+        which whatever is held is enough."""
+        now = time.monotonic()
+        left = max(0.0, max(self._heard, started) + self.terms.timeout - now)
+        is_over = not left  # but for what has come while this very process was stopped
+        if at_most is not None:
+            left = min(left, at_most)
         poll = select.poll()
         # Without any event asked for, it is still told when nobody reads any more.
         poll.register(self._target, select.POLLOUT if writing else 0)
-        if not self._ended and (not writing or len(self._deframer) < _HELD_LIMIT):
-            poll.register(self._source, select.POLLIN)
+        enough = (writing or at_most is not None) and len(self._deframer) >= _HELD_LIMIT
+        if not self._ended and not enough:
+            pause = 0.0 if self._in_bucket is None else seconds_to_wait(self._in_bucket, now)
+            if pause:
+                left = min(left, pause)
+            else:
+                poll.register(self._source, select.POLLIN)
         ready = dict(poll.poll(left * 1000))
+        if is_over and not ready:
+            raise self._dead()
         if self._source in ready:
             self._read()
         elif ready and not writing and not self._read():
@@ -217,7 +338,7 @@ class Channel:
     def _read(self) -> bool:
         """Take in what has come; whether there was anything, or the end."""
         try:
-            data = os.read(self._source, CHUNK)
+            data = os.read(self._source, CHUNK if self._in_bucket is None else piece(self._in_bucket, CHUNK))
         except BlockingIOError:
             return False
         except OSError:
@@ -225,6 +346,8 @@ class Channel:
         if not data:
             self._ended = True
         self._heard = time.monotonic()
+        if self._in_bucket is not None:
+            self._in_bucket = take(self._in_bucket, len(data), self._heard)
         self.received += len(data)
         self._deframer.feed(data)
         return True

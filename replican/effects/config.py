@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from replican.effects import durable
 from replican.effects.refs import is_remote_name
+from replican.effects.setting import Value, check_text, convert, join_key, known_setting, split_key
 from replican.values.checkpoints import is_peer_id
 from replican.values.errors import (
     DamagedError,
@@ -30,11 +31,7 @@ FORMAT: Final = 1
 """The version of `.replican` that this release reads and writes."""
 FILE: Final = "config.toml"
 
-Value = str | int | bool
-
 _HEAD = re.compile(rb'format = ([0-9]{1,9})\npeer_id = "([0-9a-f]{16})"\n')
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
-_PART = re.compile(r'([A-Za-z0-9_-]+)|"([^"\\]*)"')
 _OWN = frozenset(["format", "peer_id"])
 _SIZE_LIMIT = 1 << 20
 
@@ -44,29 +41,6 @@ class RemoteSettings(NamedTuple):
 
     url: str
     trusted: CheckpointId | None = None
-
-
-class Setting(NamedTuple):
-    """A setting that replican knows: the type of its value is that of the default."""
-
-    default: Value
-    summary: str
-    least: int = 0
-
-
-KNOWN: Final[dict[str, Setting]] = {
-    "author.name": Setting("", "the name that checkpoints carry; empty: login name @ host"),
-    "trash.expiry_days": Setting(30, "how long the trash keeps what was replaced or deleted"),
-    "gc.grace_days": Setting(14, "how long unreachable trees and checkpoints are kept"),
-    "merge.tool": Setting("", "the command that `resolve --tool` runs on the versions of a name"),
-    "core.ssh_command": Setting("", "the program that reaches other machines, with its options; empty: ssh"),
-    "hooks.timeout": Setting(30, "how many seconds a hook may take before it is ended", least=1),
-    "watch.log_level": Setting("info", "the least level that the log file has: debug, info, warning or error"),
-    "watch.log_size": Setting(1_000_000, "how many bytes the log file has before another is begun", least=1000),
-    "watch.log_files": Setting(5, "how many log files there are at most", least=1),
-    "core.pager": Setting("", "the program that shows long text; empty: PAGER"),
-}
-"""``alias.<name>`` is known besides: a text."""
 
 
 class Config:
@@ -175,14 +149,14 @@ class Config:
 
         Raises ``DamagedError`` for a known key that is set to a value of the wrong type.
         """
-        value, known = self.find(key), KNOWN.get(key)
+        value, known = self.find(key), known_setting(key)
         if known is None:
             return value
         if value is None:
             return known.default
-        if type(value) is not type(known.default) or (type(value) is int and value < known.least):
+        if not known.takes(value):
             where = self._path if self._path and _dig(self._table(self._path), split_key(key)) is not None else None
-            raise self._damaged(where or self._user_file, f"{key} must be {_describe(known)}")
+            raise self._damaged(where or self._user_file, f"{key} must be {known.kind}")
         return value
 
     def text(self, key: str) -> str:
@@ -194,6 +168,15 @@ class Config:
         """The value of a known key that is a number."""
         value = self.get(key)
         return value if isinstance(value, int) else 0
+
+    def remote_text(self, name: str, setting: str) -> str:
+        """One of the settings of a remote, as a text."""
+        value = self.get(join_key(("remote", name, setting)))
+        return "" if value is None else str(value)
+
+    def remote_number(self, name: str, setting: str) -> int:
+        """One of the settings of a remote that is a number."""
+        return self.number(join_key(("remote", name, setting)))
 
     def items(self) -> list[tuple[str, Value]]:
         """All that is set, as dotted keys, sorted; a key that is set twice has the repository's value."""
@@ -218,7 +201,7 @@ class Config:
         parts = split_key(key)
         if len(parts) < 2 or parts[0] == "remotes":
             raise UsageError(f"cannot set {key!r}", "settings are named like author.name; remotes by: replican remote")
-        self._write({parts: _convert(key, value)}, user)
+        self._write({parts: convert(key, value)}, user)
 
     def unset(self, key: str, user: bool = False) -> None:
         """Remove a dotted key from the repository's file or the user's; raises ``NotFoundError`` if it is not there."""
@@ -233,7 +216,7 @@ class Config:
         if not is_remote_name(name):
             hint = "letters, digits, '_', '-' and '.' may be used"
             raise UsageError(f"not a name for a remote: {name!r}", hint)
-        _check_text(name, remote.url)
+        check_text(name, remote.url)
         trusted = None if remote.trusted is None else remote.trusted.hex()
         self._write({("remotes", name, "url"): remote.url, ("remotes", name, "trusted"): trusted}, False)
 
@@ -298,26 +281,6 @@ class Config:
         return DamagedError(f"{path} is damaged: {how}", "mend it by hand: it is a text file (TOML)")
 
 
-def split_key(key: str) -> tuple[str, ...]:
-    """The parts of a dotted key; a part with a dot in it stands in double quotes. Raises ``UsageError``."""
-    parts: list[str] = []
-    at = 0
-    while match := _PART.match(key, at):
-        parts.append(match[1] if match[1] is not None else match[2])
-        at = match.end()
-        if at == len(key):
-            return tuple(parts)
-        if key[at] != ".":
-            break
-        at += 1
-    raise UsageError(f"not the name of a setting: {key!r}", "settings are named like author.name")
-
-
-def join_key(parts: tuple[str, ...]) -> str:
-    """The inverse of :func:`split_key`."""
-    return ".".join(part if _BARE.fullmatch(part) else f'"{part}"' for part in parts)
-
-
 def _dig(table: dict[str, object], parts: tuple[str, ...]) -> object:
     found: object = table
     for part in parts:
@@ -351,32 +314,6 @@ def _change(document: "TOMLDocument", parts: tuple[str, ...], value: Value | Non
         table[parts[-1]] = value
     elif parts[-1] in table:
         del table[parts[-1]]
-
-
-def _convert(key: str, text: str) -> Value:
-    known = KNOWN.get(key)
-    _check_text(key, text)
-    if known is None or isinstance(known.default, str):
-        return text
-    if isinstance(known.default, bool):
-        if text.lower() in ("true", "yes", "on", "1", "false", "no", "off", "0"):
-            return text.lower() in ("true", "yes", "on", "1")
-    elif text.isascii() and text.isdigit() and known.least <= int(text) < 1 << 31:
-        return int(text)
-    raise UsageError(f"{key} must be {_describe(known)}, not {text!r}")
-
-
-def _check_text(what: str, text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise UsageError(f"{what} is not utf-8, which a config cannot hold") from None
-
-
-def _describe(known: Setting) -> str:
-    if isinstance(known.default, bool):
-        return "true or false"
-    return f"a number from {known.least}" if isinstance(known.default, int) else "a text"
 
 
 def _read_file(path: str, follow: bool = False) -> bytes | None:

@@ -65,6 +65,9 @@ class ContentStore(Protocol):
         """Have a far store's content on the stage, where ``Stage.put`` finds it; what it has not got is left out. At
         the paths ``going`` lie files that are about to go, of which some may have much in common with it."""
 
+    def spare(self, size: int) -> None:
+        """A far store is told of so many bytes of content that it was not asked for: they were found here."""
+
     def has(self, wanted: Wanted) -> bool:
         """Whether it knows to have this content, whatever the hint: what is in a file is not read."""
 
@@ -106,6 +109,9 @@ class _NearStore:
         progress: "Progress",
         going: Sequence[bytes] = (),
     ) -> None:
+        pass
+
+    def spare(self, size: int) -> None:
         pass
 
     def has(self, wanted: Wanted) -> bool:

@@ -57,6 +57,8 @@ class Far:
         self._channel = channel
         self._failed = failed
         self._declined: set[BlobId] = set()
+        self._seen: set[BlobId] = set()
+        self._spared = 0
         self._links: dict[BlobId, tuple[bytes, bool]] = {}
         self._asked: dict[BlobId, Wanted] = {}
         self.folder_has: set[BlobId] = set()
@@ -71,10 +73,13 @@ class Far:
     def bring(self, wanted: Sequence[Pair], stage: Stage, progress: Progress, going: Sequence[bytes] = ()) -> None:
         """Have all of ``wanted`` on the stage that is to be had; targets of links are kept in memory. At the paths
         ``going`` lie files that are about to go."""
-        left = [pair for pair in _each_once(wanted) if self._is_lacking(pair, stage)]
+        once = _each_once(wanted)
+        left = [pair for pair in once if self._is_lacking(pair, stage)]
+        self._note_landed(once, left)
         if not left or not self.is_reached:
             return
-        progress.begin("receiving", len(left), sum([entry.size for entry, _ in left]))
+        size = sum([entry.size for entry, _ in left])
+        progress.begin("receiving", len(left), size, wire=lambda: self._channel().traffic)
         try:
             if self._patcher is not None:
                 left = self._patcher.bring(self, left, stage, progress, going)
@@ -92,6 +97,12 @@ class Far:
         finally:
             progress.end()
 
+    def _note_landed(self, wanted: Sequence[Pair], left: Sequence[Pair]) -> None:
+        """What an earlier run has laid on the stage need not come, and is counted once."""
+        lacking = {item.blob for _, item in left} | self._seen | self._declined
+        self._spared += sum([entry.size for entry, item in wanted if item.blob not in lacking])
+        self._seen.update([item.blob for _, item in wanted])
+
     def _is_lacking(self, pair: Pair, stage: Stage) -> bool:
         entry, item = pair
         if not entry.size or item.blob in self._declined:
@@ -102,7 +113,10 @@ class Far:
         """Ask once for each; those that did not stay the same until their end."""
         arrival = _Arrival(self, stage, progress)
         asked = [_Asked(pair, arrival.offset(pair)) for pair in wanted]
-        return [answer.asked.pair for answer in self._answers(asked) if not arrival.take(answer)]
+        self.count(self._channel())
+        again = [answer.asked.pair for answer in self._answers(asked) if not arrival.take(answer)]
+        self._channel().files += arrival.count
+        return again
 
     def _answers(self, wanted: Sequence["_Asked"]) -> Iterator["_Arriving"]:
         channel = self._channel()
@@ -115,6 +129,15 @@ class Far:
             reader = channel.stream()
             yield from (_Arriving(asked, reader) for asked in batch)
             reader.finish()
+
+    def spare(self, size: int) -> None:
+        """So many bytes of content were wanted, and need not come: they are here already."""
+        self._spared += size
+
+    def count(self, channel: Channel) -> None:
+        """Have a channel know what has been spared."""
+        channel.saved += self._spared
+        self._spared = 0
 
     def note(self, item: Wanted, letter: bytes) -> None:
         """What was answered is not there, or not any more."""
@@ -176,6 +199,9 @@ class FarStore:
     def is_reached(self) -> bool:
         return self._far.is_reached
 
+    def spare(self, size: int) -> None:
+        self._far.spare(size)
+
     def bring(self, wanted: Sequence[Pair], stage: Stage, progress: Progress, going: Sequence[bytes] = ()) -> None:
         """Both stores at once: the second one that is asked finds that it has been done."""
         self._far.bring(wanted, stage, progress, going)
@@ -224,6 +250,7 @@ class _Arrival:
         self._far = far
         self._stage = stage
         self._progress = progress
+        self.count = 0
 
     def offset(self, pair: Pair) -> int:
         """How much of a large file has come already, in bytes."""
@@ -262,6 +289,7 @@ class _Arrival:
             self._far.keep_link(item.blob, content, letter == FROM_TRASH)
         else:
             self._stage.land(entry, content, source)
+        self.count += 1
         self._progress.advance(1, entry.size)
         return True
 
@@ -286,6 +314,8 @@ class _Arrival:
         good = read_end(reader) and hasher.digest() == entry.id
         self._stage.end_part(entry, source if good else None)
         if good:
+            self.count += 1
+            self._far.spare(offset)
             self._progress.advance(1)
         return good
 

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import Final
 
-from replican.effects.channel import Channel
+from replican.effects.channel import DEFAULT_TERMS, Channel, Terms
 from replican.values.addresses import SshAddress
 from replican.values.errors import LinkError
 
@@ -38,7 +38,7 @@ def widen(pipe: int) -> None:
 class Link:
     """A child and the channel to it. Close it. What the child writes to stderr goes where ours goes."""
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[str], terms: Terms = DEFAULT_TERMS) -> None:
         self._program = words[0]
         try:
             self._child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
@@ -49,17 +49,20 @@ class Link:
             ) from error
         assert self._child.stdin is not None
         assert self._child.stdout is not None
-        widen(self._child.stdin.fileno())
-        widen(self._child.stdout.fileno())
+        if not terms.rate:  # else what waits there has come too early
+            widen(self._child.stdin.fileno())
+            widen(self._child.stdout.fileno())
         # The channel takes over descriptors of its own: the child's are closed, and nobody else closes these.
         source, target = os.dup(self._child.stdout.fileno()), os.dup(self._child.stdin.fileno())
         self._child.stdout.close()
         self._child.stdin.close()
-        self.channel = Channel(source, target)
+        self.channel = Channel(source, target, terms)
 
     def close(self) -> int:
         """End the link, and wait for the child, a while; how it ended, as Popen tells it."""
         self.channel.close()
+        if self.channel.is_dead:  # nor will it notice that
+            self._child.kill()
         try:
             return self._child.wait(_PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:

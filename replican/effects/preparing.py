@@ -129,7 +129,10 @@ class Preparation:
                 continue
             if stores is self._local:
                 self._locate(stores, wanted)
+            before = wanted
             wanted = self._try(stores, wanted, slots)
+            if stores is self._local:
+                self._spare(sum([e.size for e, _ in before]) - sum([e.size for e, _ in wanted]))
             if wanted and stores is self._remote:
                 # Not where the trees say: ask the remote's index, once for all of them.
                 self._locate(stores, wanted)
@@ -138,6 +141,12 @@ class Preparation:
             wanted = self._try([self._stage.shelf, *self._remote], wanted, slots)
         self._lacking += [Problem(item.hint, NO_SOURCE) for _, item in wanted]
         return slots
+
+    def _spare(self, size: int) -> None:
+        """So many bytes were found nearer than in any far store."""
+        far = next((store for store in self._remote if store.is_far), None)
+        if far is not None:
+            far.spare(size)
 
     @staticmethod
     def _locate(stores: Sequence[ContentStore], wanted: list[tuple[Entry, Wanted]]) -> None:
@@ -186,6 +195,7 @@ class Preparation:
         leftovers: list[tuple[bytes, Entry]] = []
         if plan.base != EMPTY_TREE:
             jobs, leftovers = self._leave_local(jobs)
+            self._spare(sum([entry.size for _, entry in leftovers]))
         files, size = sum([job.files for job in jobs]), sum([job.size for job in jobs])
         source = next(iter(self._remote if files else self._local), self._local[0])
         if source.is_far:

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from replican.effects.block_cache import check_cache
-from replican.effects.config import KNOWN
 from replican.effects.hashing import Answer, Job, hash_all
 from replican.effects.index_check import check_index
 from replican.effects.objects import check_object
 from replican.effects.refs import HEAD, remote_head
+from replican.effects.setting import KNOWN
 from replican.effects.trash import Trash, hash_name
 from replican.operations.proving import Proved, prove
 from replican.repository import Repository
@@ -83,7 +83,7 @@ class _Check:
 
     def _check_config(self) -> None:
         try:
-            for key in KNOWN:
+            for key in {*KNOWN, *(key for key, _ in self._repo.config.items())}:
                 self._repo.config.get(key)
             _ = self._repo.config.remotes
         except ReplicanError as error:

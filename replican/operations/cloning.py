@@ -13,12 +13,12 @@ from replican.operations.folders import FolderRemote
 from replican.operations.foretold import store_told
 from replican.operations.merging import Merged
 from replican.operations.recording import News, Recorded, record
-from replican.operations.remotes import SERVE, Refreshed, Remote, wired_remote
+from replican.operations.remotes import SERVE, Refreshed, Remote, terms_of, wired_remote
 from replican.operations.syncing import merge_again, merge_remote
 from replican.repository import DOT, Repository, is_replica, ssh_program, user_config
 from replican.values.addresses import SshAddress
 from replican.values.errors import FolderError, NoRepositoryError, RefusedError, RemoteError, UsageError
-from replican.values.progress import Problem, Progress
+from replican.values.progress import Problem, Progress, Traffic
 from replican.values.traits import STRONG
 
 ORIGIN = "origin"
@@ -26,7 +26,7 @@ ORIGIN = "origin"
 
 class Cloned(NamedTuple):
     """What a clone did. ``made_replica`` tells that the source was a plain folder; ``joined`` is what a union
-    recorded here."""
+    recorded here, ``wire`` what went over the wire, if there is one."""
 
     root: str
     source: str
@@ -35,6 +35,7 @@ class Cloned(NamedTuple):
     merged: Merged
     notes: list[str]
     unread: list[Problem]
+    wire: Traffic | None = None
 
 
 def clone(
@@ -93,17 +94,21 @@ def clone_wired(
     join: bool = False,
     init: bool = True,
     serve: str | None = None,
+    rate: int | None = None,
     wait: float = 10.0,
     progress: Progress | None = None,
 ) -> Cloned:
-    """As :func:`clone`, from another machine: ``url`` is kept as its address, ``serve`` as what to run there.
+    """As :func:`clone`, from another machine: ``url`` is kept as its address, ``serve`` as what to run there; ``rate``
+    is for this once.
 
     Raises ``RemoteError`` where it cannot be reached; then nothing was made here.
     """
     target = os.path.realpath(target)
     _check_writable(target)
     resumed = _check_target(url, target, join)
-    with wired_remote(ORIGIN, url, address, ssh_program(user_config()), serve or SERVE, None) as remote:
+    user = user_config()
+    terms = terms_of(user, ORIGIN, rate)
+    with wired_remote(ORIGIN, url, address, ssh_program(user), serve or SERVE, None, terms) as remote:
         try:
             made_replica = not remote.is_replica()
         except RemoteError as error:
@@ -123,7 +128,7 @@ def clone_wired(
             joined = record(copy) if join or resumed else None
             refreshed = remote.refresh()
             merged = _take_all(copy, remote, refreshed, None)
-            return Cloned(target, url, made_replica, joined, merged, copy.notes, refreshed.unread)
+            return Cloned(target, url, made_replica, joined, merged, copy.notes, refreshed.unread, remote.traffic)
 
 
 def _take_all(copy: Repository, remote: Remote, refreshed: Refreshed, mirror: Mirror | None) -> Merged:

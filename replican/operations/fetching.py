@@ -4,6 +4,7 @@ Only checkpoints and trees that are not here travel; each is checked, hash and f
 all, before it is stored, and the ref that remembers the remote's head moves last.
 """
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -22,13 +23,15 @@ from replican.values.trees import Entry, TreeOverlay
 
 
 class Fetched(NamedTuple):
-    """What came: ``old`` and ``new`` are the remote's head as known before and now; counts of what was new here."""
+    """What came: ``old`` and ``new`` are the remote's head as known before and now; counts of what was new here.
+    ``forced`` tells that the new head does not come from the old one."""
 
     remote: str
     old: CheckpointId | None
     new: CheckpointId | None
     checkpoints: int
     trees: int
+    forced: bool = False
 
 
 class Received:
@@ -63,7 +66,20 @@ def fetch_from(repo: Repository, remote: Remote, *, trust: bool = False) -> Fetc
                 )
         elif head != old:
             repo.refs.update(ref, head, old, f"fetch {remote.name}", repo.who)
-        return Fetched(remote.name, old, head, *counts)
+        forced = old is not None and head is not None and not _comes_from(repo, head, old, counts[0])
+        return Fetched(remote.name, old, head, *counts, forced)
+
+
+def _comes_from(repo: Repository, head: CheckpointId, old: CheckpointId, came: int) -> bool:
+    """Whether ``head`` comes from ``old``, or is it. Mostly that is the parent of one of those that ``came``: the log
+    below need not be walked."""
+    seen, waiting = {head}, deque([head])
+    while waiting and old not in seen and came >= 0:
+        came -= 1
+        parents = repo.graph.parents(waiting.popleft())
+        waiting.extend(each for each in parents if each not in seen)
+        seen.update(parents)
+    return old in seen or repo.graph.is_ancestor(old, head)
 
 
 def take_over(repo: Repository, source: ObjectSource, head: CheckpointId, *, trust: bool = False) -> tuple[int, int]:

@@ -18,12 +18,14 @@ from replican.values.hooks import POST_CHECKPOINT
 from replican.values.ids import BlobId, CheckpointId
 
 if TYPE_CHECKING:
+    from replican.operations.heads import Lookout
     from replican.operations.reading import Content, FolderReader
 
 
 class FolderRemote:
     """A folder with a log of its own, opened: a :class:`~replican.operations.remotes.Remote`."""
 
+    traffic = None
     has_changed = False  # who opens its files sees what they hold
 
     def __init__(self, name: str, root: str, repository: Repository) -> None:
@@ -31,6 +33,7 @@ class FolderRemote:
         self.place = root
         self.repository = repository
         self._reader: FolderReader | None = None
+        self.seen: CheckpointId | None = None
 
     def refresh(
         self,
@@ -41,7 +44,9 @@ class FolderRemote:
     ) -> Refreshed:
         """``paths`` and ``tell`` are as those of ``record``."""
         try:
-            return record_for(self.repository, self.name, mirror=mirror, paths=paths, tell=tell)
+            refreshed = record_for(self.repository, self.name, mirror=mirror, paths=paths, tell=tell)
+            self.seen = self.repository.head
+            return refreshed
         except (DamagedError, NotFoundError) as error:
             raise self.damaged(error) from error
 
@@ -59,7 +64,18 @@ class FolderRemote:
 
     @property
     def head(self) -> CheckpointId | None:
-        return self.repository.head
+        self.seen = self.repository.head
+        return self.seen
+
+    @contextmanager
+    def lookout(self) -> "Iterator[Lookout]":
+        from replican.operations.heads import FolderLookout
+
+        lookout = FolderLookout(self, self.repository.dotdir)
+        try:
+            yield lookout
+        finally:
+            lookout.close()
 
     def refs(self) -> Sequence[tuple[str, CheckpointId]]:
         refs = self.repository.refs
@@ -104,7 +120,9 @@ class FolderRemote:
         store = FolderStore("the pushing folder", repo.root, repo.index)
         try:
             trash = ShelfStore("the trash of the pushing folder", f"{repo.dotdir}/trash")
-            return take_in(self.repository, self.name, head, repo.objects, [store, trash], check)
+            taken = take_in(self.repository, self.name, head, repo.objects, [store, trash], check)
+            self.seen = taken.new
+            return taken
         finally:
             store.close()
 

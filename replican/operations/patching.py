@@ -147,6 +147,7 @@ class _Patch:
             self.delta: Delta = opened.enter_context(delta)
             self._opened = opened.pop_all()
         missing = self.delta.missing
+        self.spared = entry.size - sum([each.length for each in missing])
         self.unsent = deque(
             WantRanges(
                 item.blob, entry.size, [(each.offset, each.length) for each in missing[at : at + FEW]], item.hint
@@ -283,6 +284,8 @@ class _Pull:
         if blocks is not None:
             self._near.files.cache.put(item.blob, blocks)
         self._settled.add(item.blob)
+        self._channel.files += 1
+        self._channel.saved += patch.spared
         self._progress.advance(1)
 
 

@@ -10,7 +10,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from replican.decisions.pacing import parse_rate
 from replican.decisions.treediff import Tally
+from replican.effects.channel import Terms
 from replican.effects.contents import ContentStore
 from replican.effects.mirror import Mirror
 from replican.repository import DOT, Repository, is_replica, ssh_program
@@ -25,11 +27,13 @@ from replican.values.errors import (
     UsageError,
 )
 from replican.values.ids import BlobId, CheckpointId
-from replican.values.progress import Problem
+from replican.values.progress import Problem, Traffic
 
 if TYPE_CHECKING:
+    from replican.effects.config import Config
     from replican.effects.launching import Link
     from replican.operations.folders import FolderRemote
+    from replican.operations.heads import Lookout
     from replican.operations.reading import Content
     from replican.operations.wired import WiredRemote
 
@@ -105,6 +109,10 @@ class Remote(Protocol):
     def head(self) -> CheckpointId | None:
         """Its head, as far as is known: asked for at least once."""
 
+    def lookout(self) -> "AbstractContextManager[Lookout]":
+        """What tells when the head moves from where it was last seen; see :mod:`replican.operations.heads`. What the
+        user over there has not recorded, or somebody for them, is nothing that it tells of."""
+
     def refs(self) -> Sequence[tuple[str, CheckpointId]]:
         """Its refs, by name."""
 
@@ -133,6 +141,10 @@ class Remote(Protocol):
 
         Raises ``DivergedError`` where it has checkpoints that are not here, ``RefusedError`` at a gate of its.
         """
+
+    @property
+    def traffic(self) -> Traffic | None:
+        """What has gone over the wire so far, if there is one."""
 
     def summary(self) -> list[str]:
         """What to tell at the end of what was done with it: how much went over the wire, if there is one."""
@@ -218,36 +230,50 @@ def opened_remote(repo: Repository, name: str) -> Iterator[Remote]:
         with _opened_folder(repo, name, place) as folder:
             yield folder
     else:
-        with wired_remote(name, place, address, ssh_program(repo.config), _serve_command(repo, name), repo) as wired:
+        serve, terms = _serve_command(repo, name), terms_of(repo.config, name, repo.limit_rate)
+        with wired_remote(name, place, address, ssh_program(repo.config), serve, repo, terms) as wired:
             yield wired
 
 
 @contextmanager
 def wired_remote(
-    name: str, place: str, address: SshAddress, program: Sequence[str], serve: str, repo: Repository | None
+    name: str,
+    place: str,
+    address: SshAddress,
+    program: Sequence[str],
+    serve: str,
+    repo: Repository | None,
+    terms: Terms,
 ) -> "Iterator[WiredRemote]":
     """A remote on another machine, closed in the end."""
     from replican.operations.wired import WiredRemote
 
-    remote = WiredRemote(name, place, lambda: start(program, address, serve), repo)
+    remote = WiredRemote(name, place, lambda: start(program, address, serve, terms), repo)
     try:
         yield remote
     finally:
         remote.close()
 
 
-def start(program: Sequence[str], address: SshAddress, serve: str) -> "Link":
+def start(program: Sequence[str], address: SshAddress, serve: str, terms: Terms) -> "Link":
     """Begin a link to another machine."""
     from replican.effects.launching import Link, ssh_words
 
-    return Link(ssh_words(program, address, serve))
+    return Link(ssh_words(program, address, serve), terms)
+
+
+def terms_of(config: "Config", name: str | None = None, rate: int | None = None) -> Terms:
+    """What is asked of a link, by the settings; ``name`` is the remote at its other end, and ``rate`` (0: none) counts
+    more than what is set for that."""
+    seconds = config.number("core.timeout")
+    if name is not None:
+        seconds = config.remote_number(name, "timeout") or seconds
+        rate = parse_rate(config.remote_text(name, "limit_rate") or "0") if rate is None else rate
+    return Terms(rate or 0, seconds)
 
 
 def _serve_command(repo: Repository, name: str) -> str:
-    from replican.effects.config import join_key
-
-    found = repo.config.find(join_key(("remote", name, "serve_command")))
-    return found if isinstance(found, str) and found else SERVE
+    return repo.config.remote_text(name, "serve_command") or SERVE
 
 
 @contextmanager

@@ -12,14 +12,15 @@ from replican.decisions.treediff import Tally
 from replican.effects.channel import Channel
 from replican.effects.faraway import Far
 from replican.effects.freezing import Freezer
+from replican.effects.headwatch import HeadWatch, wait_for_any
 from replican.effects.offering import Offer
 from replican.effects.staging import Stage
 from replican.operations.cutting import Cutter
+from replican.operations.linking import ReceivedObjects, clip, heed, hello_of
 from replican.operations.patching import BlockPatcher
 from replican.operations.receiving import record_for, take_in
-from replican.operations.remotes import diverged
+from replican.operations.remotes import diverged, terms_of
 from replican.operations.sending import Sent, log_above, objects_by_id
-from replican.operations.wired import ReceivedObjects, clip, hello_of
 from replican.repository import Repository, is_replica
 from replican.values import messages
 from replican.values.errors import (
@@ -72,6 +73,7 @@ class Server:
         self._stage: Stage | None = None
         self._asker_has_blocks = False
         self._name = "remote"
+        self._next: messages.Message | None = None
 
     def close(self) -> None:
         """Give back what is held, but for the channel."""
@@ -93,9 +95,11 @@ class Server:
                 raise NoRepositoryError(f"there is no folder at {self._root}", "is the disk that holds it mounted?")
             if is_replica(self._root):
                 self._open(Repository(self._root, wait=self._wait))
+                self._channel.settle(terms_of(self._repo.config))
             self._say_hello()
             self._meet()
-            while not isinstance(message := self._channel.receive(), messages.Bye):
+            while not isinstance(message := self._next or self._channel.receive(), messages.Bye):
+                self._next = None
                 self._answer(message)
         except LinkError:
             raise
@@ -107,15 +111,14 @@ class Server:
         hello = self._channel.receive()
         if not isinstance(hello, messages.Hello):
             raise ProtocolError("it did not say hello")
-        messages.check_hello(hello, messages.ABLE)
-        if messages.ZSTD in hello.able:
-            self._channel.compress()
+        heed(self._channel, hello)
         self._asker_has_blocks = messages.BLOCKS in hello.able
 
     def _say_hello(self) -> None:
         repo = self._repository
         peer = "" if repo is None else repo.config.peer_id
-        self._channel.send(hello_of(peer, replica=repo is not None, read_only=self._read_only))
+        terms = self._channel.terms
+        self._channel.send(hello_of(peer, terms, replica=repo is not None, read_only=self._read_only))
 
     def _fail(self, error: ReplicanError) -> None:
         try:
@@ -175,6 +178,10 @@ class Server:
                 channel.send(messages.Located(list(folder), list(trash)))
             case messages.Push():
                 channel.send(self._take_in(message))
+            case messages.Subscribe():
+                channel.send(messages.Moved(self._wait_for_another(message.known)))
+            case messages.Unsubscribe():
+                pass  # what it ends has been answered: both were on their way
             case _:
                 raise ProtocolError("a message came that is no request")
 
@@ -253,6 +260,35 @@ class Server:
             self._stage.close()
             self._stage = None
 
+    # -- when the head moves --------------------------------------------------------------------------------------
+
+    def _wait_for_another(self, known: bytes | None) -> CheckpointId | None:
+        """The head, as soon as it is another one, or nobody waits for that any more."""
+        repo = self._repo
+        self.close()  # whoever waits for days holds no file open meanwhile
+        self._open(repo)
+        watch = HeadWatch(repo.dotdir)
+        try:
+            while (head := repo.head) == known:
+                if self._is_done_waiting():
+                    break
+                descriptors = [self._channel.descriptor] + ([] if watch.descriptor is None else [watch.descriptor])
+                wait_for_any(descriptors, min(watch.due, self._channel.due))
+                watch.may_have_moved()
+            return head
+        finally:
+            watch.close()
+
+    def _is_done_waiting(self) -> bool:
+        message = self._channel.receive_now()
+        if message is None:
+            return False
+        if isinstance(message, messages.Bye):
+            self._next = message
+        elif not isinstance(message, messages.Unsubscribe):
+            raise ProtocolError("a request came before the one to wait for the head was taken back")
+        return True
+
     # -- a push -------------------------------------------------------------------------------------------------
 
     def _take_in(self, message: messages.Push) -> messages.Pushed:
@@ -268,14 +304,18 @@ class Server:
                 raise diverged(self._name)
 
         repo = self._repo
-        patcher = BlockPatcher(repo, lambda: self._channel, lambda: self._asker_has_blocks)
-        far = Far("the pushing folder", lambda: self._channel, _raise, patcher)
+        channel = self._channel
+        files, saved = channel.files, channel.saved
+        patcher = BlockPatcher(repo, lambda: channel, lambda: self._asker_has_blocks)
+        far = Far("the pushing folder", lambda: channel, _raise, patcher)
         taken = take_in(repo, self._name, CheckpointId(message.head), received, [far.folder, far.trash], check)
+        far.count(channel)
         assert taken.new is not None
         pending = [messages.Note(each.path, clip(each.cause), each.held) for each in taken.pending[: messages.FEW]]
         notes = [clip(note) for note in taken.notes[:256]]
         tally = taken.tally or Tally(0, 0, 0, 0)
-        return messages.Pushed(taken.new, taken.tally is not None, pending, tally, notes)
+        counts = channel.files - files, channel.saved - saved
+        return messages.Pushed(taken.new, taken.tally is not None, pending, tally, notes, *counts)
 
 
 def _raise(error: RemoteError) -> None:

@@ -20,19 +20,21 @@ from replican.operations.remotes import Remote, opened_remote
 from replican.repository import Repository
 from replican.values.errors import DivergedError
 from replican.values.ids import CheckpointId
-from replican.values.progress import Problem
+from replican.values.progress import Problem, Traffic
 
 MOST_ROUNDS = 5
 _SOON = 0.015  # seconds by which two equal scans differ
 
 
 class Pulled(NamedTuple):
-    """What a pull did, step by step; ``unread`` are paths that the remote could not read to record them."""
+    """What a pull did, step by step; ``unread`` are paths that the remote could not read to record them. ``wire`` is
+    what went over the wire, if there is one, here and below."""
 
     recorded: Recorded
     fetched: Fetched
     merged: Merged
     unread: list[Problem]
+    wire: Traffic | None = None
 
 
 class Pushed(NamedTuple):
@@ -45,6 +47,7 @@ class Pushed(NamedTuple):
     pending: list[Problem]
     tally: Tally | None
     unread: list[Problem]
+    wire: Traffic | None = None
 
 
 class Synced(NamedTuple):
@@ -57,6 +60,7 @@ class Synced(NamedTuple):
     pushed: list[Pushed]
     equal: bool
     unread: list[Problem]
+    wire: Traffic | None = None
 
 
 def merge_remote(
@@ -107,9 +111,9 @@ def pull(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), 
         if remote.has_changed:
             again, merged = merge_again(repo, remote, merged, allowed=allowed)
             counts = fetched.checkpoints + again.checkpoints, fetched.trees + again.trees
-            fetched = Fetched(name, fetched.old, again.new, *counts)
+            fetched = Fetched(name, fetched.old, again.new, *counts, fetched.forced or again.forced)
         repo.notes += remote.summary()
-        return Pulled(recorded, fetched, merged, unread)
+        return Pulled(recorded, fetched, merged, unread, remote.traffic)
 
 
 def merge_again(
@@ -156,7 +160,7 @@ def push(repo: Repository, name: str) -> Pushed:
     with opened_remote(repo, name) as remote:
         refreshed = remote.refresh()
         repo.notes += refreshed.notes
-        pushed = push_to(repo, remote)._replace(unread=refreshed.unread)
+        pushed = push_to(repo, remote)._replace(unread=refreshed.unread, wire=remote.traffic)
         repo.notes += remote.summary()
         return pushed
 
@@ -182,7 +186,7 @@ def sync(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), 
     with opened_remote(repo, name) as remote:
         recorded, unread, ahead = _record_both(repo, remote, message, allowed)
         exchanged = exchange(repo, remote, allowed=allowed, ahead=ahead)
-        return Synced(name, recorded, exchanged.pulled, exchanged.pushed, exchanged.equal, unread)
+        return Synced(name, recorded, exchanged.pulled, exchanged.pushed, exchanged.equal, unread, remote.traffic)
 
 
 class Exchanged(NamedTuple):

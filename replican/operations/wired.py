@@ -4,29 +4,26 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from replican import __version__
 from replican.decisions.frontier import JoinKind, join
 from replican.decisions.summary import Summary, last_common
 from replican.decisions.treediff import Tally
 from replican.effects.channel import Channel
 from replican.effects.contents import ContentStore
 from replican.effects.faraway import Far
-from replican.effects.forms import CHECKPOINT, parse_as_checkpoint
 from replican.effects.launching import Link
 from replican.effects.mirror import Mirror
 from replican.effects.offering import Offer
 from replican.effects.refs import HEAD, remote_head
 from replican.operations.cutting import Cutter
+from replican.operations.linking import Above, ReceivedObjects, Stored, heed, hello_of
 from replican.operations.patching import BlockPatcher
 from replican.operations.remotes import Refreshed, Taken, diverged
 from replican.operations.sending import log_above
 from replican.repository import Repository
 from replican.values import messages
-from replican.values.checkpoints import Checkpoint
 from replican.values.errors import (
     DamagedError,
     LinkError,
-    MissingObjectError,
     NoRepositoryError,
     NotFoundError,
     ProtocolError,
@@ -35,52 +32,14 @@ from replican.values.errors import (
     ReplicanError,
 )
 from replican.values.ids import BlobId, CheckpointId
-from replican.values.progress import Problem, show_size
+from replican.values.progress import Problem, Silent, Traffic
 from replican.values.streams import encode_object, end_of_objects, read_objects
 
 if TYPE_CHECKING:
+    from replican.operations.heads import Lookout, WiredLookout
     from replican.operations.reading import Content
 
-_FIRST_STEP = 256
 _Answer = TypeVar("_Answer", bound=messages.Message)
-
-
-def hello_of(peer: str, *, replica: bool = True, read_only: bool = False) -> messages.Hello:
-    """What this release says first."""
-    version = messages.VERSION
-    able = sorted(messages.ABLE)
-    return messages.Hello(version, version, peer, __version__, able, replica=replica, read_only=read_only)
-
-
-def clip(text: str) -> str:
-    """As much of a text as a message takes."""
-    return text.encode("utf-8", "backslashreplace").decode()[:4096]
-
-
-class ReceivedObjects:
-    """Objects that came, by their ids; ``more`` is asked for one that did not, and adds what it can."""
-
-    def __init__(self, more: Callable[[bytes, bytes], None] | None = None) -> None:
-        self._more = more
-        self._objects: dict[bytes, tuple[bytes, bytes]] = {}
-
-    def __contains__(self, id: object) -> bool:
-        return id in self._objects
-
-    def add(self, id: bytes, kind: bytes, payload: bytes) -> None:
-        self._objects[id] = kind, payload
-
-    def checkpoint(self, checkpoint: CheckpointId, /) -> Checkpoint:
-        return parse_as_checkpoint(checkpoint, self.payload(CHECKPOINT, checkpoint))
-
-    def payload(self, kind: bytes, id: bytes, /) -> bytes:
-        found = self._objects.get(id)
-        if found is None and self._more is not None:
-            self._more(kind, id)
-            found = self._objects.get(id)
-        if found is None or found[0] != kind:
-            raise MissingObjectError(f"no object {id.hex()}")
-        return found[1]
 
 
 class WiredRemote:
@@ -100,6 +59,8 @@ class WiredRemote:
         self._recorded: messages.Recorded | None = None
         self._head: CheckpointId | None = None
         self._behind = False
+        self._lookout: WiredLookout | None = None
+        self._owes_head = False
 
     def close(self) -> None:
         """Say that there is no more to ask, and end the link."""
@@ -120,20 +81,25 @@ class WiredRemote:
     def _channel(self) -> Channel:
         if self._link is None:
             self._link = self._start()
-            self._link.channel.send(hello_of("" if self._repo is None else self._repo.config.peer_id))
+            channel = self._link.channel
+            channel.send(hello_of("" if self._repo is None else self._repo.config.peer_id, channel.terms))
+        if self._lookout is not None and not self._owes_head:
+            self._owes_head = self._lookout.rest(self._link.channel)
         return self._link.channel
 
     def _greet(self) -> messages.Hello:
-        """Hear what the other end says first, if it has not been heard."""
+        """Hear what the other end says before it answers, if that has not been heard."""
+        channel = self._channel()
         if self._hello is None:
-            channel = self._channel()
             hello = channel.receive()
             if not isinstance(hello, messages.Hello):
                 raise ProtocolError("it did not say hello")
-            messages.check_hello(hello, messages.ABLE)
-            if messages.ZSTD in hello.able:
-                channel.compress()
+            heed(channel, hello)
             self._hello = hello
+        if self._owes_head:
+            self._owes_head = False
+            if not isinstance(channel.receive(), messages.Moved):
+                raise ProtocolError("it answered something else than where its head is")
         return self._hello
 
     def _has_blocks(self) -> bool:
@@ -151,12 +117,12 @@ class WiredRemote:
         return answer
 
     def _ask(self, message: messages.Message, kind: type[_Answer]) -> _Answer:
-        with self._telling():
+        with self.telling():
             self._channel().send(message)
             return self._answer(kind)
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
+    def telling(self) -> Iterator[None]:
         """Errors of the link name the remote. After them the link is of no use."""
         try:
             yield
@@ -165,8 +131,9 @@ class WiredRemote:
 
     def _failure(self, error: ReplicanError) -> RemoteError:
         link, self._link = self._link, None
+        self._hello, self._owes_head = None, False
         if link is not None:
-            if isinstance(error, LinkError) and not link.channel.has_begun:
+            if isinstance(error, LinkError) and not link.channel.has_begun and link.channel.has_ended:
                 error = link.why_it_ended()
             link.close()
         if isinstance(error, LinkError):
@@ -177,7 +144,7 @@ class WiredRemote:
 
     def is_replica(self) -> bool:
         """Whether there is a log over there at all."""
-        with self._telling():
+        with self.telling():
             return self._greet().replica
 
     def init(self) -> None:
@@ -192,7 +159,7 @@ class WiredRemote:
 
     @contextmanager
     def refreshing(self) -> "Iterator[_Recording]":
-        with self._telling():
+        with self.telling():
             self._channel().send(messages.Record(self.name, self._known()))
         yield _Recording(self)
 
@@ -203,7 +170,7 @@ class WiredRemote:
 
     def _take_recorded(self) -> Refreshed:
         try:
-            with self._telling():
+            with self.telling():
                 told = self._answer(messages.Recorded)
         except (DamagedError, NotFoundError) as error:
             raise self.damaged(error) from error
@@ -215,20 +182,67 @@ class WiredRemote:
     @property
     def head(self) -> CheckpointId | None:
         if self._recorded is None and self._head is None:
-            self._head = dict(self.refs()).get(HEAD)
+            return self.ask_for_head()
+        return self._head
+
+    # -- when it moves --------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def lookout(self) -> "Iterator[Lookout]":
+        from replican.operations.heads import AskingLookout, WiredLookout
+
+        with self.telling():
+            can_tell = messages.HEADS in self._greet().able
+        if not can_tell:
+            yield AskingLookout(self)
+            return
+        self._lookout = WiredLookout(self)
+        try:
+            yield self._lookout
+        finally:
+            if self._link is not None:
+                with self.telling():
+                    self._channel()  # it rests from now on
+            self._lookout = None
+
+    def link_channel(self) -> Channel:
+        """The link as it is, for a lookout; raises ``LinkError`` where there is none any more."""
+        if self._link is None:
+            raise LinkError(f"remote {self.name} cannot be reached: the link was cut")
+        return self._link.channel
+
+    def head_known(self) -> CheckpointId | None:
+        """Where the head was last seen to be."""
+        return self._head
+
+    def note_head(self, head: CheckpointId | None) -> None:
+        """The head was seen to be there."""
+        self._head = head
+
+    def ask_for_head(self) -> CheckpointId | None:
+        """Where the head is now."""
+        self._head = dict(self.refs()).get(HEAD)
         return self._head
 
     def refs(self) -> Sequence[tuple[str, CheckpointId]]:
         return [(ref.name, CheckpointId(ref.id)) for ref in self._ask(messages.ListRefs(), messages.Refs).refs]
 
     def log_above(self, repo: Repository, head: CheckpointId) -> "ReceivedObjects":
-        return _Above(self, repo).objects
+        return Above(self, repo).objects
 
     def receive_objects(self, message: messages.Message) -> Iterator[tuple[bytes, bytes, bytes]]:
         """The objects that a request is answered with."""
-        with self._telling():
+        with self.telling():
             self._channel().send(message)
-            yield from read_objects(self._greeted().stream())
+            channel = self._greeted()
+            progress = Silent() if self._repo is None else self._repo.progress
+            progress.begin("receiving the log", wire=lambda: channel.traffic)
+            try:
+                for each in read_objects(channel.stream()):
+                    yield each
+                    progress.advance(0, len(each[2]))
+            finally:
+                progress.end()
 
     def objects(self, ids: Collection[bytes]) -> Mapping[bytes, tuple[bytes, bytes]]:
         wanted = list(ids)
@@ -245,16 +259,17 @@ class WiredRemote:
         have = self._known()
         if self._recorded is not None and self._head is not None:
             sample = tuple(CheckpointId(id) for id in self._recorded.sample)
-            common = last_common(Summary(self._head, sample, True), _Stored(repo))
+            common = last_common(Summary(self._head, sample, True), Stored(repo))
             have += [] if common is None else [common]
         return list(dict.fromkeys(have))
 
+    @property
+    def traffic(self) -> Traffic | None:
+        return None if self._link is None else self._link.channel.traffic
+
     def summary(self) -> list[str]:
-        link = self._link
-        if link is None:
-            return []
-        received, sent = show_size(link.channel.received), show_size(link.channel.sent)
-        return [f"{self.name}: {received} received, {sent} sent"]
+        traffic = self.traffic
+        return [] if traffic is None else [f"{self.name}: {traffic.words()}"]
 
     def damaged(self, error: ReplicanError) -> RemoteError:
         return RemoteError(f"remote {self.name} is damaged: {error.message}", f"run `replican fsck` at {self.place}")
@@ -277,13 +292,15 @@ class WiredRemote:
             yield [far.folder, far.trash]
         finally:
             self.has_changed = bool(far.changed)
+            if self._link is not None:
+                far.count(self._link.channel)
 
     def candidates(self, blob: BlobId, hint: bytes) -> "Iterator[Content | None]":
         from replican.operations.reading import received_content
 
         assert self._repo is not None
         for link in (False, True):
-            with self._telling():
+            with self.telling():
                 channel = self._channel()
                 channel.send(messages.WantContents([messages.Item(blob, link=link, path=hint)]))
                 reader = self._greeted().stream()
@@ -301,7 +318,7 @@ class WiredRemote:
             raise diverged(self.name)
         if head != old and join(repo.graph, old, head).kind is not JoinKind.FAST_FORWARD:
             raise diverged(self.name)
-        with self._telling():
+        with self.telling():
             if self._greet().read_only:
                 raise RefusedError(f"{self.name} is served read-only", "whoever serves it decides that")
             told = self._push(repo, head, old)
@@ -321,20 +338,30 @@ class WiredRemote:
         channel.put_rest()
         offer = Offer(repo.root, f"{repo.dotdir}/trash", lambda blobs: repo.index.find_paths(blobs))
         cutter = Cutter(repo, offer)
+        repo.progress.begin("sending", wire=lambda: channel.traffic)
+
+        def put(data: bytes) -> None:
+            channel.put(data)
+            repo.progress.advance(0, len(data))
+
         try:
             while not isinstance(message := channel.receive(), messages.Pushed):
                 if isinstance(message, messages.WantContents):
-                    offer.send(message.items, channel.put)
+                    offer.send(message.items, put)
                     channel.put_rest()
+                    repo.progress.advance(len(message.items))
                 elif isinstance(message, (messages.WantBlocks, messages.WantRanges)):
                     cutter.answer(message, channel)
                 else:
                     raise ProtocolError("it asked for something else than content")
         finally:
+            repo.progress.end()
             cutter.close()
             offer.close()
         if message.head != head or message.moved != (head != old):
             raise ProtocolError("it answered something else than what a push comes to")
+        channel.files += message.files
+        channel.saved += message.saved
         return message
 
 
@@ -350,44 +377,6 @@ class _Recording:
 
     def result(self) -> Refreshed:
         return self._remote._take_recorded()
-
-
-class _Above:
-    """What a remote's log has above that of ``repo``: asked for in steps that grow, until all has come."""
-
-    def __init__(self, remote: WiredRemote, repo: Repository) -> None:
-        self._remote = remote
-        self._repo = repo
-        self._step = messages.LOG_STEP if repo.head is None else _FIRST_STEP
-        self._unmet: dict[bytes, None] = {}
-        self.objects = ReceivedObjects(self._more)
-
-    def _more(self, kind: bytes, id: bytes) -> None:
-        if kind == CHECKPOINT:
-            heads = [each for each in (id, *self._unmet) if each not in self.objects][: messages.FEW]
-            request: messages.Message = messages.WantLog(
-                list(dict.fromkeys(heads)), self._remote.have(self._repo), self._step
-            )
-            self._step = min(4 * self._step, messages.LOG_STEP)
-        else:
-            request = messages.WantObjects([id], below=True)
-        for found, its_kind, payload in self._remote.receive_objects(request):
-            self.objects.add(found, its_kind, payload)
-            self._unmet.pop(found, None)
-            if its_kind == CHECKPOINT:
-                parents = parse_as_checkpoint(found, payload).parents
-                self._unmet.update(dict.fromkeys(each for each in parents if not self._is_known(each)))
-
-    def _is_known(self, id: CheckpointId) -> bool:
-        return id in self.objects or self._repo.objects.has(id)
-
-
-class _Stored:
-    def __init__(self, repo: Repository) -> None:
-        self._repo = repo
-
-    def __contains__(self, checkpoint: object) -> bool:
-        return isinstance(checkpoint, bytes) and self._repo.objects.has(checkpoint)
 
 
 def _problem(note: messages.Note) -> Problem:

@@ -20,7 +20,9 @@ ZSTD: Final = "zstd"
 """The ability to read streams that are compressed."""
 BLOCKS: Final = "blocks"
 """The ability to answer :class:`WantBlocks` and :class:`WantRanges`."""
-ABLE: Final = frozenset([ZSTD, BLOCKS])
+HEADS: Final = "heads"
+"""The ability to tell when the head moves."""
+ABLE: Final = frozenset([ZSTD, BLOCKS, HEADS])
 """What this release can do beyond the version."""
 
 AT_ONCE: Final = 512
@@ -50,7 +52,8 @@ class _Part(msgspec.Struct, omit_defaults=True):
 class Hello(_Message, tag="hello"):
     """The first message of both sides. ``oldest`` and ``version`` are what it speaks; ``able`` names what it can do
     beyond the version, ``required`` what the other must be able to do. Of the answerer: whether there is a ``replica``,
-    and whether it takes nothing in (``read_only``)."""
+    and whether it takes nothing in (``read_only``). ``rate`` is how many bytes a second it wants to be sent at most (0:
+    as many as come), ``patience`` after how many seconds without any it takes the other for dead."""
 
     version: Small
     oldest: Small
@@ -60,6 +63,8 @@ class Hello(_Message, tag="hello"):
     required: Annotated[list[Word], msgspec.Meta(max_length=256)] = []
     replica: bool = True
     read_only: bool = False
+    rate: Count = 0
+    patience: Small = 180
 
 
 class Failed(_Message, tag="failed"):
@@ -199,20 +204,41 @@ class Push(_Message, tag="push"):
 
 class Pushed(_Message, tag="pushed"):
     """What a push came to: where the head is now, what is pending there, and how many files were added, deleted, moved
-    and changed there, if the head has moved."""
+    and changed there, if the head has moved; how many contents came there for it, and how many bytes of content did not
+    have to (``saved``)."""
 
     head: Id
     moved: bool
     pending: Notes = []
     tally: tuple[Count, Count, Count, Count] = (0, 0, 0, 0)
     notes: Annotated[list[Text], msgspec.Meta(max_length=256)] = []
+    files: Count = 0
+    saved: Count = 0
+
+
+class Subscribe(_Message, tag="subscribe"):
+    """Asks to be told as soon as the head is another one than ``known``. Answered with :class:`Moved`, once. Until then
+    nothing but :class:`Unsubscribe` and :class:`Bye` may be sent."""
+
+    known: Id | None
+
+
+class Unsubscribe(_Message, tag="unsubscribe"):
+    """A :class:`Subscribe` that has not been answered is to be answered now. There is no other answer."""
+
+
+class Moved(_Message, tag="moved"):
+    """Where the head is now: elsewhere than it was known to be, or nobody waits for that any more."""
+
+    head: Id | None
 
 
 Request = (
     Init | Record | ListRefs | WantLog | WantObjects | WantContents | WantBlocks | WantRanges | Locate | Push | Bye
 )
-Answer = Hello | Failed | Recorded | Refs | Located | Pushed
-Message = Request | Answer
+HeadRequest = Subscribe | Unsubscribe
+Answer = Hello | Failed | Recorded | Refs | Located | Pushed | Moved
+Message = Request | HeadRequest | Answer
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Message)

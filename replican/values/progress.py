@@ -1,5 +1,6 @@
 """What long work reports while it goes on, and what it met on the way. The library reports; a front shows."""
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 
@@ -18,16 +19,6 @@ class Problem(NamedTuple):
     known: bool = False
 
 
-class Progress(Protocol):
-    """A sink for progress. One task at a time; ``files`` and ``size`` (bytes) are totals where known."""
-
-    def begin(self, task: str, files: int | None = None, size: int | None = None) -> None: ...
-
-    def advance(self, files: int = 0, size: int = 0) -> None: ...
-
-    def end(self) -> None: ...
-
-
 def show_size(count: int) -> str:
     """A number of bytes for people: ``617 bytes``, ``1.2 kB``, ``34.5 MB``."""
     if count < 1000:
@@ -39,10 +30,63 @@ def show_size(count: int) -> str:
     return f"{size:.1f} {units[0]}"
 
 
+class Traffic(NamedTuple):
+    """What has gone over a link, at this end of it: bytes on the wire each way, frames and all; bytes of content that
+    was wanted and did not have to come, since it was here already; how many contents came or went; and in how many
+    seconds."""
+
+    received: int
+    sent: int
+    saved: int
+    files: int
+    seconds: float
+
+    @property
+    def rate(self) -> int:
+        """Bytes a second, both ways together."""
+        return int((self.received + self.sent) / self.seconds) if self.seconds > 0 else 0
+
+    def words(self) -> str:
+        """On one line: what is nothing is left out, and the rate of what was over at once."""
+        parts = [f"{show_size(self.received)} received", f"{show_size(self.sent)} sent"]
+        parts += [f"{show_size(self.saved)} saved"] * bool(self.saved)
+        if self.files:
+            parts.append("1 file" if self.files == 1 else f"{self.files:,} files")
+            parts.append(f"{show_size(self.rate)}/s")
+        return ", ".join(parts)
+
+
+class Progress(Protocol):
+    """A sink for progress. One task at a time; ``files`` and ``size`` (bytes) are totals where known.
+
+    ``wire`` tells, whenever it is asked, what has gone over the link that the task uses.
+    """
+
+    def begin(
+        self,
+        task: str,
+        files: int | None = None,
+        size: int | None = None,
+        *,
+        wire: Callable[[], Traffic] | None = None,
+    ) -> None: ...
+
+    def advance(self, files: int = 0, size: int = 0) -> None: ...
+
+    def end(self) -> None: ...
+
+
 class Silent:
     """Progress that nobody watches."""
 
-    def begin(self, task: str, files: int | None = None, size: int | None = None) -> None:
+    def begin(
+        self,
+        task: str,
+        files: int | None = None,
+        size: int | None = None,
+        *,
+        wire: Callable[[], Traffic] | None = None,
+    ) -> None:
         pass
 
     def advance(self, files: int = 0, size: int = 0) -> None:

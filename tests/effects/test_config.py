@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from replican.effects.config import KNOWN, Config, RemoteSettings, join_key, split_key
+from replican.effects.config import Config, RemoteSettings
+from replican.effects.setting import KNOWN, join_key, split_key
 from replican.values.errors import (
     DamagedError,
     NoRepositoryError,

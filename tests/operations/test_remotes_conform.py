@@ -36,7 +36,7 @@ def test_an_empty_log(world: World) -> None:
         assert remote.refresh().unread == []
         assert remote.head is None
         assert list(remote.refs()) == []
-        assert fetch_from(repo, remote)[1:] == (None, None, 0, 0)
+        assert fetch_from(repo, remote)[1:] == (None, None, 0, 0, False)
 
 
 def test_edits_over_there_are_recorded_and_told(world: World) -> None:
@@ -72,14 +72,14 @@ def test_what_is_new_of_the_log_comes(world: World) -> None:
     world.start()
     with world.both() as (repo, remote):
         remote.refresh()
-        assert fetch_from(repo, remote)[3:] == (0, 0)
+        assert fetch_from(repo, remote)[3:] == (0, 0, False)
     for content in (b"1", b"2", b"3"):
         write(world.there / "folder/inner/deep", content)
         world.record_there()
     with world.both() as (repo, remote):
         remote.refresh()
         fetched = fetch_from(repo, remote)
-        assert fetched[3:] == (3, 9), "the root and two directories below it, three times"
+        assert fetched[3:] == (3, 9, False), "the root and two directories below it, three times"
         assert repo.refs.read(remote_head("origin")) == remote.head == fetched.new
         assert contents(world.here)["folder/inner/deep"] != b"3"
 

@@ -16,10 +16,11 @@ from replican.effects.channel import Channel
 from replican.effects.config import RemoteSettings
 from replican.operations import remotes
 from replican.operations.checking import check
+from replican.operations.heads import wait_for_heads
+from replican.operations.linking import hello_of
 from replican.operations.recording import record
 from replican.operations.serving import serve
 from replican.operations.syncing import pull, sync
-from replican.operations.wired import hello_of
 from replican.repository import Repository
 from replican.values import messages
 from replican.values.errors import ReplicanError
@@ -90,6 +91,8 @@ def requests(known: list[bytes]) -> st.SearchStrategy[messages.Message]:
         st.builds(messages.Init),
         st.builds(messages.ListRefs),
         st.builds(messages.Recorded, ids),
+        st.builds(messages.Subscribe, st.none() | ids),
+        st.builds(messages.Unsubscribe),
         st.builds(messages.Bye),
     )
 
@@ -285,3 +288,44 @@ def test_an_answerer_that_names_what_it_has_not(there: Path, tmp_path: Path, mon
     told = PREAMBLE + hello + recorded + wants + bad
     with asker(here, lambda: Told(told), monkeypatch) as repo, pytest.raises(ReplicanError, match="not allowed"):
         sync(repo, "origin")
+
+
+@pytest.mark.parametrize(
+    ("said", "told", "why"),
+    [
+        ([messages.Moved(None)], 0, "to where it was"),
+        ([messages.Moved(b"1" * 32), messages.Moved(b"2" * 32)], 1, "not asked"),
+        ([messages.Moved(b"1" * 32)] * 50_000, 1, "not asked"),
+        ([messages.Recorded(None)], 0, "not asked"),
+        ([messages.Failed("refused", "no")], 0, "no"),
+        ([b"x"], 0, "stream"),
+        ([{"type": "moved", "head": b"1" * 31}], 0, "none"),
+        ([{"type": "moved", "head": "1" * 32}], 0, "none"),
+        ([{"type": "moved"}], 0, "none"),
+        ([], 0, "went away"),
+    ],
+)
+def test_an_answerer_that_lies_about_its_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[object], told: int, why: str
+) -> None:
+    """Nothing comes of it but the end of this link."""
+    frames = [
+        encode_frame(2, each) if isinstance(each, bytes) else encode_frame(1, messages._encoder.encode(each))
+        for each in said
+    ]
+    link = Told(PREAMBLE + messages.encode_message(hello_of("")) + b"".join(frames))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    with (
+        asker(tmp_path / "here", lambda: link, monkeypatch) as repo,
+        remotes.opened_remote(repo, "origin") as remote,
+        remote.lookout() as lookout,
+    ):
+        heard = 0
+        while not (found := wait_for_heads([lookout], 20)).lost:
+            assert found.moved
+            heard += len(found.moved)
+        assert heard == told
+        assert why in found.lost["origin"].message
+        with pytest.raises(ReplicanError):
+            lookout.news()
+        assert repo.head is None

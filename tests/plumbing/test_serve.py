@@ -10,8 +10,8 @@ import pytest
 from folders import contents, write
 
 from replican.effects.channel import Channel
+from replican.operations.linking import hello_of
 from replican.operations.recording import record
-from replican.operations.wired import hello_of
 from replican.repository import Repository
 from replican.values import messages
 from replican.values.errors import DivergedError, NoRepositoryError, RefusedError, RemoteError

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from folders import contents, snapshot, write
+from folders import contents, head, snapshot, write
 
 
 @pytest.fixture
@@ -46,6 +46,43 @@ def test_content_that_is_nowhere(cli, here: Path, tmp_path: Path) -> None:
     done = cli("fetch", "--content", cwd=here, code=4)
     assert "pending: new: no source" in done.err
     assert contents(here) == {"file": b"x"}
+
+
+def test_the_forms_of_a_move(cli, here: Path, tmp_path: Path) -> None:
+    """As git shows them: unchanged, forward, by way of a merge, forced, and new."""
+    a = tmp_path / "a"
+
+    def fetch(**expected: object) -> str:
+        before = cli("rev-parse", "origin/head", cwd=here).text.strip()
+        text = cli("fetch", cwd=here).text
+        cli("update-ref", "remotes/origin/head", before, cwd=here)
+        told = cli("fetch", "--json", cwd=here).json()
+        assert {key: told[key] for key in expected} == expected
+        assert told["wire"] is None
+        assert (told["old"], told["new"]) == (before, head(cli, a))
+        return text.replace(told["old"][:7], "OLD").replace(told["new"][:7], "NEW")
+
+    assert fetch(forced=False, checkpoints=0) == ""
+    first = head(cli, a)
+    shutil.copytree(a, tmp_path / "backup")
+    write(a / "file", "1")
+    cli("commit", cwd=a)
+    write(a / "file", "2")
+    assert fetch(forced=False) == "   OLD..NEW  head -> origin/head\n"
+    write(here / "mine", "m")
+    cli("sync", cwd=here)
+    cli("update-ref", "remotes/origin/head", first, cwd=here)
+    assert fetch(forced=False, checkpoints=0) == "   OLD..NEW  head -> origin/head\n"
+    shutil.rmtree(a)
+    shutil.copytree(tmp_path / "backup", a)
+    write(a / "file", "3")
+    assert fetch(forced=True) == " + OLD...NEW  head -> origin/head  (forced update)\n"
+    cli("init", "c")
+    cli("-C", "c", "remote", "add", "b", a)
+    told = cli("-C", "c", "fetch").text
+    assert told == f" * [new log] {head(cli, a)[:7]}  head -> b/head\n"
+    assert cli("-C", "c", "ls-remote").text == f"{head(cli, a)}\thead\n"
+    assert cli("-C", "c", "fetch-log").text == f"{head(cli, a)}\tremotes/b/head\n"
 
 
 def test_the_first_fetch(cli, here: Path, tmp_path: Path) -> None:

@@ -39,7 +39,9 @@ def pair(cli, ssh: Path, home: Path, tmp_path: Path) -> tuple[Path, Path]:
     (there / "nothing").mkdir()
     done = cli("clone", "host:docs", "here")
     assert "host:docs is a replica now" in done.err
-    assert re.search(r"^replican: origin: [0-9.]+ [kM]B received, [0-9.]+ (bytes|kB) sent$", done.err, re.MULTILINE)
+    size = r"[0-9.]+ (bytes|[kM]B)"
+    told = rf"^replican: origin: {size} received, {size} sent, 4 files, {size}/s$"
+    assert re.search(told, done.err, re.MULTILINE), done.err
     assert "cloned host:docs to " in done.text
     assert_equal(there, here)
     return there, here

@@ -31,7 +31,10 @@ ALL = [
     messages.Locate([ITEM]),
     messages.Located([ID], []),
     messages.Push(ID, ID),
-    messages.Pushed(ID, True, [NOTE], (1, 2, 3, 4), ["a note"]),
+    messages.Pushed(ID, True, [NOTE], (1, 2, 3, 4), ["a note"], 5, 6),
+    messages.Subscribe(ID),
+    messages.Unsubscribe(),
+    messages.Moved(ID),
 ]
 
 

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from replican.plumbing._front.progress import TerminalProgress
+from replican.values.progress import Traffic
 
 
 class Terminal(io.StringIO):
@@ -41,6 +42,23 @@ def test_unknown_totals_and_tasks_one_after_the_other() -> None:
     progress.end()
     progress.end()
     assert "5 files" in stream.getvalue()
+
+
+def test_what_goes_over_the_wire_is_shown() -> None:
+    stream = Terminal()
+    stream.getvalue()
+    told = iter([Traffic(1000, 500, 0, 0, 1.0), *[Traffic(901_000, 100_500, 7_000_000, 3, 3.0)] * 5])
+    progress = TerminalProgress(stream, delay=0)
+    progress.begin("receiving", 4, 5_000_000, wire=lambda: next(told))
+    progress.advance(3, 2_500_000)
+    progress.end()
+    shown = " ".join(stream.getvalue().split())
+    assert "3 of 4 files, 2.5 MB of 5.0 MB" in shown
+    assert "1.0 MB on the wire, 7.0 MB saved, 500.0 kB/s" in shown
+    progress.begin("looking", 4)
+    progress.advance(4)
+    progress.end()
+    assert "wire" not in stream.getvalue().split("looking")[1]
 
 
 def test_rich_waits_until_there_is_something_to_show(tmp_path: Path) -> None:
