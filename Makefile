@@ -4,6 +4,7 @@ VENV := .venv
 BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --quiet
 N    ?= 100000
+SECONDS ?= 300
 
 # The copy that is installed is a strict editable one: links to the sources, laid out as a wheel lays them out, so
 # that the type checker sees where plumbing/ and porcelain/ belong. It is made again when a file comes or goes.
@@ -13,13 +14,14 @@ INSTALL := $(PIP) install --config-settings editable_mode=strict -e
 # Tests share nothing but the machine, so two processes take them from each other.
 SIDE_BY_SIDE := -n 2 --dist worksteal
 
-.PHONY: help sync test torture torture-check bench bench-wire dist clean
+.PHONY: help sync test torture torture-check fuzz bench bench-wire dist clean
 
 help:
 	@echo 'make sync A=FOLDER B=FOLDER   keep two folders in step (B missing or empty: it becomes a copy of A)'
 	@echo 'make test                     style, types and tests'
 	@echo 'make torture N=100000         N random histories, and a fiftieth as many on real folders: hours'
 	@echo 'make torture-check            plant mistakes, and see that those histories catch each of them'
+	@echo 'make fuzz SECONDS=300         fuzz what reads the wire, by atheris, where that installs'
 	@echo 'make bench                    measure against rsync, unison and git'
 	@echo 'make bench-wire               measure against rsync, over a pipe and over a sshd on loopback'
 	@echo 'make dist                     build wheel and sdist into dist/'
@@ -64,6 +66,12 @@ torture: $(VENV)/installed-dev
 torture-check: $(VENV)/installed-dev
 	REPLICAN_TORTURE_CHECK=1 $(BIN)/pytest $(SIDE_BY_SIDE) -v tests/properties/test_defects.py
 
+# Finds are kept as crash-... in .fuzz/, where what was found to reach new code is kept for the next time, too.
+fuzz: $(VENV)/installed-dev
+	@$(PIP) install 'atheris>=2.3,<4' || { echo 'make fuzz: atheris does not install here' >&2; exit 1; }
+	$(BIN)/python tests/support/fuzz_wire.py .fuzz/ -artifact_prefix=.fuzz/ -max_len=4096 \
+	    -max_total_time=$(SECONDS)
+
 # What is measured is what a user has: the program as a wheel installs it, compiled. In the editable copy, links and
 # (where bytecode is not written) every import would be measured, too.
 bench bench-wire: $(BIN)/python
@@ -78,7 +86,7 @@ dist: $(VENV)/installed-dev
 	@ls dist/*
 
 clean:
-	rm -rf $(VENV) .venv-bench build dist replican.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-bench build dist replican.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A name may be there and not run (a version manager's stub), or lack venv: so each is tried.

@@ -11,8 +11,6 @@ import time
 from collections.abc import Collection
 from typing import Final
 
-from replican.effects.linux import watch_names
-
 _LOOK_SECONDS: Final = 1.0
 _SLOW_LOOK_SECONDS: Final = 30.0
 _EVENTS_SIZE = 1 << 14
@@ -69,6 +67,19 @@ class HeadWatch:
         except OSError:
             return None
         return found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+
+
+def watch_names(directory: bytes) -> int | None:
+    """A descriptor that can be read whenever something in a directory may have changed (what is read tells no more);
+    None where that is not to be had. The caller closes it, and reads it without blocking."""
+    try:
+        from inotify_simple import INotify, flags  # type: ignore[import-untyped]  # it has no types
+
+        with INotify(nonblocking=True) as notify:
+            notify.add_watch(directory, flags.CREATE | flags.DELETE | flags.MOVED_TO | flags.CLOSE_WRITE)
+            return os.dup(notify.fileno())
+    except (ImportError, OSError):
+        return None
 
 
 def wait_for_any(descriptors: Collection[int], seconds: float | None) -> set[int]:

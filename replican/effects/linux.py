@@ -18,8 +18,6 @@ _UNSUPPORTED = frozenset([errno.ENOSYS, errno.EINVAL, errno.ENOTSUP])
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
 _renameat2 = getattr(_libc, "renameat2", None)
 _syncfs = getattr(_libc, "syncfs", None)
-_inotify_init1 = getattr(_libc, "inotify_init1", None)
-_inotify_add_watch = getattr(_libc, "inotify_add_watch", None)
 
 
 def _call_renameat2(old_fd: int, old: bytes, new_fd: int, new: bytes, flag: int) -> bool:
@@ -98,20 +96,3 @@ def is_open_for_writing(fd: int) -> bool | None:
         return True if error.errno == errno.EAGAIN else None
     fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False
-
-
-_NAMES_CHANGE = 0x3C8  # close after write, moved from, moved to, created, deleted
-
-
-def watch_names(directory: bytes) -> int | None:
-    """A descriptor that can be read whenever something in a directory may have changed (what is read tells no more);
-    None where that is not to be had. The caller closes it, and reads it without blocking."""
-    if _inotify_init1 is None or _inotify_add_watch is None:
-        return None
-    fd = _inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-    if fd < 0:
-        return None
-    if _inotify_add_watch(fd, directory, _NAMES_CHANGE) < 0:
-        os.close(fd)
-        return None
-    return int(fd)
