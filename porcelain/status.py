@@ -1,7 +1,7 @@
 """Show what has changed, what conflicts and what is pending.
 
-It looks at the folder as it is, takes no lock and writes nothing. How the remotes stand is told as they were
-when last fetched from or pushed to.
+It looks at the folder as it is, or asks the process that tracks it; takes no lock and writes nothing. How the remotes
+stand is told as they were when last fetched from or pushed to.
 
 Output: text for people; or, with --porcelain=v1, one line for each path, of two letters, a blank and the path:
 

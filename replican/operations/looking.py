@@ -6,14 +6,17 @@ from typing import Final, NamedTuple
 from replican.decisions.reconcile import OpenConflict, conflicts_in, reconcile
 from replican.decisions.treediff import Change, diff_trees, walk_tree
 from replican.effects import lock
+from replican.effects.asking import ask
 from replican.effects.index import Index
+from replican.effects.observe import observe_paths
 from replican.effects.refs import remote_head
-from replican.effects.scan import scan
+from replican.effects.scan import Scan, scan
 from replican.repository import Repository
+from replican.values.answers import ASK_STATE, State, parse_state
 from replican.values.checkpoints import Checkpoint
 from replican.values.errors import DamagedError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
-from replican.values.paths import ancestors_of
+from replican.values.paths import ancestors_of, is_below
 from replican.values.progress import Problem
 from replican.values.trees import DIRECTORY, Entry, TreeOverlay, TreeReader
 
@@ -80,19 +83,47 @@ class Status(NamedTuple):
         return not (self.changes or self.pending or self.unread)
 
 
+_MOST_DOUBTFUL: Final = 10_000
+
+
 def look(repo: Repository) -> Status:
-    """How the folder stands, by a scan of its own. A damaged index is left alone: then every file is read."""
+    """How the folder stands: as the tracker says that runs here, else by a scan. A damaged index is left alone: then
+    every file is read."""
+    state = ask_tracker(repo)
     try:
-        return _look(repo, repo.index, [])
+        return _look(repo, repo.index, [], state)
     except DamagedError as error:
         if error.code != "index-damaged" and "index is damaged" not in error.message:
             raise
         note = f"{error.message}: the next command that writes rebuilds it"
     with Index.open(":memory:", writable=True) as empty:
-        return _look(repo, empty, [note], lost=True)
+        return _look(repo, empty, [note], None, lost=True)
 
 
-def _look(repo: Repository, index: Index, notes: list[str], *, lost: bool = False) -> Status:
+def ask_tracker(repo: Repository) -> State | None:
+    """What the tracker that runs for this folder knows of it; None where there is none, or it does not know either.
+
+    Nothing that was changed before this call is left out. The index that the repository opens next has all that the
+    tracker has noted.
+    """
+    answer = ask(repo.dotdir, ASK_STATE)
+    state = None if answer is None else parse_state(answer)
+    if state is None or state.root is None or repo.is_locked_here:
+        return None
+    repo.close_index()
+    return state
+
+
+def _see(repo: Repository, index: Index, state: State | None) -> Scan:
+    """What the folder holds. The index is not taken for what the tracker meant unless it has the same tree."""
+    if state is None or len(state.doubtful) > _MOST_DOUBTFUL or index.observed_root() != state.root:
+        return scan(repo.root, index, progress=repo.progress)
+    seen = observe_paths(repo.root, index, state.doubtful, progress=repo.progress)
+    left = [each for each in index.problems() if not any(is_below(each.path, path) for path in state.doubtful)]
+    return seen._replace(problems=sorted({*left, *seen.problems}))
+
+
+def _look(repo: Repository, index: Index, notes: list[str], state: State | None, *, lost: bool = False) -> Status:
     head = repo.head
     head_tree = repo.tree_of(head)
     base = index.base_root()
@@ -103,7 +134,7 @@ def _look(repo: Repository, index: Index, notes: list[str], *, lost: bool = Fals
             notes.append("an earlier command was interrupted: the next one that writes finishes its work")
         else:
             notes.append(f"{lock.show(at_work)} is changing the folder at this moment")
-    seen = scan(repo.root, index, progress=repo.progress)
+    seen = _see(repo, index, state)
     overlay = TreeOverlay(repo)
     overlay.new.update(seen.payloads)
     tree = seen.root if lost or base == head_tree else reconcile(overlay, base, head_tree, seen.root).tree

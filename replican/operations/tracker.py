@@ -17,6 +17,7 @@ from replican.effects.worktree import Directories
 from replican.operations.recording import observe
 from replican.operations.tracking import update_index
 from replican.repository import Repository
+from replican.values.answers import ASK_STATE, State, encode_state
 from replican.values.ids import TreeId
 from replican.values.names import is_tree_name
 from replican.values.paths import is_below, join, name_of, parent_of
@@ -34,14 +35,6 @@ Look = tuple[int, int, int, int] | None
 
 def _can_be_recorded(path: bytes) -> bool:
     return not path or all(map(is_tree_name, path.split(b"/")))
-
-
-class State(NamedTuple):
-    """What the folder holds: ``root``, but for ``doubtful`` paths, at which (of a directory, at all below it) nobody
-    has looked since they changed. ``root`` is None where nobody knows: anything may have changed."""
-
-    root: TreeId | None
-    doubtful: list[bytes]
 
 
 class _Waiting(NamedTuple):
@@ -238,6 +231,10 @@ class Tracker:
             self._observed.clear()
 
     # -- being asked ----------------------------------------------------------------------------------------------
+
+    def answer(self, question: bytes, now: float) -> bytes | None:
+        """What is answered to who asks through the socket; None to what is not understood."""
+        return encode_state(self.state(now)) if question == ASK_STATE else None
 
     def state(self, now: float) -> State:
         """What the folder holds at this moment, with all that happened before this call. Looks at nothing itself."""

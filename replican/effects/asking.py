@@ -1,0 +1,230 @@
+"""The socket of a running tracker: where other commands ask it what the folder holds.
+
+It lies in ``.replican``, which nobody but the owner can enter, and is its owner's alone. A question is one line, an
+answer ends with the connection. The side that answers never waits for one that asks: it is driven by whoever waits for
+its descriptors, and drops what is too slow, too long, or too much at once.
+"""
+
+import os
+import socket
+import stat
+import sys
+from collections.abc import Callable, Collection
+from typing import Final
+
+from replican.effects.lock import Lock, holder, show
+from replican.effects.worktree import DIRECTORY_FLAGS
+from replican.values.answers import ANSWER_LIMIT
+from replican.values.errors import LockedError, UnsupportedError
+
+NAME: Final = "watch"
+LOCK: Final = "watch.lock"
+MOST_CLIENTS: Final = 16
+QUESTION_LIMIT: Final = 64
+"""No question is longer, in bytes with its line end."""
+IDLE_SECONDS: Final = 5.0
+ASK_SECONDS: Final = 2.0
+_ROOM: Final = 100
+"""What a path may have in bytes to be a socket's, on every system."""
+
+Answer = Callable[[bytes], bytes | None]
+"""What a question (without its line end) is answered with; None for one that is not known."""
+
+
+class _Client:
+    def __init__(self, connection: socket.socket, since: float) -> None:
+        self.connection = connection
+        self.since = since
+        self.heard = b""
+        self.unsent: memoryview | None = None
+
+
+class Listener:
+    """The side that answers. There is one for a folder, for as long as this object has not been closed.
+
+    Raises ``LockedError`` where another process has it, ``UnsupportedError`` where there can be no socket.
+    """
+
+    def __init__(self, dotdir: str, command: str = "watch") -> None:
+        self._dotdir = dotdir
+        self._clients: dict[int, _Client] = {}
+        self._lock = Lock(dotdir, command, LOCK)
+        try:
+            self._lock.acquire()
+        except LockedError as error:
+            who = show(holder(dotdir, LOCK))
+            raise LockedError(f"this folder is watched already, by {who}", "one watch is enough") from error
+        try:
+            self._socket = self._bind()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _bind(self) -> socket.socket:
+        # Who has the lock is the only one: a socket that is there is that of a process which was killed.
+        fd = os.open(self._dotdir, DIRECTORY_FLAGS)
+        bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        mask = os.umask(0o177)
+        try:
+            _remove_socket(fd)
+            bound.bind(_address(self._dotdir, fd))
+            bound.listen(MOST_CLIENTS)
+            bound.setblocking(False)
+        except OSError as error:
+            bound.close()
+            reason = (error.strerror or str(error)).lower()
+            raise UnsupportedError(f"no socket can be made in {self._dotdir}: {reason}") from error
+        finally:
+            os.umask(mask)
+            os.close(fd)
+        return bound
+
+    def __enter__(self) -> "Listener":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop answering; whoever waits for an answer learns that there will be none."""
+        for fd in list(self._clients):
+            self._drop(fd)
+        if self._lock.held:
+            try:
+                os.unlink(f"{self._dotdir}/{NAME}")
+            except OSError:
+                pass  # the folder is gone, perhaps
+            self._socket.close()
+            self._lock.release()
+
+    @property
+    def sources(self) -> list[int]:
+        """The descriptors to wait for until something can be read."""
+        return [self._socket.fileno(), *(fd for fd, client in self._clients.items() if client.unsent is None)]
+
+    @property
+    def sinks(self) -> list[int]:
+        """The descriptors to wait for until something can be written."""
+        return [fd for fd, client in self._clients.items() if client.unsent is not None]
+
+    def turn(self, ready: Collection[int], answer: Answer, now: float) -> None:
+        """Do what can be done at once with those of the descriptors that are ``ready``; ``now`` is in s of a clock
+        that does not go back."""
+        for fd, client in list(self._clients.items()):
+            if fd in ready:
+                try:
+                    self._serve(fd, client, answer)
+                except OSError:
+                    self._drop(fd)
+            elif now - client.since > IDLE_SECONDS:
+                self._drop(fd)
+        if self._socket.fileno() in ready:
+            self._accept(now)
+
+    def _accept(self, now: float) -> None:
+        try:
+            connection, _ = self._socket.accept()
+        except OSError:
+            return
+        connection.setblocking(False)
+        if len(self._clients) >= MOST_CLIENTS or not _is_ours(connection):
+            connection.close()
+            return
+        self._clients[connection.fileno()] = _Client(connection, now)
+
+    def _serve(self, fd: int, client: _Client, answer: Answer) -> None:
+        if client.unsent is None:
+            heard = client.connection.recv(QUESTION_LIMIT)
+            client.heard += heard
+            question, end, _ = client.heard.partition(b"\n")
+            if not end:
+                if not heard or len(client.heard) >= QUESTION_LIMIT:
+                    self._drop(fd)
+                return
+            answered = answer(question)
+            if answered is None:
+                self._drop(fd)
+                return
+            client.unsent = memoryview(answered)
+        try:
+            client.unsent = client.unsent[client.connection.send(client.unsent) :]
+        except BlockingIOError:
+            return
+        if not client.unsent:
+            self._drop(fd)
+
+    def _drop(self, fd: int) -> None:
+        self._clients.pop(fd).connection.close()
+
+
+def ask(dotdir: str, question: bytes, seconds: float = ASK_SECONDS) -> bytes | None:
+    """The answer of the process that watches this folder; None where there is none, or it does not answer in time.
+
+    It is not known to be whole, nor to be true.
+    """
+    try:
+        fd = os.open(dotdir, DIRECTORY_FLAGS)
+    except OSError:
+        return None
+    try:
+        found = os.lstat(NAME, dir_fd=fd)
+        if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            return None
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(seconds)
+            connection.connect(_address(dotdir, fd))
+            if not _is_ours(connection):
+                return None
+            connection.sendall(question + b"\n")
+            return _read_all(connection, seconds)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def _read_all(connection: socket.socket, seconds: float) -> bytes | None:
+    from time import monotonic
+
+    end = monotonic() + seconds
+    pieces: list[bytes] = []
+    size = 0
+    while size <= ANSWER_LIMIT:
+        left = end - monotonic()
+        if left <= 0:
+            return None
+        connection.settimeout(left)
+        piece = connection.recv(1 << 16)
+        if not piece:
+            return b"".join(pieces)
+        pieces.append(piece)
+        size += len(piece)
+    return None
+
+
+def _address(dotdir: str, fd: int) -> str:
+    """The name of the socket, short enough to be one: where the folder's path is long, by a descriptor."""
+    plain = f"{dotdir}/{NAME}"
+    if len(os.fsencode(plain)) <= _ROOM:
+        return plain
+    if os.path.exists("/proc/self/fd"):
+        return f"/proc/self/fd/{fd}/{NAME}"
+    raise OSError(0, "the path of the folder is too long")
+
+
+def _remove_socket(fd: int) -> None:
+    try:
+        found = os.lstat(NAME, dir_fd=fd)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise FileExistsError(0, f"something else is called {NAME} there")
+    os.unlink(NAME, dir_fd=fd)
+
+
+def _is_ours(connection: socket.socket) -> bool:
+    """Whether the other side is this user's, as far as the system tells."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True  # the directory lets nobody else in
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int.from_bytes(credentials[4:8], sys.byteorder) == os.geteuid()
