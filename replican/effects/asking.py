@@ -48,12 +48,7 @@ class Listener:
     def __init__(self, dotdir: str, command: str = "watch") -> None:
         self._dotdir = dotdir
         self._clients: dict[int, _Client] = {}
-        self._lock = Lock(dotdir, command, LOCK)
-        try:
-            self._lock.acquire()
-        except LockedError as error:
-            who = show(holder(dotdir, LOCK))
-            raise LockedError(f"this folder is watched already, by {who}", "one watch is enough") from error
+        self._lock = _take_lock(dotdir, command)
         try:
             self._socket = self._bind()
         except BaseException:
@@ -155,6 +150,33 @@ class Listener:
 
     def _drop(self, fd: int) -> None:
         self._clients.pop(fd).connection.close()
+
+
+class Mute:
+    """In the place of a :class:`Listener` where there can be no socket: it is the only one, and nobody can ask it."""
+
+    def __init__(self, dotdir: str, command: str = "watch") -> None:
+        self._lock = _take_lock(dotdir, command)
+        self.sources: list[int] = []
+        self.sinks: list[int] = []
+
+    def __enter__(self) -> "Mute":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def turn(self, ready: Collection[int], answer: Answer, now: float) -> None:
+        pass
+
+
+def _take_lock(dotdir: str, command: str) -> Lock:
+    lock = Lock(dotdir, command, LOCK)
+    try:
+        return lock.acquire()
+    except LockedError as error:
+        who = show(holder(dotdir, LOCK))
+        raise LockedError(f"this folder is watched already, by {who}", "one watch is enough") from error
 
 
 def ask(dotdir: str, question: bytes, seconds: float = ASK_SECONDS) -> bytes | None:

@@ -14,9 +14,6 @@ from replican.values.errors import LockedError, NoRepositoryError
 
 WRITING: Final = "lock"
 """Who holds this one may write."""
-WATCHING: Final = "watch.lock"
-"""Who holds this one watches the folder, and records what its user does; it may be held together with the other."""
-
 _POLL_SECONDS = 0.02
 _INFO_LIMIT = 4096
 

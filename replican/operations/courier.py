@@ -97,8 +97,15 @@ class Courier:
             elif isinstance(message, Rest):
                 self._paused = message.paused
                 self._wanted = True
-        if self._attendance is not None and self._attendance.hear():
-            self._wanted = True
+        if self._attendance is None:
+            return
+        try:
+            if self._attendance.hear():
+                self._wanted = True
+                if self._gate is not None:
+                    self._retry_at = None
+        except RemoteError as error:
+            self._lose(error)
 
     def _is_due(self) -> bool:
         if self._paused or self._post.ended:
@@ -113,7 +120,7 @@ class Courier:
         until: float | None = None
         if not self._paused:
             until = self._retry_at
-            if self._attendance is not None and until is None:
+            if self._attendance is not None and (until is None or self._gate is not None):
                 until = self._attendance.due
         if self._attendance is not None:
             descriptors += self._attendance.descriptors
@@ -128,7 +135,7 @@ class Courier:
         self._retry_at = None
         try:
             repo, remote, attendance = self._open()
-            self._note(attendance.look())
+            self._note(attendance.mind())
             if repo.head != remote.head:
                 self._tell(events.Syncing(time.time_ns(), self._name))
             elif not self._lost and not self._behind:

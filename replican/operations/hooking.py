@@ -96,7 +96,7 @@ def admit_hooks(repo: Repository, name: str, other: Repository) -> None:
     so; nobody's, where ``repo`` runs none of its own."""
     if isinstance(repo.hooks, NoHooks):
         return
-    from replican.effects.config import join_key
+    from replican.effects.setting import join_key
 
     other.run_hooks()
     said = repo.config.find(join_key(("remote", name, "hooks")))

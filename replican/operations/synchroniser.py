@@ -1,27 +1,31 @@
 """The synchroniser: what `watch` runs, for months.
 
-One process is the folder's lookout and records what its user does; each remote has a courier, a process of its own, so
+One process knows the folder and records what its user does; each remote has a courier, a process of its own, so
 that none waits for another. Whatever moves the head, here or by somebody's command, the couriers hear of it. What a
 merge writes is seen as any change is, and is found to be what the index says: nothing is recorded twice.
 """
 
+import json
 import os
 import select
 import time
 from collections.abc import Callable
+from contextlib import closing
 from random import Random
 from typing import Final, NamedTuple
 
 from replican import __version__
 from replican.decisions.pace import Bounds, retry_after
-from replican.effects.head_notice import LOOK_SECONDS, HeadNotice
-from replican.effects.lock import WATCHING, Lock
+from replican.decisions.standing import Standing
+from replican.effects.asking import Listener, Mute
+from replican.effects.headwatch import HeadWatch
 from replican.operations.crew import Crew
-from replican.operations.lookout import Lookout
+from replican.operations.recorder import Recorder
 from replican.operations.recording import Recorded, record
 from replican.repository import Repository, is_replica
 from replican.values import events
-from replican.values.errors import FolderError, LockedError, NoRepositoryError, ReplicanError
+from replican.values.answers import ASK_STANDING, DONE, PAUSE, RESUME
+from replican.values.errors import FolderError, LockedError, NoRepositoryError, ReplicanError, UnsupportedError
 
 _BUSY_SECONDS: Final = 0.01
 _BUSY_MOST: Final = 1.0
@@ -32,12 +36,10 @@ Tell = Callable[[events.Event], None]
 
 
 class Wishes(NamedTuple):
-    """What was asked of the watch since this was last asked for: to end, to read the config again, to pause or go on
-    (None: neither)."""
+    """What signals asked of the watch since this was last asked for: to end, and why, and to read the config again."""
 
     end: str | None = None
     reload: bool = False
-    pause: bool | None = None
 
 
 class Clocks(NamedTuple):
@@ -75,12 +77,13 @@ class Synchroniser:
     ) -> None:
         self._repo = repo
         self._bounds = bounds
-        self._tell = tell
+        self._tell_all = tell
+        self._standing = Standing()
         self._wake = wake
         self._wishes = wishes
         self._random = random
         self._clocks = clocks
-        self._crew = Crew(repo, bounds, tell, random)
+        self._crew = Crew(repo, bounds, self._tell, random)
         self._ending: str | None = None
         self._paused = False
         self._gate: str | None = None
@@ -101,14 +104,14 @@ class Synchroniser:
         try:
             while self._ending is None:
                 try:
-                    with _watch_lock(self._repo):
+                    with self._listen() as listener:
                         if not started:
                             self._say_started()
                             started = True
                         elif lost:
                             self._tell(events.Note(time.time_ns(), None, "the folder is there again"))
                         lost = 0
-                        self._session()
+                        self._session(listener)
                 except NoRepositoryError as error:
                     if not started:
                         raise
@@ -118,6 +121,17 @@ class Synchroniser:
         finally:
             if started:
                 self._tell(events.Stopped(time.time_ns(), self._ending or "it failed"))
+
+    def _tell(self, event: events.Event) -> None:
+        self._standing = self._standing.after(event)
+        self._tell_all(event)
+
+    def _listen(self) -> Listener | Mute:
+        try:
+            return Listener(self._repo.dotdir)
+        except UnsupportedError as error:
+            self._tell(events.Note(time.time_ns(), None, f"status cannot ask this watch: {error.message}"))
+            return Mute(self._repo.dotdir)
 
     def _say_started(self) -> None:
         config = self._repo.config
@@ -135,63 +149,85 @@ class Synchroniser:
         select.select([self._wake], [], [], seconds)
         self._ending = self._wishes().end
 
-    def _session(self) -> None:
+    def _session(self, listener: Listener | Mute) -> None:
         """Watch for as long as the folder is there; else raise ``NoRepositoryError``."""
         try:
             with (
-                HeadNotice(self._repo.dotdir) as notice,
-                Lookout(self._repo, self._bounds, time.monotonic, self._random.random) as lookout,
+                closing(HeadWatch(self._repo.dotdir)) as heads,
+                Recorder(self._repo, self._bounds, time.monotonic, self._random.random) as recorder,
             ):
-                while self._hear(notice):
-                    if lookout.is_lost or not is_replica(self._repo.root):
+                while self._hear(heads):
+                    if recorder.is_lost or not is_replica(self._repo.root):
                         raise NoRepositoryError(
                             f"no replica at {self._repo.root} any more", "is the disk that holds it mounted?"
                         )
-                    if not self._paused:
-                        self._look(notice, lookout)
+                    if self._paused:
+                        recorder.hear()  # what the system keeps for us is not to run over
+                    else:
+                        self._look(heads, recorder)
                     if self._live:
                         self._crew.keep()
-                    self._wait(notice, lookout)
+                    ready = self._wait(heads, recorder, listener)
+                    listener.turn(ready, lambda question: self._answer(question, recorder), time.monotonic())
         finally:
             self._crew.dismiss()
 
     # -- hearing ------------------------------------------------------------------------------------------------
 
-    def _hear(self, notice: HeadNotice) -> bool:
+    def _hear(self, heads: HeadWatch) -> bool:
         """Whether to go on."""
         wishes = self._wishes()
         if wishes.end is not None:
             self._ending = wishes.end
             return False
-        now = time.time_ns()
-        if wishes.pause is not None and wishes.pause != self._paused:
-            self._paused = wishes.pause
-            self._crew.pause(self._paused)
-            self._tell(events.Paused(now, "asked to") if self._paused else events.Resumed(now, "asked to"))
         if wishes.reload:
-            self._repo.forget_config()
-            self._crew.dismiss()
-            self._tell(events.Reloaded(now, tuple(self._repo.config.remotes)))
+            self._reload()
         slept = self._clocks.all() - self._clocks.awake()
         if slept - self._slept > _ASLEEP_SECONDS:
             self._whole, self._whole_why = True, "the machine had slept"
             self._crew.send(anew=True)
         self._slept = slept
         self._crew.hear()
-        if notice.has_moved():
+        if heads.may_have_moved():
             self._crew.send()
             self._whole = self._whole or self._gate is not None  # somebody may have decided
         return True
 
+    def _reload(self) -> None:
+        """Read the config again; one that cannot be read leaves all as it is."""
+        self._repo.forget_config()
+        try:
+            remotes = tuple(self._repo.config.remotes)
+        except ReplicanError as error:
+            self._tell(events.Error(time.time_ns(), None, error.code, error.message, error.hint))
+            return
+        self._crew.dismiss()
+        self._tell(events.Reloaded(time.time_ns(), remotes))
+
+    def _pause(self, paused: bool, why: str) -> None:
+        if paused != self._paused:
+            self._paused = paused
+            self._crew.pause(paused)
+            self._tell(events.Paused(time.time_ns(), why) if paused else events.Resumed(time.time_ns(), why))
+
+    def _answer(self, question: bytes, recorder: Recorder) -> bytes | None:
+        """What is answered to another command: see replican-format(5)."""
+        if question == ASK_STANDING:
+            return json.dumps(self._standing.as_json()).encode() + b"\n"
+        if question in (PAUSE, RESUME):
+            self._pause(question == PAUSE, "asked to")
+            return DONE
+        return recorder.tracker.answer(question, time.monotonic())
+
     # -- recording ----------------------------------------------------------------------------------------------
 
-    def _look(self, notice: HeadNotice, lookout: Lookout) -> None:
+    def _look(self, heads: HeadWatch, recorder: Recorder) -> None:
         began = time.monotonic()
         try:
-            done = lookout.record(self._record, everything=self._whole)
+            done = recorder.record(self._record, everything=self._whole)
         except LockedError:
             # A courier is at it, or somebody's command.
-            lookout.later(min(_BUSY_MOST, _BUSY_SECONDS * 2**self._busy))
+            recorder.later(min(_BUSY_MOST, _BUSY_SECONDS * 2**self._busy))
             self._busy = min(self._busy + 1, 10)
             return
         except NoRepositoryError:
@@ -200,18 +236,18 @@ class Synchroniser:
             self._failures += 1
             if self._failures == 1:
                 self._tell(events.Error(time.time_ns(), None, error.code, error.message, error.hint))
-            lookout.later(retry_after(self._failures, self._random.random(), most=30.0))
+            recorder.later(retry_after(self._failures, self._random.random(), most=30.0))
             return
         finally:
             self._tell_notes(self._repo.notes)
-            self._tell_notes(lookout.notes())
+            self._tell_notes(recorder.notes())
         if done is None:
             return
         self._failures = self._busy = 0
         self._report(done)
         if self._whole:
-            self._seen_whole(lookout, began)
-        if notice.has_moved():
+            self._seen_whole(recorder, began)
+        if heads.may_have_moved():
             self._crew.send()
 
     def _record(self) -> Recorded:
@@ -239,10 +275,10 @@ class Synchroniser:
             message = self._repo.checkpoint(done.head).message
             self._tell(events.Recorded(now, done.head, events.Counts(*done.tally), message))
 
-    def _seen_whole(self, lookout: Lookout, began: float) -> None:
+    def _seen_whole(self, recorder: Recorder, began: float) -> None:
         """The folder has been looked through: at first, or because something may have been missed."""
         self._whole = False
-        lookout.extend()
+        recorder.extend()
         now, seconds = time.time_ns(), time.monotonic()
         if self._live:
             if self._whole_why is not None:
@@ -252,29 +288,19 @@ class Synchroniser:
         self._live = True
         known = self._repo.index.digests(observed=False)
         files = sum([each.files for each in known.values()])
-        self._tell(events.Live(now, files, len(known), lookout.unwatched, seconds - self._began))
+        self._tell(events.Live(now, files, len(known), recorder.unwatched, seconds - self._began))
 
     # -- waiting ------------------------------------------------------------------------------------------------
 
-    def _wait(self, notice: HeadNotice, lookout: Lookout) -> None:
-        descriptors = [self._wake, *self._crew.descriptors]
-        times = [self._crew.due]
+    def _wait(self, heads: HeadWatch, recorder: Recorder, listener: Listener | Mute) -> list[int]:
+        """Wait until there is something to do; the descriptors of which something is to be had."""
+        descriptors = [self._wake, *self._crew.descriptors, *listener.sources]
+        now = time.monotonic()
+        times = [self._crew.due, now + heads.due]
         if not self._paused:
-            times.append(lookout.due)
-            if lookout.descriptor is not None:
-                descriptors.append(lookout.descriptor)
-        if notice.descriptor is None:
-            times.append(time.monotonic() + LOOK_SECONDS)
-        else:
-            descriptors.append(notice.descriptor)
+            times.append(recorder.due)
+        descriptors += [each for each in (heads.descriptor, recorder.descriptor) if each is not None]
         until = min(times)
-        seconds = None if until == float("inf") else max(0.0, until - time.monotonic())
-        select.select(descriptors, [], [], seconds)
-
-
-def _watch_lock(repo: Repository) -> Lock:
-    lock = Lock(repo.dotdir, "watch", WATCHING)
-    try:
-        return lock.acquire()
-    except LockedError as error:
-        raise LockedError(f"this folder is watched already: {error.message}", "one watch is enough") from None
+        seconds = None if until == float("inf") else max(0.0, until - now)
+        readable, writable, _ = select.select(descriptors, listener.sinks, [], seconds)
+        return [*readable, *writable]

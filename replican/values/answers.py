@@ -16,6 +16,12 @@ from replican.values.names import is_tree_name
 
 ASK_STATE: Final = b"status 1"
 """The question, without its line end."""
+ASK_STANDING: Final = b"standing 1"
+"""How it stands with the remotes: answered with a JSON object."""
+PAUSE: Final = b"pause 1"
+RESUME: Final = b"resume 1"
+DONE: Final = b"done\n"
+"""The answer to who asked for something to be done."""
 ANSWER_LIMIT: Final = 4 << 20
 """No answer is longer, in bytes: who doubts more than fits does not know."""
 

@@ -23,7 +23,7 @@ def test_a_second_watch_says_so(two: tuple[Path, Path], cli) -> None:
     a, _ = two
     with watching(a) as (watch,):
         done = cli("-C", a, "watch", code=7)
-        assert f"watched already: locked by process {watch.process.pid}" in done.err
+        assert f"watched already, by process {watch.process.pid}" in done.err
 
 
 def test_sighup_has_the_config_read_again(two: tuple[Path, Path], cli) -> None:

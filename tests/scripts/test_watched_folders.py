@@ -132,7 +132,13 @@ def test_a_gate_stops_recording_until_the_user_decides(two: tuple[Path, Path], c
         assert (a / "photos/2020/00.jpg").exists()
         cli("-C", b, "commit", "--allow-mass-delete")
         watch.wait("gate", open=True, remote=None)
-        eventually(lambda: holds(a / "beside.txt", "x"))
+        assert watch.wait("gate", open=False, remote="origin")["names"] == ["mass-delete"]
+        assert not (a / "beside.txt").exists()
+        cli("-C", a, "remote", "add", "back", b)
+        cli("-C", a, "pull", "--allow-mass-delete")
+        watch.wait("gate", open=True, remote="origin")
+        assert holds(a / "beside.txt", "x")
+        assert not (a / "photos").exists()
 
 
 def test_a_gate_over_there_stops_that_remote_alone(two: tuple[Path, Path], cli) -> None:

@@ -1,7 +1,7 @@
-"""The lookout of one folder: what its user does in it is recorded, at the right moment.
+"""The recorder of one folder: what its user does in it is recorded, at the right moment.
 
-A tracker knows what has changed, by what the system tells and by polling; the lookout knows the pace. Whoever has one
-waits for :attr:`Lookout.descriptor` and :attr:`Lookout.due`, and calls :meth:`Lookout.record`.
+A tracker knows what has changed, by what the system tells and by polling; the recorder knows the pace. Whoever has one
+waits for :attr:`Recorder.descriptor` and :attr:`Recorder.due`, and calls :meth:`Recorder.record`.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Chance = Callable[[], float]
 Done = TypeVar("Done")
 
 
-class Lookout:
+class Recorder:
     """Of the folder that ``repo`` is of. A context manager."""
 
     def __init__(self, repo: Repository, bounds: Bounds, clock: Clock, chance: Chance) -> None:
@@ -32,10 +32,13 @@ class Lookout:
         except UnsupportedError as error:
             self.tracker.notes.append(f"{error.message}: {error.hint}")
 
-    def __enter__(self) -> "Lookout":
+    def __enter__(self) -> "Recorder":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self.tracker.close()
 
     @property
