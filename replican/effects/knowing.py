@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from replican.effects.index import JournalEntry
 from replican.effects.ledger import Ledger
 from replican.effects.mirror import PLACE
+from replican.effects.trash import hash_name
 from replican.effects.worktree import Directories, set_mode
 from replican.values.errors import DamagedError, NotFoundError
 from replican.values.ids import TreeId
@@ -32,13 +33,6 @@ def smudged(version: Entry, found: os.stat_result | None, traits: Traits) -> Row
         return Row(*version, version.perm, version.mtime_ns, SMUDGED, 0)
     time_ns = found.st_mtime_ns if traits.same_time(found.st_mtime_ns, version.mtime_ns) else version.mtime_ns
     return Row(*version, version.perm if traits.modes else found.st_mode & 0o7777, time_ns, SMUDGED, found.st_ino)
-
-
-def looks_like(version: Entry, found: os.stat_result, traits: Traits) -> bool:
-    """Whether a file or a link can be this version, by all but its content, and permissions that a user may have
-    changed."""
-    same_kind = stat.S_ISREG(found.st_mode) if version.kind == FILE else stat.S_ISLNK(found.st_mode)
-    return same_kind and found.st_size == version.size and traits.same_time(found.st_mtime_ns, version.mtime_ns)
 
 
 class Newcomers:
@@ -63,11 +57,11 @@ class Newcomers:
         self._trees = trees
         self._named = {entry.path for entry in journal}
         # What was moved is taken over by the next scan, with rows that are better than any from here.
-        was = [
-            ledger.row(entry.path) for entry in journal if entry.old and entry.old.kind == DIRECTORY and not entry.new
-        ]
-        self._moved = {row.ino for row in was if row is not None}
+        goes = [(path, old) for path, old, new in journal if old is not None and old.kind == DIRECTORY and new is None]
+        self._moved = {row.ino for row in [ledger.row(path) for path, _ in goes] if row is not None}
+        self._going = {old.id for _, old in goes}
         self._listed: tuple[bytes, set[bytes]] | None = None
+        self._places: list[bytes] | None = None
         self._closed: list[tuple[bytes, Entry]] = []
 
     def know(self, entry: JournalEntry) -> None:
@@ -79,7 +73,7 @@ class Newcomers:
         if above and not self._ledger.rows(above) and self._ledger.row(above) is None:
             return  # nothing is known of where it lies
         top = self._look_at_top(path)
-        whole: bool | None = None
+        whole = top is not None and new.id not in self._going and self._came_whole(path)
         stack: list[tuple[bytes, Entry, os.stat_result | None]] = [] if top is None else [(path, new, top)]
         while stack:
             at, version, found = stack.pop()
@@ -91,8 +85,6 @@ class Newcomers:
             try:
                 seen = None if found is None else self._look_into(at, listing)
             except OSError as error:
-                if whole is None:
-                    whole = self._came_whole(path)
                 if error.errno in _GONE or not whole:
                     continue
                 seen = None
@@ -104,8 +96,7 @@ class Newcomers:
                     continue
                 if child.kind == DIRECTORY:
                     stack.append((below, child, lies))
-                # Another file would be taken for an edit of what came.
-                elif lies is None or looks_like(child, lies, self._traits):
+                elif lies is None or self._is_what_came(at, child, lies, whole):
                     self._ledger.put(at, smudged(child, lies, self._traits))
 
     def finish_permissions(self) -> list[bytes]:
@@ -158,11 +149,15 @@ class Newcomers:
     def _came_whole(self, path: bytes) -> bool:
         """Whether a new directory came by one rename, so that all of it is there, though it cannot be read now.
 
-        It was built on the stage, and nothing but that rename took it from there. Times that the file system rounds
-        are not known of what cannot be seen.
+        It was built on the stage (as what is moved is not), and nothing but that rename took it from there. Times that
+        the file system rounds are not known of what cannot be seen.
         """
-        places = [each for each in map(os.fsencode, os.listdir(self._stage_fd)) if each.startswith((b"tree-", PLACE))]
-        return bool(places) and self._traits.step_ns == 1 and not any(self._is_staged(place, path) for place in places)
+        if self._places is None:
+            staged = map(os.fsencode, os.listdir(self._stage_fd))
+            self._places = [name for name in staged if name.startswith((b"tree-", PLACE))]
+        if not self._places or self._traits.step_ns > 1:
+            return False
+        return not any(self._is_staged(place, path) for place in self._places)
 
     def _is_staged(self, place: bytes, path: bytes) -> bool:
         try:
@@ -170,6 +165,18 @@ class Newcomers:
         except OSError as error:
             return error.errno not in (errno.ENOENT, errno.ENOTDIR)
         return True
+
+    def _is_what_came(self, directory: bytes, version: Entry, found: os.stat_result, whole: bool) -> bool:
+        """Whether a file or a link is the version that came: its user's would be taken for an edit of that.
+
+        Of what came whole its user had each before them: what looks like it is it, or an edit of it. Elsewhere what
+        stood there before may look the same.
+        """
+        if not (stat.S_ISREG(found.st_mode) if version.kind == FILE else stat.S_ISLNK(found.st_mode)):
+            return False
+        if whole:
+            return found.st_size == version.size and self._traits.same_time(found.st_mtime_ns, version.mtime_ns)
+        return hash_name(version.name, self._directories.open(directory)) == version.id
 
     def _put_directory(self, path: bytes, version: Entry, found: os.stat_result | None) -> None:
         mode, ino = (version.perm, 0) if found is None else (found.st_mode & 0o7777, found.st_ino)

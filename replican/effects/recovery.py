@@ -10,7 +10,7 @@ import os
 import stat
 
 from replican.effects.index import Index, JournalEntry
-from replican.effects.knowing import Newcomers, looks_like, smudged
+from replican.effects.knowing import Newcomers, smudged
 from replican.effects.ledger import Ledger
 from replican.effects.linux import rename_new
 from replican.effects.placing import sweep
@@ -136,23 +136,19 @@ class _Recovery:
                 self._forget_group(directory, name)
             return
         holds = _version(name, fd, found)
-        if found.st_size == 0 and self._put_back(name, fd, [new, old]):
-            found = os.lstat(name, dir_fd=fd)
-            holds = _version(name, fd, found)
+        try:
+            if found.st_size == 0 and self._put_back(name, fd, [new, old]):
+                found = os.lstat(name, dir_fd=fd)
+                holds = _version(name, fd, found)
+        except OSError:
+            holds = b"?", None  # as far as it went, nobody knows
         matching = [v for v in (new, old) if v is not None and holds == (v.kind, v.id)]
-        if holds[1] is None:
-            matching = self._alike([new, old], found)
         if not matching:
             self._forget_group(directory, name)
             return
         if directory and not self.ledger.rows(directory) and self.ledger.row(directory) is None:
             return  # its directory came in the same moment, and is new to the index as a whole
         self.ledger.put(directory, smudged(_nearest(matching, found, self._traits), found, self._traits))
-
-    def _alike(self, versions: list[Entry | None], found: os.stat_result) -> list[Entry]:
-        """What a file that cannot be read must be, by all that is to be seen of it; none where it could be either."""
-        alike = [each for each in versions if each is not None and looks_like(each, found, self._traits)]
-        return alike if len({each.id for each in alike}) == 1 else []
 
     def finish_permissions(self, entry: JournalEntry) -> bool:
         """A directory that was moved, and not yet given its new permissions, gets them; whether it was one.

@@ -115,17 +115,18 @@ def test_a_directory_that_stands_in_its_place_is_its_users(tmp_path: Path, monke
     pair.assert_at_rest()
 
 
-def test_a_file_that_stands_in_the_place_of_what_comes_is_no_edit_of_it(tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.parametrize("mine", ["mine", "mine!!"], ids=["of another size", "of the same size and time"])
+def test_a_file_that_stands_in_the_place_of_what_comes_is_no_edit_of_it(tmp_path: Path, monkeypatch, mine: str) -> None:
     pair = Pair(tmp_path, FULL)
-    write(pair.a / "n/f", "theirs")
+    write(pair.a / "n/f", "theirs", OLD)
     write(pair.a / "n/g", "theirs, too")
-    just_before(monkeypatch, lambda: write(pair.b / "n/f", "mine") and None)
+    just_before(monkeypatch, lambda: write(pair.b / "n/f", mine, OLD) and None)
     killed(pair.pull)
     monkeypatch.undo()
     pair.sync()
     pair.sync()
     pair.assert_at_rest()
-    assert {b"theirs", b"mine", b"theirs, too"} <= set(contents(pair.a).values())
+    assert {b"theirs", mine.encode(), b"theirs, too"} <= set(contents(pair.a).values())
 
 
 def test_what_came_without_its_content_is_not_taken_for_deleted(tmp_path: Path) -> None:
@@ -288,3 +289,17 @@ def test_a_directory_that_was_moved_is_taken_over_unread(tmp_path: Path, monkeyp
         assert not record(repo).new
     pair.sync()
     pair.assert_at_rest()
+
+
+def test_a_directory_that_stands_where_one_was_to_be_moved_is_its_users(tmp_path: Path, monkeypatch) -> None:
+    pair = Pair(tmp_path, {"d/f": "theirs", "f": "f"})
+    os.rename(pair.a / "d", pair.a / "moved")
+    write(pair.a / "n/new", "new")
+    just_before(monkeypatch, lambda: (pair.b / "moved").mkdir())
+    killed(pair.pull)
+    monkeypatch.undo()
+    with unreadable(pair.b / "moved"):
+        assert rows(pair.b, b"moved") == []
+        pair.record(pair.b)
+    pair.sync()
+    assert contents(pair.a)["moved/f"] == b"theirs", "nobody has deleted it"

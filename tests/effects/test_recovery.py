@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from folders import unreadable, write
+from folders import write
 
+from replican.effects import recovery
 from replican.effects.index import Index, JournalEntry
 from replican.effects.recovery import recover
 from replican.operations.recording import record
@@ -95,27 +96,6 @@ def test_a_path_that_holds_neither_is_nobodys(killed: Killed) -> None:
     assert (killed.root / "f").read_text() == "mine"
 
 
-@pytest.mark.parametrize("there", ["old", "a newer one", "mine"])
-def test_a_path_that_cannot_be_read_is_known_by_what_is_to_be_seen_of_it(killed: Killed, there: str) -> None:
-    killed.journal("f", "old", "a newer one")
-    write(killed.root / "f", there, TIME)
-    with unreadable(killed.root / "f"):
-        killed.recover()
-    row = killed.row("f")
-    if there == "mine":
-        assert row is None
-    else:
-        assert row is not None
-        assert (row.id, row.is_smudged) == (blob_id(there.encode()), True)
-
-
-def test_a_path_that_cannot_be_read_and_may_hold_either_is_nobodys(killed: Killed) -> None:
-    killed.journal("f", "old", "new")
-    with unreadable(killed.root / "f"):
-        killed.recover()
-    assert killed.row("f") is None
-
-
 def test_the_rows_of_all_versions_of_a_name_go_with_one(tmp_path: Path) -> None:
     copy = "f.conflict-20200913T122640Z-01234567"
     killed = Killed(tmp_path / "r", "f", copy, "other")
@@ -180,6 +160,23 @@ def test_an_empty_file_whose_new_version_is_gone_gets_the_old_one(killed: Killed
     write(killed.root / ".replican/trash" / blob_id(b"old").hex(), "old")
     killed.recover()
     assert (killed.root / "f").read_text() == "old"
+
+
+@pytest.mark.parametrize("name", ["unlink", "set_mode"])
+def test_an_empty_file_that_cannot_be_put_back_holds_up_nothing(killed: Killed, monkeypatch, name: str) -> None:
+    killed.journal("f", "old", "new")
+    killed.journal("g", "old", "newer")
+    (killed.root / "f").write_bytes(b"")
+    killed.stage("new", "new")
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os if name == "unlink" else recovery, name, refused)
+        assert "interrupted" in killed.recover()[0]
+    assert killed.row("f") is None
+    assert killed.row("g") is not None
 
 
 def test_what_is_put_back_from_the_trash_is_not_listed_there(killed: Killed) -> None:
