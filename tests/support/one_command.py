@@ -1,8 +1,9 @@
 """One command of a history: run through the operations, in this process, and told in words."""
 
+import os
 from typing import Any
 
-from replican.decisions.treediff import find_entry
+from replican.decisions.treediff import diff_trees, find_entry
 from replican.effects.preparing import NO_SOURCE
 from replican.operations import syncing
 from replican.operations.fetching import fetch_from
@@ -14,6 +15,7 @@ from replican.operations.tending import tend
 from replican.operations.undoing import undo
 from replican.repository import Repository
 from replican.values.errors import DivergedError, RefusedError, RemoteError
+from replican.values.journal import JournalEntry
 from replican.values.trees import Entry
 
 ALLOWED = frozenset({"--allow-mass-delete", "--allow-unrelated", "--allow-missing-mount"})
@@ -63,6 +65,15 @@ def _by_parts(command: str, repo: Repository, name: str, allowed: frozenset[str]
 
 def _told(pending: list[Any]) -> str:
     return f", pending {[(each.path, each.cause) for each in pending]}" if pending else ""
+
+
+def left_by(root: str) -> tuple[list[JournalEntry], list[bytes]]:
+    """What stands in the journal of a replica after a kill, and where its disk is behind its head."""
+    with Repository(root) as repo:
+        if not os.path.exists(f"{repo.dotdir}/index.db"):
+            return [], []
+        behind = [change.path for change in diff_trees(repo, repo.index.base_root(), repo.head_tree)]
+        return repo.index.journal(), behind
 
 
 def missing(root: str) -> list[tuple[bytes, Entry]]:

@@ -5,7 +5,7 @@ It knows what each user wrote and removed with what they had in front of them, a
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from folders import Seen, differences, seen_of, snapshot
 from users import Key, directories, group_of, versions
@@ -37,6 +37,7 @@ class Oracle:
         self.meanwhile = False
         self.killed = False
         self.linked = False
+        self._open: dict[int, set[tuple[bytes, bool]]] = {}
         self._expected: set[bytes] = set()
         self._contents: dict[bytes, tuple[str, bytes]] = {}
 
@@ -45,6 +46,7 @@ class Oracle:
     def acted(self, who: int, root: str, before: dict[bytes, Seen], after: dict[bytes, Seen], meanwhile: bool) -> None:
         """A user did something; what their folder held before and after."""
         self.meanwhile |= meanwhile
+        self._doubt_changed(who, {path for path in {*before, *after} if before.get(path) != after.get(path)})
         had, has = versions(before), versions(after)
         for key in has - had:
             self.written[key] += 1
@@ -83,11 +85,23 @@ class Oracle:
         self._expected.add(seen_of(content))
         self._contents[b"f" + blob_id(content)] = ("file", seen_of(content))
 
-    def doubt(self, path: bytes, whole: bool) -> None:
-        """A killed run was about to change this: with ``whole``, all that is below it."""
-        self.doubted.add(group_of(path))
-        if whole:
-            self.doubted_wholly.add(path)
+    def doubt(self, who: int, path: bytes, whole: bool) -> None:
+        """A killed run was about to change this: with ``whole``, all that is below it. What its user does there before
+        the next run, nobody can tell from what the run did."""
+        self._open.setdefault(who, set()).add((path, whole))
+
+    def looked(self, who: Iterable[int]) -> None:
+        """Runs there have come to their end, and know again what a killed one left."""
+        for each in who:
+            self._open.pop(each, None)
+
+    def _doubt_changed(self, who: int, changed: set[bytes]) -> None:
+        for path, whole in self._open.get(who, ()):
+            self.doubted |= {
+                group_of(each)
+                for each in changed
+                if group_of(each) == group_of(path) or (whole and is_below(each, path))
+            }
 
     def undone(self, repo: Repository, before: TreeId, after: TreeId) -> None:
         """A user took back a merge: all that is in the one tree only was removed, or written, by them."""

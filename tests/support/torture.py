@@ -20,13 +20,12 @@ from folders import SECOND, differences, snapshot
 from in_turns import InTurns
 from killing import BrokenOffError, Moments, killed
 from machine import Machine, moment
-from one_command import ALLOWED, forget, missing, run
+from one_command import ALLOWED, forget, left_by, missing, run
 from oracle import Oracle
 from simulation import links_of
 from users import BEGINNING, DAY, User
 from verdicts import WrongError, broke_off, verdict
 
-from replican.decisions.treediff import diff_trees
 from replican.effects import linux, preparing, worktree
 from replican.effects.config import RemoteSettings
 from replican.operations import folders
@@ -40,8 +39,9 @@ KILLED_SHARE, EDITED_SHARE = 0.4, 0.6
 EARLY_SHARE, HELD_SHARE = 0.2, 0.03
 """How much of both happens at any step, and not where something is put on the disk or told; in how many of all steps a
 program has a file open while a command runs."""
-SETTLED_SHARE = 0.1
-"""How often somebody who has a conflict before them settles it, whatever else they would have done."""
+SETTLED_SHARE, SHUT_SHARE = 0.1, 0.1
+"""How often somebody who has a conflict before them settles it, whatever else they would have done; and how often
+a new directory that a killed command was about to bring cannot be opened then, for a while."""
 TOPOLOGIES, PEERS = ["star", "ring", "chain", "mesh", "oneway"], [2, 2, 3, 3, 4, 5]
 
 
@@ -210,6 +210,7 @@ class History:
 
     def _command_alone(self, command: str, peer: Peer, other: Peer) -> None:
         self.say(f"{peer}: {command} {other}: {run(command, peer.root, str(other))}")
+        self._looked([peer, other])
 
     # -- commands ----------------------------------------------------------------------------------------------------
 
@@ -241,6 +242,8 @@ class History:
         self.log[at] += f": {'killed' if outcome is None else outcome}"
         if outcome is None:
             self._after_a_kill(rng, [peer, other])
+        else:
+            self._looked([peer, other])
         if command == "undo":
             with Repository(peer.root) as repo:
                 self.oracle.undone(repo, repo.tree_of(head), repo.head_tree)
@@ -262,22 +265,25 @@ class History:
         if rng.random() < 0.5 and not self.alone:
             self.act(rng.choice(both), rng, f"{self.step}.7")
 
+    def _looked(self, both: list[Peer]) -> None:
+        self.oracle.looked(each.number for each in both if not left_by(each.root)[0])
+
     def _note_journal(self, peer: Peer) -> list[bytes]:
         """What a killed run was about to change, which nobody knows whether the user has seen, and what is pending.
 
         It is doubted for what was about to be done, and not for what stands in the index: so that a journal that is
         not written excuses nothing, and is blamed for nothing that would have been the same with it.
         """
-        names = []
-        with Repository(peer.root) as repo:
-            written = repo.index.journal() if os.path.exists(f"{repo.dotdir}/index.db") else []
-            for entry in dict.fromkeys([*written, *self.machine.noted.get(f"{repo.dotdir}/index.db", [])]):
-                whole = any(side is not None and side.kind == DIRECTORY for side in (entry.old, entry.new))
-                self.oracle.doubt(entry.path, whole)
-                self.say(f"    in its journal: {entry.path!r}")
-                names.append(entry.path)
-            if os.path.exists(f"{repo.dotdir}/index.db"):
-                names += [change.path for change in diff_trees(repo, repo.index.base_root(), repo.head_tree)]
+        written, names = left_by(peer.root)
+        for entry in dict.fromkeys([*written, *self.machine.noted.get(f"{peer.root}/.replican/index.db", ())]):
+            whole = any(side is not None and side.kind == DIRECTORY for side in (entry.old, entry.new))
+            self.oracle.doubt(peer.number, entry.path, whole)
+            self.say(f"    in its journal: {entry.path!r}")
+            names.append(entry.path)
+            chance = random.Random(f"{self.seed}/{self.step}/{entry.path!r}")
+            if entry.old is None and whole and chance.random() < SHUT_SHARE:
+                self.machine.unreadable.add(os.path.join(os.fsencode(peer.root), entry.path))
+                self.say(f"{peer}: {entry.path!r} cannot be opened for a while")
         return names
 
     def _head(self, peer: Peer) -> Any:
