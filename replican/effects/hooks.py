@@ -5,6 +5,7 @@ with one look at a directory.
 """
 
 import os
+import signal
 import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -139,6 +140,7 @@ class FolderHooks:
         import subprocess
 
         added = {"REPLICAN_ROOT": self._root, "REPLICAN_HOOK": name}
+        interrupt = _Held()
         try:
             seconds = self._seconds()
             child = subprocess.Popen(
@@ -152,12 +154,13 @@ class FolderHooks:
                 # A group of its own, to be ended with all that it has started.
                 start_new_session=True,
             )
-        except OSError as error:
-            return f"cannot be run: {(error.strerror or str(error)).lower()}"
-        except ReplicanError as error:
-            return f"cannot be run: {error.message}"
+        except (OSError, ReplicanError) as error:
+            interrupt.release()
+            why = error.message if isinstance(error, ReplicanError) else (error.strerror or str(error)).lower()
+            return f"cannot be run: {why}"
         output = _Output(lambda line: self._hear(name, line), self._tell is None)
         try:
+            interrupt.release()
             in_time = _attend(child, given, seconds, output)
         except BaseException:
             _end(child, 0)
@@ -173,6 +176,29 @@ class FolderHooks:
             self._notes.append(f"{name}: {line}")
         else:
             self._tell(name, line)
+
+
+class _Held:
+    """Has Ctrl-C wait until it is released: between a child's begin and the moment when we know of it, it would be
+    left alone with its hook."""
+
+    def __init__(self) -> None:
+        self._came = False
+        try:
+            self._before = signal.signal(signal.SIGINT, self._note) or signal.SIG_DFL
+            self._holds = True
+        except ValueError:  # signals are another thread's
+            self._holds = False
+
+    def _note(self, *_: object) -> None:
+        self._came = True
+
+    def release(self) -> None:
+        if self._holds:
+            self._holds = False
+            signal.signal(signal.SIGINT, self._before)
+            if self._came:
+                signal.raise_signal(signal.SIGINT)
 
 
 class _Output:
@@ -257,8 +283,6 @@ def _attend(child: "subprocess.Popen[bytes]", given: bytes, seconds: float, outp
 
 def _end(child: "subprocess.Popen[bytes]", grace: float) -> None:
     """End a child and all that it has started."""
-    import signal
-
     deadline = time.monotonic() + grace
     _signal(child, signal.SIGTERM)
     # It is not reaped before the last signal: until then nobody else can have its number.

@@ -225,6 +225,25 @@ def test_an_interruption_ends_it(hooks: Make, put: Callable[..., Path], tmp_path
     assert not os.path.exists(f"/proc/{(tmp_path / 'pid').read_text().strip()}")
 
 
+def test_an_interruption_while_it_begins_ends_it(
+    hooks: Make, put: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(PRE_MERGE, f"echo $$ > {tmp_path}/part; mv {tmp_path}/part {tmp_path}/pid; sleep 1000")
+
+    class Popen(subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, *words: object, **how: object) -> None:
+            super().__init__(*words, **how)  # type: ignore[call-overload]
+            while not (tmp_path / "pid").exists():
+                time.sleep(0.01)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    with pytest.raises(KeyboardInterrupt):
+        hooks(900).ask(PRE_MERGE, [])
+    assert not os.path.exists(f"/proc/{(tmp_path / 'pid').read_text().strip()}")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_within_a_hook_only_those_that_decide_are_run(hooks: Make, put: Callable[..., Path]) -> None:
     put(PRE_MERGE, "exit 1")
     put(POST_MERGE, "echo told")
