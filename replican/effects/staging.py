@@ -349,14 +349,21 @@ class Stage:
         self._flush_all |= not entry.perm & 0o400
         return self._taken(name, entry)
 
-    def clear(self) -> None:
-        """Drop all that nobody took, but for what has come of a large file that is not whole yet: of that, only what is
-        a week old."""
+    def leftovers(self) -> list[bytes]:
+        """The names of all that nobody took, but for what has come of a large file that is not whole yet: of that, only
+        what is a week old."""
         whole = {id.hex().encode() for id in self._slots}.union(self.landed)
-        for listed in os.listdir(self.fd):
-            name = os.fsencode(listed)
-            if not name.startswith(_PARTS) or name.partition(b"-")[2] in whole or self._is_old(name):
-                self.remove(name)
+        names = map(os.fsencode, os.listdir(self.fd))
+        return [
+            name
+            for name in names
+            if not name.startswith(_PARTS) or name.partition(b"-")[2] in whole or self._is_old(name)
+        ]
+
+    def clear(self) -> None:
+        """Drop the :meth:`leftovers`."""
+        for name in self.leftovers():
+            self.remove(name)
         self._slots.clear()
         self.landed.clear()
 

@@ -162,11 +162,12 @@ def _clear_stage(repo: Repository, dry_run: bool) -> tuple[int, int]:
     if repo.index.journal():
         return 0, 0
     with Stage(f"{repo.dotdir}/stage") as stage:
-        names = os.listdir(stage.fd)
-        newest = max([os.lstat(name, dir_fd=stage.fd).st_ctime for name in names], default=0.0)
-        if not names or newest > time.time() - _STALE_SECONDS:
+        names = stage.leftovers()
+        found = [os.lstat(name, dir_fd=stage.fd) for name in names]
+        if not names or max([each.st_ctime for each in found]) > time.time() - _STALE_SECONDS:
             return 0, 0
-        size = room_taken(stage.path).size
+        size = sum([each.st_blocks * 512 for each in found])
+        size += sum([room_taken(os.path.join(stage.path, os.fsdecode(name))).size for name in names])
         if not dry_run:
             stage.clear()
         return len(names), size

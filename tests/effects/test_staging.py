@@ -1,6 +1,7 @@
 """The stage: content waits here, verified, with the attributes that it will have."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -198,3 +199,21 @@ def test_what_cannot_be_read_is_not_there(tmp_path: Path) -> None:
     finally:
         os.close(unreadable)
         os.close(into)
+
+
+def test_what_has_come_of_a_large_file_outlasts_other_work_for_a_week(tmp_path: Path) -> None:
+    large, other = file_entry(bytes(SMALL + 1)), file_entry(bytes(SMALL + 2))
+    week = time.time() - 8 * 24 * 3600
+    with stage_at(tmp_path) as stage:
+        for entry in (large, other):
+            os.close(stage.open_part(entry))
+        (tmp_path / "stage/rest").write_bytes(b"of an interrupted run")
+        os.utime(tmp_path / "stage" / f"part-{other.id.hex()}", (week, week))
+        assert len(stage.leftovers()) == 2
+        stage.clear()
+        assert os.listdir(stage.path) == [f"part-{large.id.hex()}"]
+    with stage_at(tmp_path) as stage:
+        assert stage.parts() == [f"part-{large.id.hex()}".encode()]
+        stage.land(large, bytes(SMALL + 1), "origin")
+        stage.clear()
+        assert os.listdir(stage.path) == [], "it is whole"
