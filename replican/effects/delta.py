@@ -90,6 +90,11 @@ class Delta:
             self._fd = -1
 
     @property
+    def has_begun(self) -> bool:
+        """Whether an earlier attempt has left blocks that are right."""
+        return len(self._bases) in self._plan.used
+
+    @property
     def missing(self) -> list[Range]:
         """What has to be fetched: the ranges of the wanted file that are nowhere here."""
         return self._plan.missing

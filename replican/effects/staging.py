@@ -368,7 +368,8 @@ class Stage:
         self.landed.clear()
 
     def _is_old(self, name: bytes) -> bool:
-        return abs(time.time() - os.lstat(name, dir_fd=self.fd).st_mtime) > PART_SECONDS
+        found = os.lstat(name, dir_fd=self.fd)
+        return not found.st_size or abs(time.time() - found.st_mtime) > PART_SECONDS
 
 
 def _part_of(entry: Entry) -> bytes:

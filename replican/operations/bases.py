@@ -114,11 +114,24 @@ class LocalFiles:
 
     def _as(self, blob: BlobId, path: bytes) -> Basis | None:
         """The file at ``path``, if it has this content."""
+        if self.is_other(path, blob):
+            return None
         basis, found = self._at(path)
         if basis is not None and found != blob:
             os.close(basis.fd)
             return None
         return basis
+
+    def is_other(self, path: bytes, blob: BlobId) -> bool:
+        """Whether this content was recorded at ``path``, and something else is seen there now."""
+        row = self._row(path)
+        if row is None or row.id != blob:
+            return False
+        try:
+            found = os.lstat(name_of(path), dir_fd=self._directories.open(parent_of(path)))
+        except OSError:
+            return False
+        return (found.st_size, found.st_mtime_ns) != (row.size, row.disk_mtime_ns)
 
     def on_shelf(self, shelf: str, name: bytes, blob: BlobId | None) -> Basis | None:
         """What lies in the trash or on the stage, as this content, if it is known."""
@@ -192,13 +205,13 @@ def _is_as_seen(fd: int, row: Row) -> bool:
 
 @contextmanager
 def opened_bases(
-    files: LocalFiles, wanted: BlockList, path: bytes, likely: Iterable[bytes] = (), parts: Iterable[bytes] = ()
+    files: LocalFiles, wanted: BlockList, path: bytes, likely: Iterable[bytes] = (), parts: list[bytes] | None = None
 ) -> Iterator[list[Basis]]:
     """The files here that have blocks of ``wanted``, which is to come to ``path``; none that adds nothing.
 
-    Asked are those whose lists are known to have some, the file at ``path``, and, as long as half is lacking, what was
-    at ``path`` and is in the trash, what is at the paths ``likely`` (of files that are about to go, say), and ``parts``
-    of other files, by their names on the stage.
+    Asked are those whose lists are known to have some, the file at ``path``, ``parts`` of other files, by their names
+    on the stage (those that have none are taken from the list), and, as long as half is lacking, what was at ``path``
+    and is in the trash, and what is at the paths ``likely`` (of files that are about to go, say).
     """
     chosen = _Choice(wanted)
     try:
@@ -208,15 +221,15 @@ def opened_bases(
             chosen.offer(files.of(blob))
         if chosen.is_wanting:
             chosen.offer(files.at(path))
+        for name in list(parts or ()):
+            if parts is not None and not (chosen.is_wanting and chosen.offer(files.on_shelf("stage", name, None))):
+                parts.remove(name)
         for item in files.trash_of(path) if chosen.lacks_half else ():
             if chosen.lacks_half:
                 chosen.offer(files.on_shelf("trash", item.file, item.blob))
         for other in likely:
             if chosen.lacks_half and other != path:
                 chosen.offer(files.at(other))
-        for name in parts:
-            if chosen.lacks_half:
-                chosen.offer(files.on_shelf("stage", name, None))
         yield chosen.bases
     finally:
         chosen.close()
@@ -237,19 +250,20 @@ class _Choice:
     def lacks_half(self) -> bool:
         return self.is_wanting and 2 * sum(self._lacking.values()) > self._size
 
-    def offer(self, basis: Basis | None) -> None:
+    def offer(self, basis: Basis | None) -> bool:
         """Keep it if it has blocks that are lacking; else close it."""
         if basis is None:
-            return
+            return False
         found = set[bytes]()
         if self.is_wanting:
             found = self._lacking.keys() & {hash[: self._hash_size] for _, _, hash in basis.blocks}
         if not found:
             os.close(basis.fd)
-            return
+            return False
         self.bases.append(basis)
         for hash in found:
             del self._lacking[hash]
+        return True
 
     def close(self) -> None:
         for basis in self.bases:

@@ -19,7 +19,7 @@ from replican.repository import Repository
 from replican.values.errors import ReplicanError
 from replican.values.ids import BlobId
 from replican.values.messages import Item, WantBlocks, WantRanges
-from replican.values.streams import BROKEN, FROM_FOLDER, FROM_TRASH, STAYED, encode_listed
+from replican.values.streams import BROKEN, FROM_FOLDER, FROM_TRASH, GONE, STAYED, encode_listed
 from replican.values.trees import FILE
 
 _ZEROS: Final = bytes(CHUNK)
@@ -49,9 +49,11 @@ class Cutter:
     def _send_lists(self, items: Sequence[Item], channel: Channel) -> None:
         for item in items:
             assert item.size is not None
-            found = self._find(BlobId(item.id), item.size, item.path) if item.size > LARGE else None
+            blob = BlobId(item.id)
+            found = self._find(blob, item.size, item.path) if item.size > LARGE else None
             if found is None:
-                channel.put(encode_listed(None))
+                is_other = bool(item.path) and self._is_other(item.path, blob)
+                channel.put(self._offer.lacks(Wanted(blob, FILE, item.size, item.path)) if is_other else GONE)
                 continue
             os.close(found[0].fd)
             channel.put(encode_listed(found[0].blocks.shortened().encoded))
@@ -73,6 +75,12 @@ class Cutter:
             channel.put(STAYED if same and not left else BROKEN)
         finally:
             os.close(fd)
+
+    def _is_other(self, path: bytes, blob: BlobId) -> bool:
+        try:
+            return self._files.is_other(path, blob)
+        except ReplicanError:
+            return False
 
     def _find(self, blob: BlobId, size: int, path: bytes) -> tuple[Basis, bytes] | None:
         """A file with this content, and the letter for where it is."""

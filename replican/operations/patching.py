@@ -60,7 +60,7 @@ class BlockPatcher:
         if not large:
             return list(wanted)
         with BlockCache(self._repo.block_cache_path) as cache, LocalFiles(self._repo, cache) as files:
-            near = _Near(files, stage, going)
+            near = _Near(files, stage, going, frozenset(pair[1].blob for pair in wanted))
             chosen = [pair for pair in large if near.may_have_some(pair)]
             if not chosen or not self._is_able():
                 return list(wanted)
@@ -71,11 +71,13 @@ class BlockPatcher:
 class _Near:
     """What is here that a file may have blocks in common with."""
 
-    def __init__(self, files: LocalFiles, stage: Stage, going: Sequence[bytes]) -> None:
+    def __init__(self, files: LocalFiles, stage: Stage, going: Sequence[bytes], wanted: frozenset[BlobId]) -> None:
         self.files = files
         self.stage = stage
         self._going = going
         self._parts = stage.parts()
+        hexes = {blob.hex().encode() for blob in wanted}
+        self._other_parts = [name for name in self._parts if name.partition(b"-")[2] not in hexes]
         self._going_names = frozenset(map(name_of, going))
         self._knows_some: bool | None = None
         self._in_vain = _IN_VAIN
@@ -119,8 +121,15 @@ class _Near:
 
         return [*self._names(path)][1:] + sorted(self._going, key=unlikeness)[:_LIKELY]
 
-    def other_parts(self, blob: BlobId) -> list[bytes]:
-        return [name for name in self._parts if not name.endswith(blob.hex().encode())][:_LIKELY]
+    def other_parts(self) -> list[bytes]:
+        """Parts of files that are not wanted (any more), by their names on the stage."""
+        return self._other_parts[:_LIKELY]
+
+    def drop_parts(self, names: Sequence[bytes]) -> None:
+        """These have been of use, and are in a whole file now."""
+        for name in names:
+            self.stage.remove(name)
+        self._other_parts = [name for name in self._other_parts if name not in names]
 
     def warm(self, pairs: Sequence[Pair]) -> None:
         """Cut what will be needed, while the other end does the same."""
@@ -139,9 +148,10 @@ class _Patch:
         self.pair = pair
         self.blocks = blocks
         entry, item = pair
+        self.parts = near.other_parts()
         with ExitStack() as opened:
             bases = opened.enter_context(
-                opened_bases(near.files, blocks, item.hint, near.likely(item.hint), near.other_parts(item.blob))
+                opened_bases(near.files, blocks, item.hint, near.likely(item.hint), self.parts)
             )
             delta = Delta(near.stage.fd, item.blob, entry.size, blocks, bases, near.begun(item.blob))
             self.delta: Delta = opened.enter_context(delta)
@@ -156,6 +166,7 @@ class _Patch:
         )
         self.sent: deque[WantRanges] = deque()
         self.letter = b""
+        self.has_come = self.delta.has_begun
 
     def close(self) -> None:
         self._opened.close()
@@ -184,6 +195,7 @@ class _Patch:
             while left:
                 data = reader.some(min(CHUNK, left))
                 left -= len(data)
+                self.has_come = True
                 yield data
             is_good = read_end(reader)
         reader.finish()
@@ -241,8 +253,10 @@ class _Pull:
         reader = self._channel.stream()
         for pair in batch:
             blocks = read_listed(reader, pair[0].size)
-            if blocks is not None:
+            if isinstance(blocks, BlockList):
                 self._listed.append((pair, blocks))
+            elif blocks == CHANGED:
+                self._note_changed(pair)
         reader.finish()
 
     def _may_begin(self) -> bool:
@@ -264,9 +278,10 @@ class _Pull:
         try:
             is_whole = patch.delta.assemble(lambda ranges: patch.fetch(self._channel, ranges), self._progress)
         except _OtherwiseError:
+            if patch.letter in (CHANGED, GONE) and not patch.has_come:
+                self._near.stage.remove(patch.delta.name)  # all that it has is from here
             if patch.letter == CHANGED:
-                self._far.note(item, CHANGED)
-                self._settled.add(item.blob)
+                self._note_changed(patch.pair)
             elif patch.letter != GONE and self._tries[item.blob] < _TRIES:
                 self._listed.append((patch.pair, patch.blocks))
         else:
@@ -274,6 +289,10 @@ class _Pull:
                 self._land(patch)
         finally:
             patch.close()
+
+    def _note_changed(self, pair: Pair) -> None:
+        self._far.note(pair[1], CHANGED)
+        self._settled.add(pair[1].blob)
 
     def _land(self, patch: _Patch) -> None:
         entry, item = patch.pair
@@ -283,6 +302,7 @@ class _Pull:
         blocks = patch.delta.blocks
         if blocks is not None:
             self._near.files.cache.put(item.blob, blocks)
+        self._near.drop_parts(patch.parts)
         self._settled.add(item.blob)
         self._channel.files += 1
         self._channel.saved += patch.spared

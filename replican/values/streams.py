@@ -8,8 +8,9 @@ A stream of *contents* has, for each that was asked for and in that order, a let
 the last two come the size of the whole (8 bytes, big-endian), its bytes from where it was asked for to its end, and a
 letter once more: ``y``, or ``n`` for content that did not stay the same until its end.
 
-A stream of *block lists* has, for each that was asked for, ``g`` (there is none), or ``l``, its length (4 bytes) and
-the list. One of *ranges* has a letter as before a content, then the bytes of all ranges, then ``y`` or ``n``.
+A stream of *block lists* has, for each that was asked for, ``g`` (there is none), ``c`` (as of a content), or ``l``,
+its length (4 bytes) and the list. One of *ranges* has a letter as before a content, then the bytes of all ranges, then
+``y`` or ``n``.
 """
 
 import struct
@@ -173,19 +174,20 @@ def read_end(reader: StreamReader) -> bool:
 # -- blocks and ranges -------------------------------------------------------------------------------------------
 
 
-def encode_listed(encoded: bytes | None) -> bytes:
-    """An encoded block list, as a stream has it; None where there is none."""
-    return GONE if encoded is None else LISTED + _LENGTH.pack(len(encoded)) + encoded
+def encode_listed(encoded: bytes) -> bytes:
+    """An encoded block list, as a stream has it."""
+    return LISTED + _LENGTH.pack(len(encoded)) + encoded
 
 
-def read_listed(reader: StreamReader, size: int) -> BlockList | None:
-    """The block list of a file of ``size`` bytes that comes next; None if there is none, or none that can be used here.
+def read_listed(reader: StreamReader, size: int) -> BlockList | bytes:
+    """The block list of a file of ``size`` bytes that comes next; else the letter that comes in its place, which is
+    that of no list, too, for one that cannot be used here.
 
     Raises ``ProtocolError`` for what no list of such a file can be. No more is taken in than the longest can have.
     """
     letter = reader.take(1)
-    if letter == GONE:
-        return None
+    if letter in (GONE, CHANGED):
+        return letter
     if letter != LISTED:
         raise ProtocolError("a stream of block lists came with what is none")
     (length,) = _LENGTH.unpack(reader.take(_LENGTH.size))
@@ -194,7 +196,7 @@ def read_listed(reader: StreamReader, size: int) -> BlockList | None:
     try:
         blocks = parse_blocks(reader.take(length))
     except UnsupportedError:
-        return None
+        return GONE
     except MalformedError as error:
         raise ProtocolError(f"{error.message} came") from error
     if blocks.size != size:

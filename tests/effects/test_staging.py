@@ -206,7 +206,8 @@ def test_what_has_come_of_a_large_file_outlasts_other_work_for_a_week(tmp_path: 
     week = time.time() - 8 * 24 * 3600
     with stage_at(tmp_path) as stage:
         for entry in (large, other):
-            os.close(stage.open_part(entry))
+            with open(stage.open_part(entry), "ab") as part:
+                part.write(b"beginning")
         (tmp_path / "stage/rest").write_bytes(b"of an interrupted run")
         os.utime(tmp_path / "stage" / f"part-{other.id.hex()}", (week, week))
         assert len(stage.leftovers()) == 2

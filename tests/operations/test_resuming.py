@@ -1,135 +1,30 @@
 """A link that is cut, at any byte: what has come is not brought again, and no file is mixed."""
 
 import os
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from folders import assert_equal, write
+from links import UNION, CutLinks
 
-from replican.decisions import gates
-from replican.effects.channel import Channel
 from replican.effects.config import RemoteSettings
-from replican.operations import remotes
 from replican.operations.recording import record
-from replican.operations.serving import serve
-from replican.operations.syncing import pull, push
+from replican.operations.syncing import pull
 from replican.repository import Repository
 from replican.values.blocks import MOST
-from replican.values.errors import RemoteError, ReplicanError
 
-UNION = frozenset([gates.ALLOW_UNRELATED])
 MIB = 1 << 20
 OLD = os.urandom(3 * MIB)
 SAID = 40_000
 """What an end says besides content, at most: the log, lists, requests."""
 
 
-class Cuttable:
-    """A link to an answerer at ``root``; what either end says is counted, and cut after so many bytes of it."""
-
-    def __init__(self, root: Path, answers: int | None = None, asks: int | None = None) -> None:
-        (source, into), (heard, told), (out, target), (listens, says) = os.pipe(), os.pipe(), os.pipe(), os.pipe()
-        self.answered = self.asked = 0
-        self._ends: list[threading.Thread] = []
-
-        def relay(one: int, other: int, most: int | None, count: Callable[[int], None]) -> None:
-            left = most
-            try:
-                while data := os.read(one, 1 << 16 if left is None else min(1 << 16, left)):
-                    count(len(data))
-                    left = None if left is None else left - len(data)
-                    while data:
-                        data = data[os.write(other, data) :]
-            except OSError:
-                pass
-            for fd in (one, other):
-                os.close(fd)
-
-        def answer() -> None:
-            try:
-                serve(listens, told, str(root), wait=5)
-            except ReplicanError:
-                pass
-
-        for work in (
-            lambda: relay(heard, into, answers, self._count_answered),
-            lambda: relay(out, says, asks, self._count_asked),
-            answer,
-        ):
-            self._ends.append(threading.Thread(target=work, daemon=True))
-            self._ends[-1].start()
-        self.channel = Channel(source, target)
-
-    def _count_answered(self, count: int) -> None:
-        self.answered += count
-
-    def _count_asked(self, count: int) -> None:
-        self.asked += count
-
-    def close(self) -> int:
-        self.channel.close()
-        for thread in self._ends:
-            thread.join(20)
-        return 0
-
-    def why_it_ended(self) -> ReplicanError:
-        self.close()
-        return remotes.LinkError("it ended")
-
-
-class World:
-    """Two folders, and the links between them: ``cut`` says after how many bytes the next one ends."""
-
-    def __init__(self, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.there, self.here = base / "there", base / "here"
-        self.cut: dict[str, int] = {}
-        self.links: list[Cuttable] = []
-
-        def start(*_: object) -> Cuttable:
-            self.links.append(Cuttable(self.there, **self.cut))
-            self.cut = {}
-            return self.links[-1]
-
-        monkeypatch.setattr(remotes, "start", start)
-        for root in (self.there, self.here):
-            Repository.init(str(root)).close()
-        with self.open() as repo:
-            repo.config.set_remote("origin", RemoteSettings("host:there"))
-
-    def open(self) -> Repository:
-        return Repository(str(self.here), wait=5)
-
-    def pull(self, **cut: int) -> int | None:
-        """How many bytes came; None where the link was cut."""
-        return self._do(lambda repo: pull(repo, "origin", allowed=UNION), cut, "answered")
-
-    def push(self, **cut: int) -> int | None:
-        return self._do(lambda repo: push(repo, "origin"), cut, "asked")
-
-    def _do(self, work: Callable[[Repository], object], cut: dict[str, int], which: str) -> int | None:
-        self.cut = cut
-        with self.open() as repo:
-            try:
-                work(repo)
-            except RemoteError:
-                assert cut
-                return None
-        return int(getattr(self.links[-1], which))
-
-    def stage(self, root: Path | None = None) -> list[str]:
-        return sorted(os.listdir((root or self.here) / ".replican/stage"))
-
-
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("REPLICAN_AUTHOR_NAME", "tester")
-    return World(tmp_path, monkeypatch)
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CutLinks:
+    return CutLinks(tmp_path, monkeypatch)
 
 
-def test_a_first_pull_that_is_cut_anywhere(world: World, tmp_path: Path) -> None:
+def test_a_first_pull_that_is_cut_anywhere(world: CutLinks, tmp_path: Path) -> None:
     """Whole files, as nothing is here: each pull brings what has not come, and the small files only once."""
     small = {f"small/{number}": os.urandom(30_000) for number in range(20)}
     for path, content in small.items():
@@ -149,7 +44,7 @@ def test_a_first_pull_that_is_cut_anywhere(world: World, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("cut", [100, 20_000, 300_000, 600_000, 900_000, 1_100_000, 1_300_000])
-def test_a_pull_by_blocks_that_is_cut(world: World, cut: int) -> None:
+def test_a_pull_by_blocks_that_is_cut(world: CutLinks, cut: int) -> None:
     """What is missing of an edited file comes once, and no block of it twice but the one in flight."""
     write(world.there / "large", OLD)
     world.pull()
@@ -164,7 +59,7 @@ def test_a_pull_by_blocks_that_is_cut(world: World, cut: int) -> None:
     assert world.stage() == []
 
 
-def test_a_push_that_is_cut_goes_on(world: World) -> None:
+def test_a_push_that_is_cut_goes_on(world: CutLinks) -> None:
     write(world.there / "large", OLD)
     world.pull()
     write(world.here / "large", OLD[:MIB] + os.urandom(2 * MIB) + OLD[MIB:])
@@ -182,7 +77,7 @@ def test_a_push_that_is_cut_goes_on(world: World) -> None:
     assert world.stage(world.there) == []
 
 
-def test_a_whole_file_that_was_cut_is_of_use_for_its_next_version(world: World) -> None:
+def test_a_whole_file_that_was_cut_is_of_use_for_its_next_version(world: CutLinks) -> None:
     """Where it came from its beginning on, and was edited over there before the next pull."""
     write(world.there / "large", OLD)
     assert world.pull(answers=2 * MIB) is None
@@ -193,7 +88,7 @@ def test_a_whole_file_that_was_cut_is_of_use_for_its_next_version(world: World) 
     assert_equal(world.there, world.here)
 
 
-def test_other_work_in_between_does_not_drop_what_has_come(world: World) -> None:
+def test_other_work_in_between_does_not_drop_what_has_come(world: CutLinks) -> None:
     write(world.there / "large", OLD)
     world.pull()
     write(world.there / "large", os.urandom(2 * MIB) + OLD)
@@ -215,7 +110,7 @@ def test_other_work_in_between_does_not_drop_what_has_come(world: World) -> None
     assert world.stage() == []
 
 
-def test_a_part_that_nobody_wants_any_more_goes_after_a_week(world: World) -> None:
+def test_a_part_that_nobody_wants_any_more_goes_after_a_week(world: CutLinks) -> None:
     write(world.there / "large", OLD)
     assert world.pull(answers=2 * MIB) is None
     (part,) = world.stage()
@@ -232,7 +127,7 @@ def test_a_part_that_nobody_wants_any_more_goes_after_a_week(world: World) -> No
 
 
 @pytest.mark.parametrize("damage", ["short", "zeros", "other", "longer"])
-def test_a_part_that_is_not_what_it_should_be(world: World, damage: str) -> None:
+def test_a_part_that_is_not_what_it_should_be(world: CutLinks, damage: str) -> None:
     """A power cut may have left anything there."""
     write(world.there / "large", OLD)
     assert world.pull(answers=2 * MIB) is None
