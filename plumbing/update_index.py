@@ -3,6 +3,7 @@
 PATHs are relative to the root of the folder; of a directory, all below it is looked at, and "." is the whole folder.
 What is not there any more is noted as gone. What cannot be read stands as it was last seen and stays a problem, as
 "replican status" shows, until it is looked at again. Nothing is recorded: write-tree and append-checkpoint do that.
+Paths on stdin are looked at as they come, those together that come without a pause.
 
 Output: none; what could not be read is told on stderr. With --json, an object with "tree" (what the folder holds
 now), "hashed" (how many files were read), "problems" and "skipped", lists of objects with "path" and "cause".
@@ -22,6 +23,7 @@ from replican.plumbing._front.params import Argument, Option
 from replican.values.errors import UsageError
 
 if TYPE_CHECKING:
+    from replican.effects.scan import Scan
     from replican.values.progress import Problem
 
 
@@ -36,20 +38,31 @@ def command(
     if nul and not stdin:
         raise UsageError("-z says how --stdin is read, and is of no use without")
     wanted = [plumbing_path(os.fsencode(path)) for path in paths]
-    if stdin:
-        # All of it, before anything is locked: whoever writes it may need the repository.
-        wanted += ctx.stdin_paths(nul=nul)
+    looks: list[Scan] = []
+    # A batch is read before anything is locked: whoever writes it may need the repository.
+    for batch in ctx.stdin_batches(nul=nul) if stdin else ():
+        looks.append(_look(ctx, wanted + batch))
+        wanted = []
+    if wanted or not looks:
+        looks.append(_look(ctx, wanted))
+    if ctx.json:
+        problems = [each for seen in looks for each in seen.problems]
+        skipped = [each for seen in looks for each in seen.skipped]
+        hashed = sum(seen.hashed_files for seen in looks)
+        shown = {"problems": _list(problems), "skipped": _list(skipped)}
+        ctx.emit({"tree": looks[-1].root.hex(), "hashed": hashed, **shown})
+    return None
+
+
+def _look(ctx: Context, paths: list[bytes]) -> "Scan":
     from replican.operations.tracking import update_index
 
-    seen = update_index(ctx.repository(), wanted)
+    seen = update_index(ctx.repository(), paths)
     for problem in seen.problems:
         ctx.warn(f"{quoted(problem.path)}: {problem.cause}")
     for problem in seen.skipped:
         ctx.say(f"skipped {quoted(problem.path)}: {problem.cause}")
-    if ctx.json:
-        shown = {"problems": _list(seen.problems), "skipped": _list(seen.skipped)}
-        ctx.emit({"tree": seen.root.hex(), "hashed": seen.hashed_files, **shown})
-    return None
+    return seen
 
 
 def _list(problems: "list[Problem]") -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ last transaction that was finished. On a read-only disk the file is read as it l
 import os
 import sqlite3
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -16,8 +17,13 @@ from replican.effects.index_tables import meta_get, meta_set
 from replican.values.errors import DamagedError, FolderError, MalformedError, UnsupportedError
 
 _BUSY_SECONDS: Final = 10
+_MAKING_SECONDS: Final = 2.0
 _CACHE_KIB: Final = 12_000
 _PLAIN: Final = frozenset(b"/-_.ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+
+
+class _UnmadeError(IndexDamagedError):
+    """There is nothing in the database, not even tables: it is being made, or its making was cut off."""
 
 
 class Database:
@@ -175,7 +181,7 @@ def _open_for_reading(path: str) -> tuple[sqlite3.Connection, bool]:
         return connection, True
     for option in ("mode=rw", "mode=ro"):
         try:
-            return _open_uri(path, option), False
+            return _open_made(path, option), False
         except sqlite3.OperationalError:
             pass
     # No -shm can be made on a read-only disk. Without a log beside it, the file alone is the whole truth.
@@ -185,6 +191,18 @@ def _open_for_reading(path: str) -> tuple[sqlite3.Connection, bool]:
             "run any command where it can be written",
         )
     return _open_uri(path, "immutable=1"), False
+
+
+def _open_made(path: str, option: str) -> sqlite3.Connection:
+    """A connection to a database that another process may be making at this moment."""
+    end = time.monotonic() + _MAKING_SECONDS
+    while True:
+        try:
+            return _open_uri(path, option)
+        except _UnmadeError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.01)
 
 
 def _open_uri(path: str, option: str) -> sqlite3.Connection:
@@ -206,6 +224,8 @@ def _open_uri(path: str, option: str) -> sqlite3.Connection:
 def _check_schema(connection: sqlite3.Connection) -> None:
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application == version == 0 and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise _UnmadeError("the index is damaged: it is empty")
     if application != APPLICATION_ID:
         raise IndexDamagedError("the index is damaged: it is not an index of replican's")
     if version > SCHEMA_VERSION:

@@ -18,7 +18,7 @@ from replican.values.paths import join
 from replican.values.progress import Problem, Progress, Silent
 from replican.values.trees import DIRECTORY
 
-__all__ = ["Assembled", "chain", "observe_paths", "poll"]
+__all__ = ["Assembled", "chain", "observe_paths", "poll", "poll_paths"]
 
 
 def observe_paths(
@@ -68,22 +68,30 @@ def poll(root: str, index: Index) -> list[bytes]:
     Reads no files but those that may have changed without their stat data showing it. Raises as a scan does.
     """
     with uncollected():
-        polled = _Polled(root, index)
-        return polled.paths()
+        return _Polled(root, index).paths({})
+
+
+def poll_paths(root: str, index: Index, paths: Iterable[bytes]) -> list[bytes]:
+    """Those at and below ``paths`` alone; what no tree may hold is left out."""
+    wanted, _ = _wanted(paths)
+    if wanted is None:
+        return []
+    with uncollected():
+        return _Polled(root, index, partly=wanted != {}).paths(wanted)
 
 
 class _Polled:
     """Paths, gathered from a walk of which nothing is assembled."""
 
-    def __init__(self, root: str, index: Index) -> None:
+    def __init__(self, root: str, index: Index, partly: bool = False) -> None:
         self._root = root
-        self._survey = Survey(root, index, take=self._take)
+        self._survey = Survey(root, index, take=self._take, partly=partly)
         self._changed: list[bytes] = []
         self._doubtful: list[tuple[bytes, list[Row]]] = []
 
-    def paths(self) -> list[bytes]:
+    def paths(self, wanted: Wanted) -> list[bytes]:
         walk = self._survey.walk
-        walk.go({}, Silent())
+        walk.go(wanted, Silent())
         self._changed += walk.renames.taken
         self._resolve_doubtful()
         changed = sorted(set(self._changed))

@@ -2,13 +2,15 @@
 
 import os
 import signal
+import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from indexes import ONE, TWO, file, fill, put
 
-from replican.effects.index import Index, JournalEntry
+from replican.effects.index import Index, IndexDamagedError, JournalEntry
 from replican.effects.index_check import check_index
 from replican.values.errors import (
     LockedError,
@@ -150,3 +152,30 @@ def test_a_kill_at_any_moment(path: str, moment: str) -> None:
             assert (index.base_root() == base) == (not moved)
             assert index.row(b"a/b/y") == file(b"y", b"edited")
             assert (index.base_root() == index.observed_root()) == moved
+
+
+def test_a_reader_while_the_index_is_being_made(path: str) -> None:
+    """It met an empty database, and called it damaged."""
+    begun = sqlite3.connect(path, isolation_level=None)
+    begun.execute("PRAGMA journal_mode = WAL")
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            with Index.open(path) as reader:
+                code = 0 if reader.base_root() == EMPTY_TREE else 2
+        finally:
+            os._exit(code)
+    time.sleep(0.1)
+    begun.close()
+    os.unlink(path)
+    Index.open(path, writable=True).close()
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_a_database_that_stays_empty_is_damage(path: str) -> None:
+    begun = sqlite3.connect(path, isolation_level=None)
+    begun.execute("PRAGMA journal_mode = WAL")
+    begun.close()
+    with pytest.raises(IndexDamagedError, match="empty"):
+        Index.open(path)
