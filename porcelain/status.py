@@ -13,8 +13,11 @@ Output: text for people; or, with --porcelain=v1, one line for each path, of two
 
 With -z, these lines end in NUL, and paths are not quoted. With --json, an object with "head", "clean",
 "changes" (each "path", "status", "kind", and "from" for what was moved), "conflicts" (as "replican conflicts
---json"), "pending" (each "path", "cause" and "kind": "behind", "held" or "unread"), and "remotes" (each "name", "url",
-"state", "ahead", "behind"; the state is "up to date", "ahead", "behind", "diverged" or "unknown").
+--json"), "pending" (each "path", "cause" and "kind": "behind", "held" or "unread"), "remotes" (each "name", "url",
+"state", "ahead", "behind"; the state is "up to date", "ahead", "behind", "diverged" or "unknown"), and "watch": null,
+or, where the folder is watched, an object with "paused", "gate" (null, or "message" and "hint") and "remotes", each
+with "name", "state" ("starting", "syncing", "in step", "behind", "lost" or "gate"), "time_ns" (since when), "message",
+"hint", "pending" and "synced_ns" (when both were last in step, or null).
 
 Exit codes: 0 done, whatever was found.
 
@@ -28,6 +31,7 @@ from replican.plumbing._front.context import Context
 from replican.plumbing._front.output import json_path, quoted
 from replican.plumbing._front.params import Option
 from replican.porcelain import _report as report
+from replican.porcelain import _standing as standing
 from replican.values.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,6 +63,7 @@ def as_json(status: "Status") -> dict[str, Any]:
         "pending": behind + unread,
         "remotes": [remote._asdict() for remote in status.remotes],
         "skipped": report.json_problems(status.skipped),
+        "watch": None if status.watch is None else status.watch.as_json(),
     }
 
 
@@ -77,7 +82,9 @@ def describe(status: "Status", shown: int) -> list[str]:
     else:
         what = "a merge" if status.checkpoint.is_merge else report.first_line(status.checkpoint.message)
         lines = [f"head {report.short(status.head)} {what}".rstrip()]
-    lines += [f"{remote.name}: {_remote(remote.name, *remote[2:])}" for remote in status.remotes]
+    lines += [f"{remote.name}: {standing.of_remote(remote.name, *remote[2:])}" for remote in status.remotes]
+    lines += standing.lines(status.watch)
+    known = len(lines)
     changes = [f"{_word(each)}{_shown(each)}" for each in status.summary]
     conflicts = [f"{quoted(each.path)} ({len(each.copies) + 1} versions)" for each in status.conflicts]
     pending = [f"{quoted(each.path)}: {each.cause}" for each in status.pending if not each.held]
@@ -93,7 +100,7 @@ def describe(status: "Status", shown: int) -> list[str]:
         if found:
             more = [f"  and {len(found) - shown} more"] if len(found) > shown else []
             lines += ["", title, f"  ({hint})", *[f"  {each}" for each in found[:shown]], *more]
-    if len(lines) == 1 + len(status.remotes):
+    if len(lines) == known:
         lines.append("nothing to record: the log has all of the folder")
     return lines
 
@@ -111,16 +118,6 @@ def _shown(changed: Any) -> str:
     return (
         f"{path} ({report.many(changed.files, 'file')})" if slash and changed.status != "attributes changed" else path
     )
-
-
-def _remote(name: str, state: str, ahead: int, behind: int) -> str:
-    if state == "diverged":
-        return f"has {behind} that you lack, and lacks {ahead}: 'replican sync {name}'"
-    if state == "ahead":
-        return f"lacks {report.many(ahead, 'checkpoint')} of yours: 'replican push {name}'"
-    if state == "behind":
-        return f"has {report.many(behind, 'checkpoint')} that you lack: 'replican merge {name}'"
-    return f"not fetched from yet: 'replican sync {name}'" if state == "unknown" else "up to date when last seen"
 
 
 def command(

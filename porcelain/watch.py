@@ -4,25 +4,33 @@ What you do in the folder is recorded as you do it, and exchanged with every rem
 reached, later with one that cannot. It runs until it is ended, by Ctrl-C or SIGTERM, within a second and at any
 moment; what it had in hand then goes on the next time. SIGHUP has the config read again.
 
-A gate stops what it stands before, and nothing else. It is told, and stays closed until you decide, with the command
-that its hint names. All other commands can be used meanwhile.
+R are the remotes to keep in step with; if none is given, all of them are. A gate stops what it stands before, and
+nothing else. It is told, and stays closed until you decide, with the command that its hint names. All other commands
+can be used meanwhile.
+
+--install writes a service that has the folder watched whenever you are logged in, and --uninstall takes it away;
+--print only shows it. --pause has the watch that runs here do nothing until --resume.
 
 Output: a line for each event, with the time. With --json, an object a line: see replican-events(7).
 
-Exit codes: 0 it was asked to end; 7 the folder is watched already.
+Exit codes: 0 it was asked to end; 7 the folder is watched already; 8 no such remote, or nobody watches the folder, with
+--pause and --resume.
 
     replican watch
     replican watch --json | jq -c 'select(.kind == "conflict")'
+    replican watch --install && systemctl --user daemon-reload
 """
 
 import os
 import signal
 import time
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from replican.plumbing._front import output
 from replican.plumbing._front.context import Context
+from replican.plumbing._front.params import Argument, Option
+from replican.values.errors import NoRepositoryError, UsageError
 
 if TYPE_CHECKING:
     from replican.operations.synchroniser import Wishes
@@ -54,18 +62,56 @@ class Signals:
         return Wishes(end=ends[0] if ends else None, reload=signal.SIGHUP in came)
 
 
-def command(ctx: Context) -> int | None:
-    from replican.decisions.pace import Bounds
-    from replican.operations.synchroniser import Synchroniser
+def command(
+    ctx: Context,
+    remotes: Annotated[tuple[str, ...], Argument("R", help="the remotes", complete="remote")] = (),
+    install: Annotated[bool, Option("--install", help="have the folder watched from login on")] = False,
+    uninstall: Annotated[bool, Option("--uninstall", help="take that service away")] = False,
+    print_only: Annotated[bool, Option("--print", help="show what --install would write")] = False,
+    pause: Annotated[bool, Option("--pause", help="have the watch that runs do nothing")] = False,
+    resume: Annotated[bool, Option("--resume", help="have it go on")] = False,
+) -> int | None:
+    if sum([install or print_only, uninstall, pause, resume]) > 1:
+        raise UsageError("--install, --uninstall, --pause and --resume do not go together")
+    if install or print_only:
+        from replican.porcelain import _service
 
+        _service.install(ctx, remotes, print_only=print_only)
+    elif uninstall:
+        from replican.porcelain import _service
+
+        _service.uninstall(ctx)
+    elif pause or resume:
+        _ask_to(ctx, pause)
+    else:
+        _watch(ctx, remotes)
+    return None
+
+
+def _ask_to(ctx: Context, pause: bool) -> None:
+    from replican.effects.asking import ask
+    from replican.values.answers import DONE, PAUSE, RESUME
+
+    if ask(ctx.repository().dotdir, PAUSE if pause else RESUME) != DONE:
+        raise NoRepositoryError("nobody watches this folder, or the watch does not answer", "begin it: replican watch")
+
+
+def _watch(ctx: Context, remotes: tuple[str, ...]) -> None:
+    from replican.effects.logfile import configure, log_event
+    from replican.operations.synchroniser import Synchroniser, bounds_of
+
+    repo = ctx.repository()
+    for name in remotes:
+        repo.config.remote(name)
     signals = Signals()
+    configure(repo.dotdir, repo.config)
 
     def tell(event: "Event") -> None:
+        log_event(event)
         if ctx.json:
             ctx.emit(event.as_json())
         elif event.level != "debug":
             ctx.line(f"{time.strftime('%H:%M:%S')} {event.line()}")
         output.flush()
 
-    Synchroniser(ctx.repository(), Bounds(), tell, signals.wake, signals.wishes, Random()).run()
-    return None
+    Synchroniser(repo, bounds_of(repo), tell, signals.wake, signals.wishes, Random(), only=remotes).run()

@@ -8,7 +8,7 @@ is tried again later and later, and no other remote waits for it.
 import select
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from random import Random
 from typing import Final, NamedTuple
 
@@ -16,6 +16,7 @@ from replican.decisions.pace import Bounds, retry_after
 from replican.decisions.treediff import Tally
 from replican.effects.companion import Post
 from replican.operations.attending import Attendance, attend
+from replican.operations.herald import Herald
 from replican.operations.remotes import Remote, opened_remote
 from replican.operations.syncing import Exchanged, exchange
 from replican.repository import Repository
@@ -61,6 +62,7 @@ class Courier:
         self._random = random
         self._held = ExitStack()
         self._repo: Repository | None = None
+        self._herald: Herald | None = None
         self._remote: Remote | None = None
         self._attendance: Attendance | None = None
         self._wanted = True
@@ -97,6 +99,9 @@ class Courier:
             elif isinstance(message, Rest):
                 self._paused = message.paused
                 self._wanted = True
+        if self._herald is not None:
+            for event in self._herald.hear():
+                self._tell(event)
         if self._attendance is None:
             return
         try:
@@ -122,8 +127,10 @@ class Courier:
             until = self._retry_at
             if self._attendance is not None and (until is None or self._gate is not None):
                 until = self._attendance.due
-        if self._attendance is not None:
+        if self._attendance is not None and not self._paused:
             descriptors += self._attendance.descriptors
+        if self._herald is not None:
+            descriptors += self._herald.descriptors
         seconds = None if until is None or until == float("inf") else max(0.0, until - time.monotonic())
         select.select(descriptors, [], [], seconds)
 
@@ -163,12 +170,13 @@ class Courier:
         if self._repo is None or self._remote is None or self._attendance is None:
             self._close()
             self._repo = self._held.enter_context(Repository(self._root, wait=WAIT_SECONDS))
+            self._herald = self._held.enter_context(closing(Herald(self._repo)))
             self._remote = self._held.enter_context(opened_remote(self._repo, self._name))
             self._attendance = self._held.enter_context(attend(self._remote, self._bounds, self._random))
         return self._repo, self._remote, self._attendance
 
     def _close(self) -> None:
-        self._repo = self._remote = self._attendance = None
+        self._repo = self._remote = self._attendance = self._herald = None
         held, self._held = self._held, ExitStack()
         held.close()
 

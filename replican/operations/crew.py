@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from random import Random
 from typing import Final
 
@@ -18,13 +18,22 @@ _END_SECONDS: Final = 0.5
 
 
 class Crew:
-    """The couriers of the folder that ``repo`` is of; ``tell`` hears what they have to say."""
+    """The couriers of the folder that ``repo`` is of; ``tell`` hears what they have to
+    say. ``only`` are the remotes that have one, if not all."""
 
-    def __init__(self, repo: Repository, bounds: Bounds, tell: Callable[[events.Event], None], random: Random) -> None:
+    def __init__(
+        self,
+        repo: Repository,
+        bounds: Bounds,
+        tell: Callable[[events.Event], None],
+        random: Random,
+        only: Collection[str],
+    ) -> None:
         self._repo = repo
         self._bounds = bounds
         self._tell = tell
         self._random = random
+        self._only = only
         self._couriers: dict[str, Companion] = {}
         self._fallen: dict[str, tuple[int, float]] = {}
         self._paused = False
@@ -74,6 +83,8 @@ class Crew:
             why = "the process that works with it has ended; it is begun again"
             self._tell(events.Error(time.time_ns(), name, "worker", why, None))
         for name in self._repo.config.remotes:
+            if self._only and name not in self._only:
+                continue
             if name in self._couriers or self._fallen.get(name, (0, 0.0))[1] > now:
                 continue
             self._repo.close_index()  # nothing that is open here may be used over there

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from replican.decisions.reconcile import OpenConflict, conflicts_in, reconcile
+from replican.decisions.standing import Standing, parse_standing
 from replican.decisions.treediff import Change, diff_trees, walk_tree
 from replican.effects import lock
 from replican.effects.asking import ask
@@ -12,7 +13,7 @@ from replican.effects.observe import observe_paths
 from replican.effects.refs import remote_head
 from replican.effects.scan import Scan, scan
 from replican.repository import Repository
-from replican.values.answers import ASK_STATE, State, parse_state
+from replican.values.answers import ASK_STANDING, ASK_STATE, State, parse_state
 from replican.values.checkpoints import Checkpoint
 from replican.values.errors import DamagedError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
@@ -63,7 +64,8 @@ class Status(NamedTuple):
 
     ``changes`` is what a commit would record, each file a change of its own; ``summary`` the same in short, where a
     directory that came, went or moved as a whole is one change. ``pending`` is where the disk is behind the head,
-    ``unread`` what could not be read and stands as it was recorded, ``skipped`` what is never recorded.
+    ``unread`` what could not be read and stands as it was recorded, ``skipped`` what is never recorded. ``watch``
+    is how the watch stands that runs for the folder; None where none does.
     """
 
     head: CheckpointId | None
@@ -76,6 +78,7 @@ class Status(NamedTuple):
     skipped: list[Problem]
     remotes: list[RemoteState]
     notes: list[str]
+    watch: Standing | None = None
 
     @property
     def clean(self) -> bool:
@@ -91,13 +94,26 @@ def look(repo: Repository) -> Status:
     every file is read."""
     state = ask_tracker(repo)
     try:
-        return _look(repo, repo.index, [], state)
+        return _look(repo, repo.index, [], state)._replace(watch=ask_standing(repo))
     except DamagedError as error:
         if error.code != "index-damaged" and "index is damaged" not in error.message:
             raise
         note = f"{error.message}: the next command that writes rebuilds it"
     with Index.open(":memory:", writable=True) as empty:
         return _look(repo, empty, [note], None, lost=True)
+
+
+def ask_standing(repo: Repository) -> Standing | None:
+    """How the watch stands that runs for this folder; None where there is none, or it does not say."""
+    answer = ask(repo.dotdir, ASK_STANDING)
+    if answer is None:
+        return None
+    import json
+
+    try:
+        return parse_standing(json.loads(answer))
+    except ValueError:
+        return None
 
 
 def ask_tracker(repo: Repository) -> State | None:

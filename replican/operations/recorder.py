@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from replican.decisions.pace import Bounds, Polling, Quiet
+from replican.operations.polling import Poller
 from replican.operations.tracker import Tracker
 from replican.repository import Repository
 from replican.values.errors import UnsupportedError
@@ -26,6 +27,7 @@ class Recorder:
         self._chance = chance
         self._quiet = Quiet()
         self._polling = Polling.begin(bounds, clock())
+        self._poller = Poller(repo)
         self.tracker = Tracker(repo)
         try:
             self.tracker.watch()
@@ -86,12 +88,14 @@ class Recorder:
             return None
         next_round = self._polling.next
         polls = everything or next_round.at <= now
+        if everything:
+            self.tracker.doubt_everything()
+        elif polls:
+            self.tracker.take_polled(self._poller.round(next_round.full), now)
         before, self._quiet = self._quiet, self._quiet.begin(now)
         try:
             with self._repo.writing("watch"):
                 self.tracker.resume()  # others may have recorded or merged; they have left the index as the folder is
-                if polls:
-                    self.tracker.doubt_everything()
                 seen = self.tracker.look(now)
                 done = None if seen is None else work()
                 self.tracker.resume()

@@ -9,7 +9,7 @@ import json
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
 from random import Random
 from typing import Final, NamedTuple
@@ -20,6 +20,7 @@ from replican.decisions.standing import Standing
 from replican.effects.asking import Listener, Mute
 from replican.effects.headwatch import HeadWatch
 from replican.operations.crew import Crew
+from replican.operations.herald import Herald
 from replican.operations.recorder import Recorder
 from replican.operations.recording import Recorded, record
 from replican.repository import Repository, is_replica
@@ -62,7 +63,8 @@ CLOCKS: Final = Clocks(time.monotonic, _clock_of_all)
 class Synchroniser:
     """Watches the folder of ``repo``.
 
-    ``wishes`` are asked for whenever ``wake`` (a descriptor) can be read; ``tell`` is told what happens.
+    ``wishes`` are asked for whenever ``wake`` (a descriptor) can be read; ``tell`` is told what happens. ``only`` are
+    the remotes to keep in step with, if not all.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Synchroniser:
         wishes: Callable[[], Wishes],
         random: Random,
         clocks: Clocks = CLOCKS,
+        only: Collection[str] = (),
     ) -> None:
         self._repo = repo
         self._bounds = bounds
@@ -83,7 +86,9 @@ class Synchroniser:
         self._wishes = wishes
         self._random = random
         self._clocks = clocks
-        self._crew = Crew(repo, bounds, self._tell, random)
+        self._herald = Herald(repo)
+        self._only = only
+        self._crew = Crew(repo, bounds, self._tell, random, only)
         self._ending: str | None = None
         self._paused = False
         self._gate: str | None = None
@@ -119,6 +124,7 @@ class Synchroniser:
                     lost += 1
                     self._rest(retry_after(lost, self._random.random(), most=30.0))
         finally:
+            self._herald.close()
             if started:
                 self._tell(events.Stopped(time.time_ns(), self._ending or "it failed"))
 
@@ -135,8 +141,11 @@ class Synchroniser:
 
     def _say_started(self) -> None:
         config = self._repo.config
-        root, remotes = os.fsencode(self._repo.root), tuple(config.remotes)
+        root, remotes = os.fsencode(self._repo.root), self._remotes()
         self._tell(events.Started(time.time_ns(), root, config.peer_id, os.getpid(), __version__, remotes))
+
+    def _remotes(self) -> tuple[str, ...]:
+        return tuple([name for name in self._repo.config.remotes if not self._only or name in self._only])
 
     def _lose(self, error: NoRepositoryError, lost: int) -> None:
         self._repo.close()
@@ -188,6 +197,8 @@ class Synchroniser:
             self._crew.send(anew=True)
         self._slept = slept
         self._crew.hear()
+        for event in self._herald.hear():
+            self._tell(event)
         if heads.may_have_moved():
             self._crew.send()
             self._whole = self._whole or self._gate is not None  # somebody may have decided
@@ -197,7 +208,7 @@ class Synchroniser:
         """Read the config again; one that cannot be read leaves all as it is."""
         self._repo.forget_config()
         try:
-            remotes = tuple(self._repo.config.remotes)
+            remotes = self._remotes()
         except ReplicanError as error:
             self._tell(events.Error(time.time_ns(), None, error.code, error.message, error.hint))
             return
@@ -294,7 +305,7 @@ class Synchroniser:
 
     def _wait(self, heads: HeadWatch, recorder: Recorder, listener: Listener | Mute) -> list[int]:
         """Wait until there is something to do; the descriptors of which something is to be had."""
-        descriptors = [self._wake, *self._crew.descriptors, *listener.sources]
+        descriptors = [self._wake, *self._crew.descriptors, *self._herald.descriptors, *listener.sources]
         now = time.monotonic()
         times = [self._crew.due, now + heads.due]
         if not self._paused:
@@ -304,3 +315,9 @@ class Synchroniser:
         seconds = None if until == float("inf") else max(0.0, until - now)
         readable, writable, _ = select.select(descriptors, listener.sinks, [], seconds)
         return [*readable, *writable]
+
+
+def bounds_of(repo: Repository) -> Bounds:
+    """The pace that the config asks for."""
+    least, most, full = [float(repo.config.number(f"poll.{name}")) for name in ("min", "max", "full")]
+    return Bounds(least, most, full)

@@ -62,3 +62,72 @@ def test_events_are_objects_with_a_kind_and_a_time(two: tuple[Path, Path]) -> No
     assert watch.stop() == 0
     assert [event["kind"] for event in watch.events][:2] == ["started", "live"]
     assert all(event["time"].endswith("Z") and event["time_ns"] > 0 for event in watch.events)
+
+
+def test_pause_and_resume(two: tuple[Path, Path], cli) -> None:
+    a, b = two
+    cli("-C", b, "watch", "--pause", code=8)
+    with watching(a, b) as (_, watch):
+        watch.wait("synced")
+        cli("-C", b, "watch", "--pause")
+        watch.wait("paused")
+        assert cli("-C", b, "status", "--json").json()["watch"]["paused"] is True
+        assert "watched, and paused: 'replican watch --resume'" in cli("-C", b, "status").text
+        write(a / "new", "from a")
+        write(b / "other", "from b")
+        time.sleep(1)
+        assert not (b / "new").exists()
+        assert "recorded" not in watch.kinds()
+        cli("-C", b, "watch", "--resume")
+        eventually(lambda: holds(b / "new", "from a") and holds(a / "other", "from b"))
+
+
+def test_status_tells_what_was_changed_before_it_was_asked(two: tuple[Path, Path], cli) -> None:
+    _, b = two
+    with watching(b) as (watch,):
+        watch.wait("synced")
+        cli("-C", b, "watch", "--pause")
+        for number in range(5):
+            write(b / f"new{number}", "x")
+            found = cli("-C", b, "status", "--json").json()
+            assert [each["path"] for each in found["changes"]] == [f"new{each}" for each in range(number + 1)]
+        assert found["watch"]["remotes"][0]["state"] == "in step"
+
+
+def test_only_some_remotes(two: tuple[Path, Path], cli) -> None:
+    a, b = two
+    cli("clone", a, "c")
+    cli("-C", b, "remote", "add", "other", a.parent / "c")
+    cli("-C", b, "watch", "nowhere", code=8)
+    watch = Watch(b, "other")
+    try:
+        assert watch.wait("started")["remotes"] == ["other"]
+        write(b / "new", "x")
+        eventually(lambda: holds(a.parent / "c/new", "x"))
+        assert not (a / "new").exists()
+    finally:
+        watch.kill()
+
+
+def test_events_are_in_the_log_file_too(two: tuple[Path, Path]) -> None:
+    _, b = two
+    with watching(b) as (watch,):
+        watch.wait("synced")
+        watch.stop()
+    logged = (b / ".replican/log/watch.log").read_text()
+    assert f"started: {b} with origin" in logged
+    assert "stopped: SIGTERM" in logged
+
+
+def test_hooks_are_told_of_what_a_watch_does(two: tuple[Path, Path]) -> None:
+    a, b = two
+    for root in (a, b):
+        hook = write(root / ".replican/hooks/post-checkpoint", '#!/bin/sh\nsleep 1\necho "$1" >> .replican/told\n')
+        hook.chmod(0o755)
+    with watching(a, b) as (here, there):
+        there.wait("synced")
+        write(b / "new", "x")
+        head = there.wait("recorded")["head"]
+        eventually(lambda: holds(a / "new", "x"))
+        eventually(lambda: holds(b / ".replican/told", f"{head}\n"))
+        assert "error" not in here.kinds() + there.kinds()
