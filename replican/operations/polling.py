@@ -23,6 +23,9 @@ from replican.values.trees import DIRECTORY
 HOT_ROUNDS: Final = 30
 """For so many quick rounds, a directory in which something was found is looked at whatever its times say."""
 
+MANY: Final = 100
+"""Of no more directories than this, a quick round looks at all names, however few there are besides."""
+
 _IGNORE: Final = os.fsencode(IGNORE_NAME)
 _Look = tuple[int, int, int]
 
@@ -50,6 +53,14 @@ class Poller:
         finally:
             self._repo.close_index()
 
+    def begin(self) -> None:
+        """Somebody is about to look at the whole folder: rounds have to find what changes from now on."""
+        self._repo.close_index()
+        try:
+            self._look_at(self._repo.index.digests())
+        finally:
+            self._repo.close_index()
+
     def _full(self, index: Index) -> list[bytes]:
         self._look_at(index.digests())  # before the walk: what changes meanwhile is found by the next round
         return poll(self._repo.root, index)
@@ -60,6 +71,8 @@ class Poller:
         self._look_at(known)
         doubtful = [path for path in known if path not in self._looks or self._looks[path] != before.get(path)]
         wanted = set(self._hot).intersection(known).union(doubtful)
+        if len(wanted) > MANY and 4 * len(wanted) > len(known):
+            return poll(self._repo.root, index)  # name by name it would take longer
         self._hot = {path: left - 1 for path, left in self._hot.items() if left > 1}
         with Directories(self._repo.root) as directories:
             paths = [path for directory in sorted(wanted) for path in _names(index, directories, directory)]

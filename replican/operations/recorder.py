@@ -88,10 +88,14 @@ class Recorder:
             return None
         next_round = self._polling.next
         polls = everything or next_round.at <= now
+        found = 0  # that nobody had told of
         if everything:
+            self._poller.begin()
             self.tracker.doubt_everything()
         elif polls:
-            self.tracker.take_polled(self._poller.round(next_round.full), now)
+            polled = self._poller.round(next_round.full)
+            found = len(polled)
+            self.tracker.take_polled(polled, now)
         before, self._quiet = self._quiet, self._quiet.begin(now)
         try:
             with self._repo.writing("watch"):
@@ -104,7 +108,6 @@ class Recorder:
             raise
         self._quiet = self._quiet.end()
         if polls:
-            found = 0 if seen is None else len(seen.changed)
             self._polling = self._polling.after(next_round, now, self._clock(), found, self._chance())
         return done
 
