@@ -9,7 +9,7 @@ A group that one side left alone is taken from the other as it lies.
 Swapping left and right gives the same tree id. Nothing recurses: trees may be thousands deep.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from replican.decisions.limits import Budget
@@ -252,11 +252,16 @@ def _if_directory(entry: Entry | None) -> Entry | None:
     return entry if entry is not None and entry.kind == DIRECTORY else None
 
 
-def conflicts_in(reader: TreeReader, tree: TreeId) -> Iterator[OpenConflict]:
-    """Every name below ``tree`` that holds more than one version, in the order of a walk. Reads the whole tree."""
+def conflicts_in(
+    reader: TreeReader, tree: TreeId, has_none: Callable[[bytes, TreeId], bool] | None = None
+) -> Iterator[OpenConflict]:
+    """Every name below ``tree`` that holds more than one version, in the order of a walk. Reads the whole tree, but for
+    what ``has_none`` knows to have no conflict copy in it: the path of a directory, and its tree."""
     stack = [(b"", tree)]
     while stack:
         path, at = stack.pop()
+        if has_none is not None and has_none(path, at):
+            continue
         listing = reader.tree(at)
         yield from conflicts_of(path, listing)
         stack += [(join(path, entry.name), entry.tree) for entry in reversed(listing) if entry.kind == DIRECTORY]

@@ -94,10 +94,8 @@ class Index:
     def rows(self, path: bytes, observed: bool = True) -> list[Row]:
         """The rows of a directory, sorted by name; none for a directory that is not recorded."""
         record = self.record(path, observed)
-        if record is None:
-            return []
         with self._database.reading():
-            return record.rows
+            return [] if record is None else record.rows
 
     def row(self, path: bytes, observed: bool = True) -> Row | None:
         """The row of one path."""
@@ -119,6 +117,11 @@ class Index:
         with self._database.reading() as connection:
             paths = records.with_inode(connection, ino)
         return next((path for path in paths if (known := self.known(path)) is not None and known.ino == ino), None)
+
+    def directories_with(self, text: bytes) -> list[bytes]:
+        """The directories of which some name has ``text`` in it, as last seen; perhaps a few others."""
+        with self._database.reading() as connection:
+            return records.with_text(connection, text, self._newest(observed=True))
 
     def count_files(self) -> int:
         """How many files and links the folder has by the base. For the gates, after a scan, which has verified
@@ -173,8 +176,7 @@ class Index:
     def observe(self, changed: Iterable[DirRecord], gone: Iterable[bytes], root: TreeId) -> None:
         """Write what a scan saw beside the base, or to it if the tree is the base's.
 
-        ``gone``: directories that are gone with all below them;
-        ``root``: the tree now."""
+        ``gone``: directories that are gone with all below them; ``root``: the tree now."""
         with self._database.writing() as connection:
             gen = self._next_gen()
             for path in gone:

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Collection, Iterable
 from typing import Any, Final, NamedTuple
 
-from xxhash import xxh3_64_intdigest
+from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
 from replican.effects.index_schema import IndexDamagedError
 from replican.effects.index_tables import SEAL_OFFSET, seal_of, signed, unsigned
@@ -172,6 +172,19 @@ def load_below(connection: sqlite3.Connection, path: bytes, newest: int) -> dict
 def with_inode(connection: sqlite3.Connection, ino: int) -> list[bytes]:
     """The paths of all records that have this inode, of whatever generation."""
     return [row[0] for row in connection.execute("SELECT path FROM dirs WHERE ino = ? ORDER BY path", (signed(ino),))]
+
+
+def with_text(connection: sqlite3.Connection, text: bytes, newest: int) -> list[bytes]:
+    """The directories in a record of which, up to a generation, some name has ``text`` in it; perhaps a few others."""
+    query = "SELECT path, sum, rows FROM dirs JOIN listings ON id = listing WHERE gen <= ?"
+    found = []
+    for path, rows_sum, blob in connection.execute(query, (newest,)):
+        # What is damaged would hide a name.
+        if type(blob) is not bytes or listing_sum(blob) != rows_sum or xxh3_64_digest(blob[9:]) != rows_sum:
+            raise IndexDamagedError("the index is damaged: a directory has another listing than was written")
+        if text in blob:
+            found.append(path)
+    return found
 
 
 def count_files(connection: sqlite3.Connection, base: int) -> int:

@@ -1,6 +1,6 @@
 """Status: how folder, log and remotes stand to each other. Takes no lock, and writes nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from replican.decisions.reconcile import OpenConflict, conflicts_in, reconcile
@@ -17,6 +17,7 @@ from replican.values.answers import ASK_STANDING, ASK_STATE, State, parse_state
 from replican.values.checkpoints import Checkpoint
 from replican.values.errors import DamagedError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
+from replican.values.names import COPY_MARK
 from replican.values.paths import ancestors_of, is_below
 from replican.values.progress import Problem
 from replican.values.trees import DIRECTORY, Entry, TreeOverlay, TreeReader
@@ -160,13 +161,25 @@ def _look(repo: Repository, index: Index, notes: list[str], state: State | None,
         None if head is None else repo.checkpoint(head),
         list(expand(overlay, found)),
         summarize(overlay, found),
-        list(conflicts_in(overlay, tree)),
+        list(conflicts_in(overlay, tree, None if lost else _without_copies(index))),
         pending,
         seen.problems,
         seen.skipped,
         remotes_of(repo, head),
         notes,
     )
+
+
+def _without_copies(index: Index) -> Callable[[bytes, TreeId], bool]:
+    """Whether a directory is, with all below it, as the index has it, and no name there could be a conflict copy's."""
+    marked = index.directories_with(COPY_MARK)
+    above = {above for path in marked for above in (path, *ancestors_of(path))}
+
+    def has_none(path: bytes, tree: TreeId) -> bool:
+        known = None if path in above else index.known(path)
+        return known is not None and known.tree == tree
+
+    return has_none
 
 
 def _pending(repo: Repository, index: Index, base: TreeId, head_tree: TreeId) -> list[Problem]:

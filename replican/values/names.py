@@ -18,6 +18,9 @@ NAME_LIMIT: Final = 255
 DOT_DIRECTORY: Final = b".replican"
 """Where a replica keeps what is its own: never a name in a tree, in any form that a file system could take for it."""
 
+COPY_MARK: Final = b".conflict-"
+"""What every name of a conflict copy has in it, and others may have, too."""
+
 _DIGITS = 8
 _SUFFIX_SIZE = len(".conflict-YYYYMMDDTHHMMSSZ-") + _DIGITS
 _KEY_LIMIT = NAME_LIMIT - _SUFFIX_SIZE
