@@ -16,6 +16,8 @@ from replican.effects.worktree import FILE_FLAGS, Directories
 from replican.values.errors import UnsupportedError
 from replican.values.paths import ancestors_of, join, name_of, parent_of
 
+_HAS_INOTIFY: bool = sys.platform.startswith("linux")
+
 Tracked = Callable[[bytes], bool]
 """Whether anything at or below a directory is tracked: what is ignored is of interest only then."""
 
@@ -73,14 +75,23 @@ def open_watcher(root: str, tracked: Tracked) -> Watcher:
     Never ``.replican``, nor replicas within, nor what is ignored and not ``tracked``; links are not followed.
     Raises ``UnsupportedError`` where there is no watcher for this system, or the user may have no more of them.
     """
-    if sys.platform.startswith("linux"):
+    if _HAS_INOTIFY:
         from replican.effects.inotify import InotifyWatcher
 
         try:
             return InotifyWatcher(root, tracked)
         except OSError as error:
             raise _explain(error) from error
-    raise UnsupportedError("changes are not noticed at once on this system", "they are found by polling")
+    try:
+        from replican.effects.watchdogs import WatchdogWatcher
+    except ImportError as error:
+        raise UnsupportedError(
+            "changes are not noticed at once on this system", "pip install 'replican[watchdog]' helps; polling goes on"
+        ) from error
+    try:
+        return WatchdogWatcher(root, tracked)
+    except OSError as error:
+        raise _explain(error) from error
 
 
 def _explain(error: OSError) -> UnsupportedError:
