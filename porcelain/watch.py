@@ -98,7 +98,8 @@ def _ask_to(ctx: Context, pause: bool) -> None:
 
 def _watch(ctx: Context, remotes: tuple[str, ...]) -> None:
     from replican.effects.logfile import configure, log_event
-    from replican.operations.synchroniser import Synchroniser, bounds_of
+    from replican.operations.recorder import bounds_of
+    from replican.operations.synchroniser import Synchroniser
 
     repo = ctx.repository()
     for name in remotes:

@@ -3,8 +3,8 @@ user does where nobody else does that.
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from random import Random
 from typing import Final, Protocol
 
@@ -14,8 +14,11 @@ from replican.effects.lock import holder
 from replican.operations.folders import FolderRemote
 from replican.operations.heads import Lookout
 from replican.operations.recorder import Recorder
-from replican.operations.remotes import Remote
+from replican.operations.remotes import Refreshed, Remote
+from replican.repository import Repository
+from replican.values.errors import LockedError
 
+_LOCKED_SECONDS: Final = 0.2
 _CHECK_SECONDS: Final = 5.0
 """How often it is asked whether somebody watches a folder."""
 
@@ -41,10 +44,14 @@ class Minding(Protocol):
 
 
 class FolderMinding:
-    """Of a folder on this machine: it is recorded from here where nobody watches it."""
+    """Of a folder on this machine: its edits are recorded from here, by ``record``, where nobody watches it."""
 
-    def __init__(self, remote: FolderRemote, bounds: Bounds, random: Random) -> None:
-        self._remote = remote
+    def __init__(
+        self, repo: Repository, name: str, record: Callable[[], Refreshed], bounds: Bounds, random: Random
+    ) -> None:
+        self._repo = repo
+        self._name = name
+        self._record = record
         self._bounds = bounds
         self._random = random
         self._recorder: Recorder | None = None
@@ -71,27 +78,32 @@ class FolderMinding:
         now = time.monotonic()
         if self._check_at <= now:
             self._check_at = now + _CHECK_SECONDS
-            if holder(self._remote.repository.dotdir, LOCK) is not None:
+            if holder(self._repo.dotdir, LOCK) is not None:
                 self.close()
             elif self._recorder is None:
                 # Its first look is at everything; what happens from now on is told.
-                repo = self._remote.repository
-                self._recorder = Recorder(repo, self._bounds, time.monotonic, self._random.random)
+                self._recorder = Recorder(self._repo, self._bounds, time.monotonic, self._random.random)
         if self._recorder is None:
             return []
-        refreshed = self._recorder.record(lambda: self._remote.refresh(paths=()))
-        notes = [f"{self._remote.name}: {note}" for note in self._recorder.notes()]
+        try:
+            refreshed = self._recorder.record(self._record)
+        except LockedError:
+            self._recorder.later(_LOCKED_SECONDS)
+            refreshed = None
+        notes = [f"{self._name}: {note}" for note in self._recorder.notes()]
         return notes if refreshed is None else [*refreshed.notes, *notes]
 
 
 class FarMinding:
-    """Of a folder at the far end of a link: who answers there records it when asked; more often while there is news."""
+    """Of a folder at the far end of a link: who answers there records it when asked. One that tells by itself is asked
+    as seldom as a folder is looked through; else more often while there is news."""
 
     descriptor = None
 
-    def __init__(self, remote: Remote, bounds: Bounds, random: Random) -> None:
+    def __init__(self, remote: Remote, tells: bool, bounds: Bounds, random: Random) -> None:
         self._remote = remote
         self._random = random
+        bounds = Bounds(bounds.full, bounds.full, bounds.full) if tells else bounds
         self._polling = Polling.begin(bounds, time.monotonic())
 
     def close(self) -> None:
@@ -145,13 +157,11 @@ class Attendance:
 @contextmanager
 def attend(remote: Remote, bounds: Bounds, random: Random) -> Iterator[Attendance]:
     """Attend to a remote that has been opened."""
-    minding: Minding
-    if isinstance(remote, FolderRemote):
-        minding = FolderMinding(remote, bounds, random)
-    else:
-        minding = FarMinding(remote, bounds, random)
-    try:
-        with remote.lookout() as lookout:
+    with remote.lookout() as lookout:
+        minding: Minding
+        if isinstance(remote, FolderRemote):
+            minding = FolderMinding(remote.repository, remote.name, lambda: remote.refresh(paths=()), bounds, random)
+        else:
+            minding = FarMinding(remote, lookout.descriptor is not None, bounds, random)
+        with closing(minding):
             yield Attendance(lookout, minding)
-    finally:
-        minding.close()

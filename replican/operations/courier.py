@@ -64,6 +64,7 @@ class Courier:
         self._repo: Repository | None = None
         self._herald: Herald | None = None
         self._remote: Remote | None = None
+        self._traffic: tuple[int, int] | None = None
         self._attendance: Attendance | None = None
         self._wanted = True
         self._paused = False
@@ -149,7 +150,7 @@ class Courier:
                 return self._found(remote)
             exchanged = exchange(repo, remote)
             self._found(remote)
-            self._report(repo, exchanged, time.monotonic() - began)
+            self._report(repo, remote, exchanged, time.monotonic() - began)
         except NoSpaceError as error:
             self._fail(error)
         except RefusedError as error:
@@ -176,7 +177,7 @@ class Courier:
         return self._repo, self._remote, self._attendance
 
     def _close(self) -> None:
-        self._repo = self._remote = self._attendance = self._herald = None
+        self._repo = self._remote = self._attendance = self._herald = self._traffic = None
         held, self._held = self._held, ExitStack()
         held.close()
 
@@ -198,7 +199,7 @@ class Courier:
             self._lost = False
             self._tell(events.RemoteFound(time.time_ns(), self._name, remote.place))
 
-    def _report(self, repo: Repository, exchanged: Exchanged, seconds: float) -> None:
+    def _report(self, repo: Repository, remote: Remote, exchanged: Exchanged, seconds: float) -> None:
         came = [merged.tally for merged in exchanged.pulled]
         went = [pushed.tally for pushed in exchanged.pushed if pushed.tally is not None]
         pending = len(exchanged.pulled[-1].pending) + sum([len(pushed.pending) for pushed in exchanged.pushed[-1:]])
@@ -218,8 +219,7 @@ class Courier:
                 _counts(went),
                 len(conflicts),
                 pending,
-                None,
-                None,
+                *self._flow(remote),
                 seconds,
             )
         )
@@ -227,6 +227,14 @@ class Courier:
         if self._behind:
             self._wanted = True
             self._retry_at = time.monotonic() + (_PENDING_SECONDS if exchanged.equal else _BUSY_SECONDS)
+
+    def _flow(self, remote: Remote) -> tuple[int | None, int | None]:
+        """What has gone over the link since the last report, each way in bytes; None where there is none."""
+        now = remote.traffic
+        if now is None:
+            return None, None
+        before, self._traffic = self._traffic or (0, 0), (now.received, now.sent)
+        return now.received - before[0], now.sent - before[1]
 
     def _refused(self, error: RefusedError) -> None:
         """A gate: nothing more until somebody decides, or something changes."""

@@ -6,6 +6,9 @@ lie. What it pushes is verified as anything that is taken over, and passes the g
 
 import os
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import closing
+from random import Random
+from time import monotonic
 
 from replican.decisions.summary import summarize
 from replican.decisions.treediff import Tally
@@ -15,10 +18,12 @@ from replican.effects.freezing import Freezer
 from replican.effects.headwatch import HeadWatch, wait_for_any
 from replican.effects.offering import Offer
 from replican.effects.staging import Stage
+from replican.operations.attending import FolderMinding
 from replican.operations.cutting import Cutter
 from replican.operations.linking import ReceivedObjects, clip, heed, hello_of
 from replican.operations.patching import BlockPatcher
 from replican.operations.receiving import record_for, take_in
+from replican.operations.recorder import bounds_of
 from replican.operations.remotes import diverged, terms_of
 from replican.operations.sending import Sent, log_above, objects_by_id
 from replican.repository import Repository, is_replica
@@ -71,12 +76,18 @@ class Server:
         self._offer: Offer | None = None
         self._cutter: Cutter | None = None
         self._stage: Stage | None = None
+        self._minding: FolderMinding | None = None
         self._asker_has_blocks = False
         self._name = "remote"
         self._next: messages.Message | None = None
 
     def close(self) -> None:
         """Give back what is held, but for the channel."""
+        if self._minding is not None:
+            self._minding.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._close_freezer()
         if self._cutter is not None:
             self._cutter.close()
@@ -265,19 +276,31 @@ class Server:
     def _wait_for_another(self, known: bytes | None) -> CheckpointId | None:
         """The head, as soon as it is another one, or nobody waits for that any more."""
         repo = self._repo
-        self.close()  # whoever waits for days holds no file open meanwhile
+        self._let_go()  # whoever waits for days holds no file open meanwhile
         self._open(repo)
-        watch = HeadWatch(repo.dotdir)
-        try:
+        minding = self._mind(repo)
+        with closing(HeadWatch(repo.dotdir)) as watch:
             while (head := repo.head) == known:
                 if self._is_done_waiting():
                     break
-                descriptors = [self._channel.descriptor] + ([] if watch.descriptor is None else [watch.descriptor])
-                wait_for_any(descriptors, min(watch.due, self._channel.due))
+                minding.mind()  # what it has to tell, its own user is told by status
+                if repo.head != known:
+                    continue
+                found = (self._channel.descriptor, watch.descriptor, minding.descriptor)
+                due = min(watch.due, self._channel.due, max(0.0, minding.due - monotonic()))
+                wait_for_any([each for each in found if each is not None], due)
                 watch.may_have_moved()
+                minding.hear()
             return head
-        finally:
-            watch.close()
+
+    def _mind(self, repo: Repository) -> FolderMinding:
+        """What the folder's user does is recorded as long as somebody waits for it, where nobody watches the folder."""
+        if self._minding is None:
+            bounds = bounds_of(repo)
+            self._minding = FolderMinding(
+                repo, self._name, lambda: record_for(repo, self._name, paths=()), bounds, Random()
+            )
+        return self._minding
 
     def _is_done_waiting(self) -> bool:
         message = self._channel.receive_now()

@@ -315,9 +315,3 @@ class Synchroniser:
         seconds = None if until == float("inf") else max(0.0, until - now)
         readable, writable, _ = select.select(descriptors, listener.sinks, [], seconds)
         return [*readable, *writable]
-
-
-def bounds_of(repo: Repository) -> Bounds:
-    """The pace that the config asks for."""
-    least, most, full = [float(repo.config.number(f"poll.{name}")) for name in ("min", "max", "full")]
-    return Bounds(least, most, full)

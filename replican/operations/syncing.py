@@ -186,6 +186,7 @@ def sync(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), 
     with opened_remote(repo, name) as remote:
         recorded, unread, ahead = _record_both(repo, remote, message, allowed)
         exchanged = exchange(repo, remote, allowed=allowed, ahead=ahead)
+        repo.notes += remote.summary()
         return Synced(name, recorded, exchanged.pulled, exchanged.pushed, exchanged.equal, unread, remote.traffic)
 
 
@@ -220,5 +221,4 @@ def exchange(
         except DivergedError:
             continue  # somebody recorded something over there just now
         break
-    repo.notes += remote.summary()
     return Exchanged(pulled, pushed, repo.head == remote.head)

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from false_ssh import false_ssh
 from folders import write
 from watching import eventually, holds, watching
 
@@ -228,3 +229,24 @@ def test_a_burst_becomes_few_checkpoints(two: tuple[Path, Path], cli) -> None:
         eventually(lambda: in_step(a, b))
     made = len(cli("-C", a, "rev-list", "head").lines) - before
     assert made <= 12
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_over_a_link(two: tuple[Path, Path], cli, watched: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where nobody watches the far folder: who answers there records it."""
+    a, _ = two
+    monkeypatch.setenv("REPLICAN_SSH", str(false_ssh(a.parent)))
+    cli("clone", f"host:{a}", "c", env={"REPLICAN_SSH": os.environ["REPLICAN_SSH"]})
+    c = a.parent / "c"
+    with watching(*([a] if watched else []), c) as watches:
+        watches[-1].wait("synced")
+        write(a / "new", "from a")
+        eventually(lambda: holds(c / "new", "from a"))
+        write(c / "new", "from c")
+        eventually(lambda: holds(a / "new", "from c"))
+        write(a / "more", "from a")
+        eventually(lambda: holds(c / "more", "from a"))
+        done = watches[-1].wait("synced", went={"added": 0, "deleted": 0, "moved": 0, "changed": 1})
+        assert done["sent"] > 0 < done["received"]
+        eventually(lambda: in_step(a, c))
+        assert "error" not in watches[-1].kinds()
