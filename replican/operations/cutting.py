@@ -37,9 +37,12 @@ class Cutter:
         self._files.close()
         self._cache.close()
 
+    def forget(self) -> None:
+        """The folder was looked at once more: what its index says now counts."""
+        self._files.forget()
+
     def answer(self, message: WantBlocks | WantRanges, channel: Channel) -> None:
         """Send the stream that answers a request."""
-        self._files.forget()
         if isinstance(message, WantBlocks):
             self._send_lists(message.items, channel)
         else:

@@ -238,6 +238,8 @@ class Server:
         refreshed = record_for(repo, message.name, mirror=self._freezer())
         if self._offered.freezer is not None:
             self._offered.freezer.end()
+        if self._cutter is not None:
+            self._cutter.forget()
         head = repo.head
         sample: tuple[CheckpointId, ...] = ()
         if head is not None and len(repo.objects.lacking(message.known)) == len(message.known):

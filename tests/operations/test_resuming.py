@@ -59,6 +59,21 @@ def test_a_pull_by_blocks_that_is_cut(world: CutLinks, cut: int) -> None:
     assert world.stage() == []
 
 
+def test_a_link_that_is_cut_again_and_again(world: CutLinks) -> None:
+    """Each pull loses what was in flight, and no more: so all comes in the end, however short the links last."""
+    write(world.there / "large", OLD)
+    world.pull()
+    write(world.there / "large", OLD[:MIB] + os.urandom(2 * MIB) + OLD[MIB:])
+    came, pulls = None, 0
+    while came is None:
+        pulls += 1
+        assert pulls <= 2 * MIB // (2 * MOST - MOST - SAID) + 3
+        came = world.pull(answers=2 * MOST + 10_000 * pulls)
+    assert pulls > 3
+    assert_equal(world.there, world.here)
+    assert world.stage() == []
+
+
 def test_a_push_that_is_cut_goes_on(world: CutLinks) -> None:
     write(world.there / "large", OLD)
     world.pull()
