@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from replican.plumbing._front.context import Context
-from replican.plumbing._front.exits import DIFFERENT, DONE, PENDING, exit_code
+from replican.plumbing._front.exits import DIFFERENT, DONE, PENDING, REFUSED, exit_code
 from replican.plumbing._front.output import json_path, quoted
 from replican.plumbing._front.params import Option
 from replican.values.errors import RefusedError, ReplicanError, UsageError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from replican.decisions.treediff import Tally
     from replican.operations.merging import Merged
     from replican.operations.recording import Recorded
+    from replican.operations.remotes import Refreshed
     from replican.repository import Repository
     from replican.values.progress import Problem, Traffic
 
@@ -223,6 +224,12 @@ class Ending:
             if recorded.gated.hint:
                 self._ctx.say(f"hint: {recorded.gated.hint}")
             self._code = self._code or exit_code(recorded.gated)
+
+    def theirs(self, refreshed: "Refreshed", where: str) -> None:
+        """Tell what a remote could not record of its user's edits. Why it refused to is among the notes."""
+        self.unread(refreshed.unread, where)
+        if refreshed.refused:
+            self._code = REFUSED
 
     def merged(self, merged: "Merged") -> None:
         """Tell of conflicts that a merge made, and of what could not be written."""

@@ -10,7 +10,8 @@ Output: where the remote's head was and is, as git shows it; nothing if it has n
 with "remote", "old", "new", "forced" (it does not come from where it was), "checkpoints" and "trees" (how many
 came), with --content "contents", "bytes" and "missing", and "wire" (as "replican pull" has it).
 
-Exit codes: 0 done; 3 there is too little room for the content; 4 some content is nowhere; 5 the remote cannot be
+Exit codes: 0 done; 3 there is too little room for the content, or the remote could not record its user's edits for a
+gate or a full disk; 4 some paths could not be read over there, or some content is nowhere; 5 the remote cannot be
 reached, or broke the rules; 8 no such remote.
 
     replican fetch
@@ -28,12 +29,16 @@ from replican.porcelain import _report as report
 if TYPE_CHECKING:
     from replican.operations.ahead import Ahead
     from replican.operations.fetching import Fetched
+    from replican.operations.remotes import Refreshed
     from replican.repository import Repository
     from replican.values.progress import Traffic
 
 
-def fetch_both(repo: "Repository", name: str, *, content: bool) -> tuple["Fetched", "Ahead | None", "Traffic | None"]:
-    """Fetch from a remote, and with ``content`` stage what a merge will need; what went over the wire."""
+def fetch_both(
+    repo: "Repository", name: str, *, content: bool
+) -> tuple["Fetched", "Refreshed", "Ahead | None", "Traffic | None"]:
+    """Fetch from a remote, once it has recorded its user's edits, and with ``content`` stage what a merge will need;
+    what went over the wire."""
     from replican.operations.fetching import fetch_from
     from replican.operations.remotes import opened_remote
 
@@ -47,7 +52,7 @@ def fetch_both(repo: "Repository", name: str, *, content: bool) -> tuple["Fetche
 
             ahead = stage_content(repo, remote)
         repo.notes += remote.summary()
-        return fetched, ahead, remote.traffic
+        return fetched, refreshed, ahead, remote.traffic
 
 
 def command(
@@ -61,7 +66,7 @@ def command(
     repo = ctx.repository()
     repo.limit_rate = report.rate(limit_rate)
     name = remote or default_remote(repo)
-    done, ahead, wire = fetch_both(repo, name, content=content)
+    done, refreshed, ahead, wire = fetch_both(repo, name, content=content)
     ending = report.Ending(ctx)
     if ctx.json:
         shown = {"remote": name, "old": report.json_id(done.old), "new": report.json_id(done.new)}
@@ -76,6 +81,7 @@ def command(
         ctx.line(describe(done))
         if ahead is None:
             ctx.say(f"hint: its content is not here yet: 'replican merge {name}' takes it in")
+    ending.theirs(refreshed, f"{name}: ")
     if ahead is not None:
         if not ctx.json and ahead.contents:
             ctx.line(f"   {report.many(ahead.contents, 'file')} staged, {ahead.size} bytes")

@@ -7,8 +7,9 @@ Output: one line. With --json, an object with "recorded", "fetched" and "merged"
 name tells it ("commit", "fetch", "merge"), and "wire": null, or an object with "received", "sent" and "saved" (bytes),
 "files", "seconds" and "rate". From another machine, a line on stderr tells the same.
 
-Exit codes: 0 done; 1 conflicts are open, with --exit-code; 3 refused by a gate; 4 some paths are pending; 5 the
-remote cannot be reached, or broke the rules; 8 no such remote.
+Exit codes: 0 done; 1 conflicts are open, with --exit-code; 3 refused by a gate, or the remote could not record its
+user's edits for one, or for a full disk, and the rest is done; 4 some paths are pending; 5 the remote cannot be
+reached, or broke the rules; 8 no such remote.
 
     replican pull
     replican pull disk -m 'letters of May'
@@ -52,7 +53,7 @@ def command(
         if done.recorded.new:
             ctx.line(f"recorded here: {report.words_of(done.recorded.tally) or 'folders and attributes'}")
         ctx.line(f"{name}: {report.describe_merge(done.merged)}")
-    ending.unread(done.unread, f"{name}: ")
+    ending.theirs(done.theirs, f"{name}: ")
     ending.merged(done.merged)
     if exit_code:
         ending.open_conflicts(repo)

@@ -11,8 +11,8 @@ Output: where the remote's head was and is, as git shows it. With --json, an obj
 "added", "changed", "moved", "deleted" (over there), "pending" (paths that could not be written there) and "wire", as
 "replican pull" has it.
 
-Exit codes: 0 done; 3 refused by a gate over there; 4 some paths are pending there; 5 the remote cannot be
-reached, or has checkpoints that are not here; 8 no such remote.
+Exit codes: 0 done; 3 refused by a gate over there, or for a full disk; 4 some paths are pending there; 5 the
+remote cannot be reached, or has checkpoints that are not here; 8 no such remote.
 
     replican push
     replican push disk
@@ -53,6 +53,6 @@ def command(
             f"   {report.moved(done.old, done.new)}  head -> head  ({report.words_of(tally) or 'no file changed'})"
         )
     ending = report.Ending(ctx)
-    ending.unread(done.unread, f"{name}: ")
+    ending.theirs(done.theirs, f"{name}: ")
     ending.pending(done.pending, f"{name}: ")
     return ending.code

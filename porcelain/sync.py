@@ -13,8 +13,9 @@ Output: one line for each remote: what came, what went, and how many conflicts a
 "recorded", "came", "went" (each with "added", "changed", "moved", "deleted"), "pending" (over there) and "wire" (as
 "replican pull" has it), or with "error".
 
-Exit codes: 0 done; 1 conflicts are open, with --exit-code; 3 refused by a gate; 4 some paths are pending; 5 a
-remote cannot be reached, or broke the rules; 8 no such remote.
+Exit codes: 0 done; 1 conflicts are open, with --exit-code; 3 refused by a gate, or a remote could not record its
+user's edits for one, or for a full disk, and the rest is done; 4 some paths are pending; 5 a remote cannot be
+reached, or broke the rules; 8 no such remote.
 
     replican sync
     replican sync disk laptop
@@ -113,7 +114,7 @@ def command(
 
 def _tell(done: "Synced", ending: report.Ending) -> None:
     ending.recorded(done.recorded)
-    ending.unread(done.unread, f"{done.remote}: ")
+    ending.theirs(done.theirs, f"{done.remote}: ")
     for merged in done.pulled:
         ending.conflicts(merged.conflicts)
     ending.pending(done.pulled[-1].pending)

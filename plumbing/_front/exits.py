@@ -12,6 +12,8 @@ DONE: Final = 0
 DIFFERENT: Final = 1
 """Differences, none, no such object or ref: what ``--exit-code``, ``-e``, ``--verify``, ``--is-ancestor`` ask for."""
 USAGE: Final = 2
+REFUSED: Final = 3
+"""A gate is closed, or a disk full."""
 PENDING: Final = 4
 """Some paths could not be read or written; the rest is done."""
 BUG: Final = 70
@@ -25,8 +27,8 @@ EXIT_CODES: Final[dict[type[errors.ReplicanError], int]] = {
     errors.NotFoundError: 1,
     errors.MissingObjectError: 6,
     errors.MovedError: 1,
-    errors.RefusedError: 3,
-    errors.UnsupportedError: 3,
+    errors.RefusedError: REFUSED,
+    errors.UnsupportedError: REFUSED,
     errors.FolderError: PENDING,
     errors.RemoteError: 5,
     errors.DamagedError: 6,

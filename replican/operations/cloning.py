@@ -18,7 +18,7 @@ from replican.operations.syncing import merge_again, merge_remote
 from replican.repository import DOT, Repository, is_replica, ssh_program, user_config
 from replican.values.addresses import SshAddress
 from replican.values.errors import FolderError, NoRepositoryError, RefusedError, RemoteError, UsageError
-from replican.values.progress import Problem, Progress, Traffic
+from replican.values.progress import Progress, Traffic
 from replican.values.traits import STRONG
 
 ORIGIN = "origin"
@@ -26,7 +26,9 @@ ORIGIN = "origin"
 
 class Cloned(NamedTuple):
     """What a clone did. ``made_replica`` tells that the source was a plain folder; ``joined`` is what a union
-    recorded here, ``wire`` what went over the wire, if there is one."""
+    recorded here, ``theirs`` how the source recorded its user's edits, ``wire`` what went over the wire, if there is
+    one.
+    """
 
     root: str
     source: str
@@ -34,7 +36,7 @@ class Cloned(NamedTuple):
     joined: Recorded | None
     merged: Merged
     notes: list[str]
-    unread: list[Problem]
+    theirs: Refreshed
     wire: Traffic | None = None
 
 
@@ -83,7 +85,7 @@ def clone(
             for each in storing:
                 each.result()
             merged = _take_all(copy, remote, refreshed, mirror)
-        return Cloned(target, source, made_replica, joined, merged, copy.notes, refreshed.unread)
+        return Cloned(target, source, made_replica, joined, merged, copy.notes, refreshed)
 
 
 def clone_wired(
@@ -128,7 +130,7 @@ def clone_wired(
             joined = record(copy) if join or resumed else None
             refreshed = remote.refresh()
             merged = _take_all(copy, remote, refreshed, None)
-            return Cloned(target, url, made_replica, joined, merged, copy.notes, refreshed.unread, remote.traffic)
+            return Cloned(target, url, made_replica, joined, merged, copy.notes, refreshed, remote.traffic)
 
 
 def _take_all(copy: Repository, remote: Remote, refreshed: Refreshed, mirror: Mirror | None) -> Merged:

@@ -31,12 +31,14 @@ def record_for(
 ) -> Refreshed:
     """Record what the folder's user did, for somebody who calls this folder ``name``.
 
-    What stands in the way of it is told, and what was recorded before is what the folder offers. Raises
+    What stands in the way of it is told, and what was recorded before is what the folder offers. (Decision 5: somebody
+    has to do something about a gate and a full disk; a lock goes, and where nobody may write, nothing is amiss.) Raises
     ``DamagedError``, ``NotFoundError``, and ``WorkerError``, for a second try may do it. What is read is copied to
     ``mirror``; ``paths`` and ``tell`` are as those of ``record``.
     """
     notes: list[str] = []
     unread: list[Problem] = []
+    refused = False
     try:
         made = record(repo, past_gates=True, mirror=mirror, paths=paths, tell=tell)
         unread = made.problems
@@ -45,6 +47,7 @@ def record_for(
         notes += [f"{name}: not recorded, and left alone: {shown}" for shown in left_alone]
         if len(made.skipped) > _SHOWN:
             notes.append(f"{name}: and {len(made.skipped) - _SHOWN} more that are left alone")
+        refused = made.gated is not None
         if made.gated is not None:
             notes.append(f"{name} has edits that it does not record: {made.gated.message}")
     except WorkerError:
@@ -52,8 +55,9 @@ def record_for(
     except (FolderError, LockedError, RefusedError) as error:
         if repo.head is None:
             raise  # nothing was recorded before: there is nothing to offer
+        refused = isinstance(error, RefusedError)
         notes.append(f"{name} could not record its latest edits: {error.message}")
-    return Refreshed(take_notes(repo, name) + notes, unread)
+    return Refreshed(take_notes(repo, name) + notes, unread, refused)
 
 
 def take_notes(repo: Repository, name: str) -> list[str]:

@@ -44,10 +44,12 @@ _HELPER = re.compile(r"[A-Za-z0-9+.-]*::")
 
 
 class Refreshed(NamedTuple):
-    """How a remote recorded its user's edits: what to tell, and what could not be read there."""
+    """How a remote recorded its user's edits: what to tell, and what could not be read there. ``refused`` where a gate
+    over there is closed, or its disk is full: what it offers is what it recorded before."""
 
     notes: list[str]
     unread: list[Problem]
+    refused: bool = False
 
 
 class Awaited(Protocol):

@@ -247,7 +247,7 @@ class Server:
             sample = summarize(repo.graph, head).sample[:_SAMPLE]
         unread = [messages.Note(each.path, clip(each.cause), each.held) for each in refreshed.unread[: messages.FEW]]
         notes = [clip(note) for note in refreshed.notes[:256]]
-        return messages.Recorded(head, list(sample), self._is_behind(head), notes, unread)
+        return messages.Recorded(head, list(sample), self._is_behind(head), notes, unread, refreshed.refused)
 
     def _is_behind(self, head: CheckpointId | None) -> bool:
         try:

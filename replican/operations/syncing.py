@@ -16,7 +16,7 @@ from replican.operations.fetching import Fetched, fetch_from
 from replican.operations.foretold import Foretold, merge_foretold
 from replican.operations.merging import Merged, merge
 from replican.operations.recording import News, Recorded, record
-from replican.operations.remotes import Remote, opened_remote
+from replican.operations.remotes import Refreshed, Remote, opened_remote
 from replican.repository import Repository
 from replican.values.errors import DivergedError
 from replican.values.ids import CheckpointId
@@ -27,39 +27,39 @@ _SOON = 0.015  # seconds by which two equal scans differ
 
 
 class Pulled(NamedTuple):
-    """What a pull did, step by step; ``unread`` are paths that the remote could not read to record them. ``wire`` is
-    what went over the wire, if there is one, here and below."""
+    """What a pull did, step by step; ``theirs`` is how the remote recorded its user's edits. ``wire`` is what went over
+    the wire, if there is one, here and below."""
 
     recorded: Recorded
     fetched: Fetched
     merged: Merged
-    unread: list[Problem]
+    theirs: Refreshed
     wire: Traffic | None = None
 
 
 class Pushed(NamedTuple):
     """What a push did: where the remote's head was and is, what is pending there, what it changed there (None where its
-    head did not move), and what could not be read there."""
+    head did not move), and how it recorded its user's edits."""
 
     remote: str
     old: CheckpointId | None
     new: CheckpointId | None
     pending: list[Problem]
     tally: Tally | None
-    unread: list[Problem]
+    theirs: Refreshed
     wire: Traffic | None = None
 
 
 class Synced(NamedTuple):
-    """What a sync with one remote did; ``equal`` tells that both heads are the same now, ``unread`` what could not be
-    read over there."""
+    """What a sync with one remote did; ``equal`` tells that both heads are the same now, ``theirs`` how the remote
+    recorded its user's edits."""
 
     remote: str
     recorded: Recorded
     pulled: list[Merged]
     pushed: list[Pushed]
     equal: bool
-    unread: list[Problem]
+    theirs: Refreshed
     wire: Traffic | None = None
 
 
@@ -103,9 +103,9 @@ def merged_before(repo: Repository, name: str) -> bool:
 def pull(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), message: str | None = None) -> Pulled:
     """Commit local edits, fetch, merge."""
     with opened_remote(repo, name) as remote:
-        recorded, unread, ahead = _record_both(repo, remote, message, allowed)
+        recorded, theirs, ahead = _record_both(repo, remote, message, allowed)
         if ahead is not None:
-            return Pulled(recorded, ahead.fetched, ahead.merged, unread)
+            return Pulled(recorded, ahead.fetched, ahead.merged, theirs)
         fetched = fetch_from(repo, remote)
         merged = merge_remote(repo, remote, allowed=allowed)
         if remote.has_changed:
@@ -113,7 +113,7 @@ def pull(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), 
             counts = fetched.checkpoints + again.checkpoints, fetched.trees + again.trees
             fetched = Fetched(name, fetched.old, again.new, *counts, fetched.forced or again.forced)
         repo.notes += remote.summary()
-        return Pulled(recorded, fetched, merged, unread, remote.traffic)
+        return Pulled(recorded, fetched, merged, theirs, remote.traffic)
 
 
 def merge_again(
@@ -135,7 +135,7 @@ def _together(one: Merged, other: Merged) -> Merged:
 
 def _record_both(
     repo: Repository, remote: Remote, message: str | None, allowed: frozenset[str]
-) -> tuple[Recorded, list[Problem], Foretold | None]:
+) -> tuple[Recorded, Refreshed, Foretold | None]:
     """Record both folders' edits at the same time: the remote's scan is another process's. Where only the remote was
     edited, it is merged meanwhile."""
 
@@ -149,7 +149,7 @@ def _record_both(
             ahead = merge_foretold(repo, remote, news, over_there.result, allowed=allowed)
         refreshed = over_there.result()
     repo.notes += refreshed.notes
-    return recorded, refreshed.unread, ahead
+    return recorded, refreshed, ahead
 
 
 def push(repo: Repository, name: str) -> Pushed:
@@ -160,7 +160,7 @@ def push(repo: Repository, name: str) -> Pushed:
     with opened_remote(repo, name) as remote:
         refreshed = remote.refresh()
         repo.notes += refreshed.notes
-        pushed = push_to(repo, remote)._replace(unread=refreshed.unread, wire=remote.traffic)
+        pushed = push_to(repo, remote)._replace(theirs=refreshed, wire=remote.traffic)
         repo.notes += remote.summary()
         return pushed
 
@@ -174,7 +174,7 @@ def push_to(repo: Repository, remote: Remote) -> Pushed:
             known = repo.refs.read(remote_head(remote.name))
             if known != taken.new:
                 repo.refs.update(remote_head(remote.name), taken.new, known, f"push {remote.name}", repo.who)
-    return Pushed(remote.name, taken.old, taken.new, taken.pending, taken.tally, [])
+    return Pushed(remote.name, taken.old, taken.new, taken.pending, taken.tally, Refreshed([], []))
 
 
 def sync(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), message: str | None = None) -> Synced:
@@ -184,18 +184,21 @@ def sync(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), 
     over there raises ``RefusedError``.
     """
     with opened_remote(repo, name) as remote:
-        recorded, unread, ahead = _record_both(repo, remote, message, allowed)
+        recorded, theirs, ahead = _record_both(repo, remote, message, allowed)
         exchanged = exchange(repo, remote, allowed=allowed, ahead=ahead)
         repo.notes += remote.summary()
-        return Synced(name, recorded, exchanged.pulled, exchanged.pushed, exchanged.equal, unread, remote.traffic)
+        theirs = theirs if exchanged.theirs is None else exchanged.theirs
+        return Synced(name, recorded, exchanged.pulled, exchanged.pushed, exchanged.equal, theirs, remote.traffic)
 
 
 class Exchanged(NamedTuple):
-    """What pulling from a remote and pushing to it came to; ``equal`` tells that both heads are the same now."""
+    """What pulling from a remote and pushing to it came to; ``equal`` tells that both heads are the same now,
+    ``theirs`` how the remote recorded its user's edits once more, where it had to."""
 
     pulled: list[Merged]
     pushed: list[Pushed]
     equal: bool
+    theirs: Refreshed | None
 
 
 def exchange(
@@ -205,9 +208,11 @@ def exchange(
     ``ahead``, if anything was. Raises as :func:`sync` does."""
     pulled: list[Merged] = []
     pushed: list[Pushed] = []
+    theirs: Refreshed | None = None
     for round_ in range(MOST_ROUNDS):
         if round_:
-            repo.notes += remote.refresh().notes
+            theirs = remote.refresh()
+            repo.notes += theirs.notes
         if round_ or ahead is None:
             if repo.head != remote.head or repo.head != repo.refs.read(remote_head(remote.name)):
                 fetch_from(repo, remote)
@@ -221,4 +226,4 @@ def exchange(
         except DivergedError:
             continue  # somebody recorded something over there just now
         break
-    return Exchanged(pulled, pushed, repo.head == remote.head)
+    return Exchanged(pulled, pushed, repo.head == remote.head, theirs)

@@ -177,7 +177,7 @@ class WiredRemote:
         self._recorded = told
         self._head = None if told.head is None else CheckpointId(told.head)
         self._behind = told.behind
-        return Refreshed(list(told.notes), [_problem(each) for each in told.unread])
+        return Refreshed(list(told.notes), [_problem(each) for each in told.unread], told.refused)
 
     @property
     def head(self) -> CheckpointId | None:

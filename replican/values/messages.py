@@ -104,13 +104,15 @@ Notes = Annotated[list[Note], msgspec.Meta(max_length=FEW)]
 
 class Recorded(_Message, tag="recorded"):
     """The folder's head, if it has one; ``sample`` are ancestors of it at growing distances, newest first. ``behind``
-    tells that the disk there has not got all that the head has."""
+    tells that the disk there has not got all that the head has; ``refused``, that a gate or a full disk kept it from
+    recording what its user did."""
 
     head: Id | None
     sample: Ids = []
     behind: bool = False
     notes: Annotated[list[Text], msgspec.Meta(max_length=256)] = []
     unread: Notes = []
+    refused: bool = False
 
 
 class ListRefs(_Message, tag="list-refs"):

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from folders import contents, head, snapshot, write
 
+from replican.repository import Repository
+
 
 @pytest.fixture
 def here(cli, tmp_path: Path) -> Path:
@@ -40,11 +42,11 @@ def test_as_json(cli, here: Path, tmp_path: Path) -> None:
 def test_content_that_is_nowhere(cli, here: Path, tmp_path: Path) -> None:
     write(tmp_path / "a/new", "new")
     cli("-C", "a", "commit")
-    (tmp_path / "a/file").unlink()
     (tmp_path / "a/new").unlink()
-    # The remote's folder is empty now, and its gate keeps it from recording that.
-    done = cli("fetch", "--content", cwd=here, code=4)
+    with Repository(str(tmp_path / "a")).writing("something else"):  # and the remote cannot record that
+        done = cli("--wait", "0", "fetch", "--content", cwd=here, code=4)
     assert "pending: new: no source" in done.err
+    assert "origin could not record its latest edits: locked by process" in done.err
     assert contents(here) == {"file": b"x"}
 
 

@@ -181,3 +181,45 @@ def test_a_restore(cli, tmp_path: Path, disk: Disk, where: str) -> None:
     there = b if where == "in place" else to
     for name in ("large", "second"):
         assert (there / name).read_bytes() == (a / name).read_bytes()
+
+
+@pytest.mark.parametrize("far", [False, True])
+@pytest.mark.parametrize("words", [["fetch"], ["pull"], ["sync"], ["push"]])
+def test_the_other_side_cannot_record(cli, tmp_path: Path, disk: Disk, words: list[str], far: bool) -> None:
+    """What it recorded before is taken, and that there is more is told, and no success."""
+    a, b = disk.path / "a", tmp_path / "b"
+    write(a / "file", "x")
+    cli("clone", a, b)
+    cli("-C", b, "remote", "set-url", "origin", f"there:{a}" if far else a)
+    env = {"REPLICAN_SSH": str(false_ssh(tmp_path))}
+    write(a / "recorded", "r")
+    cli("-C", a, "commit")
+    if words == ["push"]:
+        cli("-C", b, "pull", env=env)
+    write(a / "late", "l")
+    disk.leave(0)
+    done = cli("-C", b, *words, env=env, code=3)
+    assert "origin could not record its latest edits: no space left" in done.err
+    assert cli("-C", b, "rev-parse", "origin/head").text == cli("-C", a, "rev-parse", "HEAD").text
+    assert (b / "recorded").exists() == (words != ["fetch"])
+    assert not (b / "late").exists()
+    disk.make_room()
+    cli("-C", b, "remote", "set-url", "origin", a)
+    finish(cli, disk, a, b)
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_a_clone_of_what_cannot_record(cli, tmp_path: Path, disk: Disk, far: bool) -> None:
+    a, b = disk.path / "a", tmp_path / "b"
+    write(a / "file", "x")
+    cli("init", a)
+    cli("-C", a, "commit")
+    write(a / "late", "l")
+    disk.leave(0)
+    env = {"REPLICAN_SSH": str(false_ssh(tmp_path))}
+    done = cli("clone", f"there:{a}" if far else a, b, env=env, code=3)
+    assert "could not record its latest edits: no space left" in done.err
+    assert (b / "file").read_text() == "x"
+    disk.make_room()
+    cli("-C", b, "sync", env=env)
+    assert_equal(a, b)

@@ -43,14 +43,19 @@ def test_an_emptied_root(cli, two: tuple[Path, Path], words: list[str]) -> None:
     assert len(contents(a)) == PLENTY
 
 
-def test_emptied_over_there(cli, two: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize("words", [["fetch"], ["pull", "--allow-mass-delete"], ["sync", "--allow-mass-delete"]])
+def test_emptied_over_there(cli, two: tuple[Path, Path], words: list[str]) -> None:
     """No flag given here opens a gate there; and what was recorded there before is still taken."""
     a, b = two
+    write(a / "recorded", "before")
+    cli("-C", a, "commit")
     for name in ("d0", "d1", "d2"):
         shutil.rmtree(a / name)
-    done = cli("-C", b, "sync", "--allow-mass-delete", code=None)
-    assert "does not record" in done.err
-    assert len(contents(b)) == PLENTY
+    done = cli("-C", b, *words, code=3)
+    assert f"origin has edits that it does not record: {PLENTY} of {PLENTY + 1} files would be deleted" in done.err
+    assert cli("-C", b, "rev-parse", "origin/head").text.strip() == head(cli, a)
+    assert len(contents(b)) == PLENTY + (words != ["fetch"])
+    assert len(contents(a)) == 1
 
 
 @pytest.mark.parametrize(("gone", "code"), [(30, 0), (31, 3)])

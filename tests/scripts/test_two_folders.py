@@ -116,7 +116,7 @@ def test_an_edit_outlives_a_deletion(cli, two) -> None:
     a, b = two
     shutil.rmtree(a / "photos")
     write(b / "photos/2020/11.jpg", "edited")
-    held = cli("-C", b, "sync", "--allow-mass-delete", code=4)  # this side's flags open no gate of the other's
+    held = cli("-C", b, "sync", "--allow-mass-delete", code=3)  # this side's flags open no gate of the other's
     assert "40 of 46 files would be deleted" in held.err
     recorded = cli("-C", a, "commit", "--allow-mass-delete", code=4)
     assert "pending: photos/2020/11.jpg: no source" in recorded.err, "the edit has come, its content is with the other"

@@ -19,7 +19,7 @@ ALL = [
     messages.Bye(),
     messages.Init(),
     messages.Record("origin", [ID]),
-    messages.Recorded(ID, [ID], True, ["a note"], [NOTE]),
+    messages.Recorded(ID, [ID], True, ["a note"], [NOTE], refused=True),
     messages.Recorded(None),
     messages.ListRefs(),
     messages.Refs([messages.Ref("head", ID)]),
