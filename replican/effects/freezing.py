@@ -35,6 +35,9 @@ class Freezer(Mirror):
             os.close(fd)
         self._frozen.clear()
 
+    def has_room(self, files: int, size: int) -> bool:
+        return True  # it copies some few of them
+
     @contextmanager
     def directory(self, path: bytes) -> Iterator[int | None]:
         if path not in self._directories:

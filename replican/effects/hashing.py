@@ -66,9 +66,11 @@ def hash_all(
     files = sum([len(job.names) for job in jobs])
     if not files:
         return
-    if files <= FORK_FILES:
+    if files <= FORK_FILES or (mirror is not None and not _will_fit(root, files, mirror)):
         jobs = _with_sizes(root, jobs)
     size = sum([job.size for job in jobs])
+    if mirror is not None and not mirror.has_room(files, size):
+        mirror = None  # whoever wants the copies is told later how much room there has to be
     progress.begin("reading", files, size or None)
     try:
         if (files > FORK_FILES or size > FORK_BYTES) and files > 1 and workers != 1:
@@ -77,6 +79,13 @@ def hash_all(
             yield from _hash_here(root, jobs, progress, mirror)
     finally:
         progress.end()
+
+
+def _will_fit(root: str, files: int, mirror: Mirror) -> bool:
+    """Whether so many files of the folder fit into the mirror, as far as can be told without a look at each: if they
+    take up all that is used of their disk, or have a MiB each."""
+    disk = os.statvfs(root)
+    return mirror.has_room(files, min(files << 20, (disk.f_blocks - disk.f_bfree) * disk.f_frsize))
 
 
 def _with_sizes(root: str, jobs: Sequence[Job]) -> list[Job]:

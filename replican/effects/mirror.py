@@ -52,6 +52,11 @@ class Mirror:
             each.__exit__()
         self._flushing.clear()
 
+    def has_room(self, files: int, size: int) -> bool:
+        """Whether the disk has room for so many files, of so many bytes together."""
+        room = os.fstatvfs(self._stage_fd)
+        return size <= room.f_bavail * room.f_frsize and (not room.f_files or files <= room.f_favail)
+
     # -- for those who read, in whatever process ----------------------------------------------------------------
 
     @contextmanager

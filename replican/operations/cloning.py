@@ -1,12 +1,12 @@
 """Clone: a second folder in step with a first, which becomes a replica if it was none."""
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
 from replican.effects.config import RemoteSettings
 from replican.effects.forkpool import Beside, beside
-from replican.effects.mirror import Mirror
+from replican.effects.mirror import PLACE, Mirror
 from replican.effects.staging import Stage
 from replican.operations.fetching import fetch_from
 from replican.operations.folders import FolderRemote
@@ -147,8 +147,16 @@ def _take_all(copy: Repository, remote: Remote, refreshed: Refreshed, mirror: Mi
 
 
 def _mirror(held: ExitStack, copy: Repository) -> Mirror:
-    mirror = Mirror(held.enter_context(Stage(f"{copy.dotdir}/stage")))
-    held.callback(mirror.close)
+    stage = held.enter_context(Stage(f"{copy.dotdir}/stage"))
+    mirror = Mirror(stage)
+
+    def close(kind: type[BaseException] | None, *_: object) -> None:
+        mirror.close()
+        if kind is not None and issubclass(kind, RefusedError):
+            with suppress(OSError):
+                stage.remove(PLACE)  # the next run believes nothing of it, and it may be what the room went to
+
+    held.push(close)
     return mirror
 
 

@@ -223,3 +223,26 @@ def test_a_clone_of_what_cannot_record(cli, tmp_path: Path, disk: Disk, far: boo
     disk.make_room()
     cli("-C", b, "sync", env=env)
     assert_equal(a, b)
+
+
+@pytest.mark.parametrize("what", ["few large files", "many small files", "holes"])
+def test_a_first_clone(cli, tmp_path: Path, disk: Disk, what: str) -> None:
+    """Its source has no log yet, and is copied while it is read."""
+    a, b = (disk.path if what == "holes" else tmp_path) / "a", disk.path / "b"
+    count, size = (4, LARGE) if what == "few large files" else (1200, 8 * KIB if what == "many small files" else 10)
+    for number in range(count):
+        write(a / f"{number % 7}/{number}", os.urandom(size))
+    if what == "holes":
+        with open(a / "holes", "wb") as file:
+            file.truncate(1 << 30)
+    disk.leave(8 << 10)
+    free = disk.free
+    refused = cli("clone", a, b, code=3)
+    assert "bytes free, and" in refused.err
+    assert free - disk.free < 1 << 20, "more than its log"
+    assert list((b / ".replican/stage").iterdir()) == []
+    if what == "holes":  # they would be copied as holes, and their size counts
+        return
+    disk.make_room()
+    cli("clone", a, b)
+    assert_equal(a, b)
