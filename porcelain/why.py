@@ -25,7 +25,7 @@ from replican.porcelain import _report as report
 from replican.values.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from replican.operations.explaining import Explained
+    from replican.operations.explaining import Explained, Version
     from replican.operations.history import LogEntry
 
 
@@ -57,13 +57,19 @@ def told(found: "Explained") -> list[str]:
     if found.versions:
         lines.append(f"  has {len(found.versions)} versions, written by those who did not know of each other's:")
         for version in found.versions:
-            writer = "not recorded yet" if version.writer is None else f"by {by_whom(version.writer)}"
-            lines.append(f"    {quoted(version.path)} {writer}")
+            lines.append(f"    {quoted(version.path)} {written(version)}")
         lines.append("    `replican resolve` settles it")
     lines += [f"  held back: {each.cause}" + _where(found, each.path) for each in found.holding]
     if found.recorded is not None and found.recorded.kind != b"d":
         lines.append(f"  content: {', '.join(found.places) or 'in no store that can be reached'}")
     return lines
+
+
+def written(version: "Version") -> str:
+    """By whom a version was written, in words."""
+    if version.entry.kind == b"d":
+        return "is a directory, and keeps the name"
+    return "not recorded yet" if version.writer is None else f"by {by_whom(version.writer)}"
 
 
 def disk_lines(found: "Explained") -> list[str]:

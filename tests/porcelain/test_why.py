@@ -59,6 +59,18 @@ def test_why_there_is_a_copy(replicas: Replicas) -> None:
     assert current["last"]["id"] == current["versions"][0]["checkpoint"], "of two edits, the one that is there"
 
 
+def test_a_directory_that_keeps_the_name(replicas: Replicas) -> None:
+    replicas.clone({"other": "1"})
+    replicas.write("a/name/in", "of a directory")
+    replicas.write("b/name", "of a file")
+    replicas("b", "sync")
+    (copy,) = [path for path in os.listdir(replicas.base / "b") if ".conflict-" in path]
+    text = replicas("b", "why", "name").text
+    assert "    name is a directory, and keeps the name\n" in text
+    assert f"    {copy} by " in text
+    assert "not recorded yet" not in text
+
+
 def test_what_holds_it_back(replicas: Replicas) -> None:
     replicas.clone({"f": "1"})
     replicas.write("a/f", "2")
