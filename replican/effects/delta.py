@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
 _CHUNK: Final = 1 << 20
-_WAITING: Final = 16
+_WAITING: Final = 4
 _FLAGS: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Fetch = Callable[[Sequence[Range]], Iterator[bytes]]
@@ -136,37 +136,67 @@ class Delta:
     def _put_together(self, fetch: Fetch, hasher: "_Hasher", progress: Progress | None) -> list[int]:
         """All blocks in their order; the numbers of those are returned that a basis did not have (any more)."""
         lost: list[int] = []
-        data: bytes | None
+        data: bytes
         coming = _Coming(fetch(self.missing)) if self.missing else None
-        for number, piece in enumerate(self._plan.pieces):
-            if coming is not None and piece.basis == FETCHED:
-                data = self._fetched(number, coming)
+        number, pieces = 0, self._plan.pieces
+        while number < len(pieces):
+            if coming is not None and pieces[number].basis == FETCHED:
+                data, end = self._fetched(number, coming), number + 1
             else:
-                data = self._copied(number)
-            if data is None:
-                lost.append(number)
-            elif not lost:
+                end = self._end_of_run(number)
+                data = self._copied(number, end, lost)
+            if not lost:
                 hasher.update(data)
             if progress is not None:
-                progress.advance(0, piece.block.length)
+                progress.advance(0, sum([piece.block.length for piece in pieces[number:end]]))
+            number = end
         if coming is not None:
             coming.end()
         return lost
 
-    def _copied(self, number: int) -> bytes | None:
-        """A block that is here, once it lies in its place; None if it is not what it was."""
-        block, basis, source = self._plan.pieces[number]
+    def _end_of_run(self, number: int) -> int:
+        """Until which block those from this one on lie side by side in one file: they are copied together."""
+        pieces = self._plan.pieces
+        (_, length, _), basis, source = pieces[number]
+        length += source
+        end = number + 1
+        while end < len(pieces):
+            block, other, at = pieces[end]
+            if (other, at) != (basis, length) or length + block.length - source > _CHUNK:
+                break
+            length += block.length
+            end += 1
+        return end
+
+    def _copied(self, first: int, end: int, lost: list[int]) -> bytes:
+        """A run of blocks that are here, once they lie in their place; those that are not what they were are ``lost``,
+        and then the bytes are of no use."""
+        run = self._plan.pieces[first:end]
+        (start, _, _), basis, source = run[0]
         in_place = basis == len(self._bases)
+        size = sum([piece.block.length for piece in run])
         try:
-            data = os.pread(self._fd if in_place else self._bases[basis].fd, block.length, source)
+            data = os.pread(self._fd if in_place else self._bases[basis].fd, size, source)
         except OSError:  # a bad sector
-            return None
-        hash = xxh3_128_digest(data)
-        if len(data) != block.length or not hash.startswith(block.hash):
-            return None
-        self._hashes[number] = hash
+            data = b""
+        if len(data) != size and len(run) > 1:
+            for number in range(first, end):
+                self._copied(number, number + 1, lost)
+            return b""
+        view, at = memoryview(data), 0
+        good: list[tuple[memoryview, int]] = []
+        for number, (block, _, _) in enumerate(run, first):
+            part = view[at : at + block.length]
+            at += block.length
+            hash = xxh3_128_digest(part)
+            if len(part) != block.length or not hash.startswith(block.hash):
+                lost.append(number)
+                continue
+            self._hashes[number] = hash
+            good.append((part, block.offset))
         if not in_place:
-            _write_at(self._fd, data, block.offset)
+            for part, offset in [(view, start)] if len(good) == len(run) else good:
+                _write_at(self._fd, part, offset)
         return data
 
     def _fetch_lost(self, lost: list[int], fetch: Fetch) -> None:
@@ -236,7 +266,7 @@ class _Coming:
             raise RemoteError("the remote sent more bytes of a file than were asked for")
 
 
-def _write_at(fd: int, data: bytes, offset: int) -> None:
+def _write_at(fd: int, data: bytes | memoryview, offset: int) -> None:
     done = os.pwrite(fd, data, offset)
     while done < len(data):
         done += os.pwrite(fd, memoryview(data)[done:], offset + done)
