@@ -205,8 +205,8 @@ def _pass_gates(
     allowed: frozenset[str],
 ) -> Tally:
     """The gates before a commit; what the folder's user added and deleted."""
-    if base == EMPTY_TREE:
-        return Tally(seen.files or 0, 0, 0, 0)
+    if base == EMPTY_TREE and seen.files is not None:
+        return Tally(seen.files, 0, 0, 0)
     counted = tally(overlay, base, observed) if pairs is None else tally_pairs(pairs)
     closed = [gates.missing_mount([show(path) for path in seen.mounts_gone])]
     closed += deletion_gates(repo.index, counted)

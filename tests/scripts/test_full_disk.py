@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from false_ssh import false_ssh
 from folders import assert_equal, snapshot, write
+from watching import eventually, watching
 
 KIB = 1024
 
@@ -246,3 +247,18 @@ def test_a_first_clone(cli, tmp_path: Path, disk: Disk, what: str) -> None:
     disk.make_room()
     cli("clone", a, b)
     assert_equal(a, b)
+
+
+def test_a_watch_goes_on_when_there_is_room_again(cli, tmp_path: Path, disk: Disk) -> None:
+    write(tmp_path / "a/small", "x")
+    cli("clone", "a", disk.path / "b")
+    b = disk.path / "b"
+    with watching(b) as (watch,):
+        watch.wait("synced")
+        disk.leave(600)
+        write(tmp_path / "a/large", os.urandom(4 << 20))
+        assert watch.wait("error", remote="origin")["code"] == "no-space"
+        assert not (b / "large").exists()
+        disk.make_room()
+        eventually(lambda: (b / "large").exists())
+        assert (b / "large").read_bytes() == (tmp_path / "a/large").read_bytes()
