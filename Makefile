@@ -14,7 +14,7 @@ INSTALL := $(PIP) install --config-settings editable_mode=strict -e
 # Tests share nothing but the machine, so two processes take them from each other.
 SIDE_BY_SIDE := -n 2 --dist worksteal
 
-.PHONY: help sync test torture torture-check fuzz bench bench-wire dist clean
+.PHONY: help sync test torture torture-check fuzz bench bench-wire bench-watch dist clean
 
 help:
 	@echo 'make sync A=FOLDER B=FOLDER   keep two folders in step (B missing or empty: it becomes a copy of A)'
@@ -24,6 +24,7 @@ help:
 	@echo 'make fuzz SECONDS=300         fuzz what reads the wire, by atheris, where that installs'
 	@echo 'make bench                    measure against rsync, unison and git'
 	@echo 'make bench-wire               measure against rsync, over a pipe and over a sshd on loopback'
+	@echo 'make bench-watch              measure folders that are watched'
 	@echo 'make dist                     build wheel and sdist into dist/'
 	@echo 'make clean                    remove whatever the others made'
 
@@ -74,11 +75,11 @@ fuzz: $(VENV)/installed-dev
 
 # What is measured is what a user has: the program as a wheel installs it, compiled. In the editable copy, links and
 # (where bytecode is not written) every import would be measured, too.
-bench bench-wire: $(BIN)/python
+bench bench-wire bench-watch: $(BIN)/python
 	$(BIN)/python -m venv --clear .venv-bench
 	.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install .
 	.venv-bench/bin/python -m compileall -q .venv-bench/lib >/dev/null || true
-	.venv-bench/bin/python bench/$(if $(filter bench-wire,$@),wire,run).py
+	.venv-bench/bin/python bench/$(patsubst bench-%,%,$(patsubst bench,run,$@)).py
 
 dist: $(VENV)/installed-dev
 	rm -rf dist

@@ -69,7 +69,7 @@ def peak_memory(command: Command, cwd: str | None = None) -> int:
     def watch() -> None:
         nonlocal peak
         while process.poll() is None:
-            peak = max(peak, sum(_pss(pid) for pid in _family(process.pid)))
+            peak = max(peak, sum(memory_of(pid) for pid in family(process.pid)))
             time.sleep(0.01)
 
     watcher = threading.Thread(target=watch)
@@ -79,7 +79,8 @@ def peak_memory(command: Command, cwd: str | None = None) -> int:
     return peak
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
+    """A process, and all that descend from it."""
     found = [pid]
     for at in found:
         try:
@@ -90,7 +91,8 @@ def _family(pid: int) -> list[int]:
     return found
 
 
-def _pss(pid: int) -> int:
+def memory_of(pid: int) -> int:
+    """Its proportional set size, in bytes; 0 where it is gone."""
     try:
         with open(f"/proc/{pid}/smaps_rollup") as file:
             for line in file:

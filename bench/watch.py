@@ -1,0 +1,157 @@
+"""Folders that are watched: how long an edit takes to the other side, bursts, the start, rest, and `status`.
+
+Run by `make bench-watch`. Times are wall times; processor time and memory are those of all processes of one watch.
+Latency is from the end of the write to the moment when the other folder has the whole content, looked for every half
+millisecond.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+
+import corpus
+import measure
+from links import Links
+from run import installed
+
+EDITS = 50
+BURST = 10_000
+REST_SECONDS = 60
+
+
+@contextmanager
+def watch(program: str, folder: str, ssh: str | None = None) -> Iterator[tuple[int, float]]:
+    """A watch of a folder, live: its process, and in how many s it was."""
+    env = os.environ if ssh is None else {**os.environ, "REPLICAN_SSH": ssh}
+    began = time.perf_counter()
+    with subprocess.Popen([program, "-C", folder, "watch", "--json"], stdout=subprocess.PIPE, env=env) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if json.loads(line)["kind"] == "live":
+                    break
+            seconds = time.perf_counter() - began
+            threading.Thread(target=process.stdout.read, daemon=True).start()  # else its pipe fills up
+            yield process.pid, seconds
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def until(path: str, content: bytes) -> None:
+    """Wait until a file has this content."""
+    while True:
+        try:
+            with open(path, "rb") as file:
+                if file.read() == content:
+                    return
+        except OSError:
+            pass
+        time.sleep(0.0005)
+
+
+def latency(name: str, here: str, there: str) -> None:
+    took = []
+    for number in range(EDITS):
+        content = f"edit {number} of {time.time_ns()}".encode()
+        with open(f"{here}/edited{number % 5}", "wb") as file:
+            file.write(content)
+        start = time.perf_counter()
+        until(f"{there}/edited{number % 5}", content)
+        took.append(1000 * (time.perf_counter() - start))
+        time.sleep(0.3)
+    took.sort()
+    print(f"{name:44} median {statistics.median(took):5.0f} ms, p95 {took[int(0.95 * EDITS)]:5.0f} ms", flush=True)
+
+
+def burst(here: str, there: str, root: str) -> None:
+    """So many files unpacked on one side until all are on the other, against one rsync of them."""
+    corpus.make_corpus(f"{root}/pack", BURST, BURST // 20)
+    os.sync()
+    start = time.perf_counter()
+    shutil.copytree(f"{root}/pack", f"{here}/unpacked")
+    last = corpus.path_of("", BURST - 1, BURST // 20)
+    while sum(len(names) for _, _, names in os.walk(f"{there}/unpacked")) < BURST:
+        time.sleep(0.01)
+    took = time.perf_counter() - start
+    assert os.path.exists(f"{there}/unpacked{last}")
+    shutil.copytree(f"{root}/pack", f"{root}/again")
+    rsync = measure.run(["rsync", "-a", f"{root}/again/", f"{root}/rsynced/"])
+    print(f"{f'burst of {BURST} files':44} {took / rsync:5.2f} x rsync -a ({took:.2f} s, {rsync:.2f} s)", flush=True)
+
+
+def rest(pids: list[int], seconds: int) -> None:
+    before = [_used(pid) for pid in pids]
+    time.sleep(seconds)
+    for number, pid in enumerate(pids):
+        share = 100 * (_used(pid) - before[number]) / seconds
+        memory = sum(measure.memory_of(each) for each in measure.family(pid)) >> 20
+        print(f"{f'at rest, folder {number + 1}':44} {share:5.2f} % of a core, {memory} MB", flush=True)
+
+
+def _used(pid: int) -> float:
+    """Processor time of a process and its children, in s."""
+    ticks = 0
+    for each in measure.family(pid):
+        with open(f"/proc/{each}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def status(program: str, folder: str, root: str) -> None:
+    git = f"{root}/git"
+    shutil.copytree(folder, git, ignore=shutil.ignore_patterns(".replican"), symlinks=True)
+    for words in (["init", "-q"], ["add", "-A"], ["-c", "user.name=b", "-c", "user.email=b@b", "commit", "-qm", "all"]):
+        measure.run(["git", *words], cwd=git)
+    measure.run(["git", "status"], cwd=git)
+    ours = [measure.run([program, "-C", folder, "status"]) for _ in range(9)]
+    theirs = [measure.run(["git", "status"], cwd=git) for _ in range(9)]
+    mine, other = statistics.median(ours), statistics.median(theirs)
+    print(
+        f"{'status in a watched folder':44} {mine / other:5.2f} x git status ({mine:.3f} s, {other:.3f} s)", flush=True
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=corpus.FILES)
+    parser.add_argument("--rest", type=int, default=REST_SECONDS, help="seconds of rest")
+    parser.add_argument("--folder", help="where to work; a new folder in it is made and removed")
+    given = parser.parse_args()
+    program = installed()
+    with tempfile.TemporaryDirectory(dir=given.folder) as root, ExitStack() as held:
+        a, b, c = [f"{root}/{name}" for name in "abc"]
+        corpus.make_corpus(a, given.files, given.files // 20)
+        measure.run([program, "clone", a, b, "-q"])
+        links = held.enter_context(closing(Links(f"{root}/links", program)))
+        with watch(program, a) as (one, seconds), watch(program, b) as (other, _):
+            print(f"{'from start to live':44} {seconds:5.2f} s", flush=True)
+            time.sleep(2)
+            latency("an edit, two folders here", a, b)
+            latency("an edit, the other way", b, a)
+            burst(a, b, root)
+            time.sleep(5)
+            rest([one, other], given.rest)
+            status(program, a, root)
+            for kind in links.kinds:
+                ssh = links.program(kind)
+                env = {**os.environ, "REPLICAN_SSH": ssh}
+                measure.run([program, "clone", f"{links.host}:{a}", c, "-q"], env=env)
+                with watch(program, c, ssh):
+                    time.sleep(2)
+                    latency(f"an edit, over {kind}", a, c)
+                    latency(f"an edit, over {kind}, the other way", c, a)
+                shutil.rmtree(c)
+
+
+if __name__ == "__main__":
+    main()
