@@ -78,9 +78,10 @@ class Far:
         self._note_landed(once, left)
         if not left or not self.is_reached:
             return
-        size = sum([entry.size for entry, _ in left])
-        progress.begin("receiving", len(left), size, wire=lambda: self._channel().traffic)
         try:
+            channel = self._channel()
+            size = sum([entry.size for entry, _ in left])
+            progress.begin("receiving", len(left), size, wire=lambda: channel.traffic)
             if self._patcher is not None:
                 left = self._patcher.bring(self, left, stage, progress, going)
             for _ in range(_TRIES):

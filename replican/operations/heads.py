@@ -177,6 +177,10 @@ class WiredLookout:
         self._remote.note_head(head)
         return Moved(self.name, head)
 
+    def forget(self) -> None:
+        """The link is gone; with another one, it is asked anew."""
+        self._waits = False
+
     def rest(self, channel: "Channel") -> bool:
         """Something else is about to be asked; whether an answer comes before those to that."""
         waits, self._waits = self._waits, False

@@ -95,7 +95,16 @@ class Above:
             self._step = min(4 * self._step, messages.LOG_STEP)
         else:
             request = messages.WantObjects([id], below=True)
+        progress = self._repo.progress
+        progress.begin("receiving the log", wire=self._remote.traffic_now)
+        try:
+            self._take(request)
+        finally:
+            progress.end()
+
+    def _take(self, request: messages.Message) -> None:
         for found, its_kind, payload in self._remote.receive_objects(request):
+            self._repo.progress.advance(0, len(payload))
             self.objects.add(found, its_kind, payload)
             self._unmet.pop(found, None)
             if its_kind == CHECKPOINT:

@@ -91,6 +91,7 @@ class Server:
         self._close_freezer()
         if self._cutter is not None:
             self._cutter.close()
+            self._cutter = None  # it reads from the offer that goes
         if self._offer is not None:
             self._offer.close()
         if self._repository is not None:

@@ -32,7 +32,7 @@ from replican.values.errors import (
     ReplicanError,
 )
 from replican.values.ids import BlobId, CheckpointId
-from replican.values.progress import Problem, Silent, Traffic
+from replican.values.progress import Problem, Traffic
 from replican.values.streams import encode_object, end_of_objects, read_objects
 
 if TYPE_CHECKING:
@@ -132,6 +132,8 @@ class WiredRemote:
     def _failure(self, error: ReplicanError) -> RemoteError:
         link, self._link = self._link, None
         self._hello, self._owes_head = None, False
+        if self._lookout is not None:
+            self._lookout.forget()
         if link is not None:
             if isinstance(error, LinkError) and not link.channel.has_begun and link.channel.has_ended:
                 error = link.why_it_ended()
@@ -200,15 +202,18 @@ class WiredRemote:
         try:
             yield self._lookout
         finally:
-            if self._link is not None:
-                with self.telling():
-                    self._channel()  # it rests from now on
+            try:
+                if self._link is not None:
+                    with self.telling():
+                        self._channel()  # it rests from now on
+            except RemoteError:
+                pass  # whoever asks next finds out
             self._lookout = None
 
     def link_channel(self) -> Channel:
         """The link as it is, for a lookout; raises ``LinkError`` where there is none any more."""
         if self._link is None:
-            raise LinkError(f"remote {self.name} cannot be reached: the link was cut")
+            raise LinkError("the link was cut")
         return self._link.channel
 
     def head_known(self) -> CheckpointId | None:
@@ -234,15 +239,7 @@ class WiredRemote:
         """The objects that a request is answered with."""
         with self.telling():
             self._channel().send(message)
-            channel = self._greeted()
-            progress = Silent() if self._repo is None else self._repo.progress
-            progress.begin("receiving the log", wire=lambda: channel.traffic)
-            try:
-                for each in read_objects(channel.stream()):
-                    yield each
-                    progress.advance(0, len(each[2]))
-            finally:
-                progress.end()
+            yield from read_objects(self._greeted().stream())
 
     def objects(self, ids: Collection[bytes]) -> Mapping[bytes, tuple[bytes, bytes]]:
         wanted = list(ids)
@@ -266,6 +263,10 @@ class WiredRemote:
     @property
     def traffic(self) -> Traffic | None:
         return None if self._link is None else self._link.channel.traffic
+
+    def traffic_now(self) -> Traffic:
+        """The same, for who watches: nothing where there is no link any more."""
+        return self.traffic or Traffic(0, 0, 0, 0, 0.0)
 
     def summary(self) -> list[str]:
         traffic = self.traffic

@@ -210,3 +210,24 @@ def test_a_write_takes_in_what_another_process_wrote(tmp_path: Path) -> None:
     second.set("a.c", "2")
     assert load(tmp_path).items() == [("a.b", "1"), ("a.c", "2")]
     assert second.items() == [("a.b", "1"), ("a.c", "2")]
+
+
+def test_the_settings_of_a_remote(tmp_path: Path) -> None:
+    config = load(tmp_path, HEAD + "[remote.origin]\nlimit_rate = 512000\ntimeout = 9\n")
+    assert config.remote_text("origin", "limit_rate") == "512000", "a number, as somebody wrote it who edits the file"
+    assert config.remote_number("origin", "timeout") == 9
+    config.set("remote.origin.limit_rate", "2M")
+    assert config.remote_text("origin", "limit_rate") == "2M"
+    assert config.remote_text("other", "limit_rate") == ""
+    assert config.remote_number("other", "timeout") == 0
+    config.set('remote."an.other".timeout', "5")
+    assert config.remote_number("an.other", "timeout") == 5
+    for key, value in (("limit_rate", "fast"), ("limit_rate", "7"), ("timeout", "soon"), ("timeout", "-1")):
+        with pytest.raises(UsageError, match="must be"):
+            config.set(f"remote.origin.{key}", value)
+    with pytest.raises(UsageError, match="a number from 1"):
+        config.set("core.timeout", "0")
+    for line in ("limit_rate = 'fast'", "limit_rate = 7", "limit_rate = true", "timeout = 'x'"):
+        broken = load(tmp_path, HEAD + f"[remote.origin]\n{line}\n")
+        with pytest.raises(DamagedError, match="must be"):
+            broken.get(f"remote.origin.{line.split()[0]}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from folders import assert_equal, write
-from worlds import World, folder_address, wired_address
+from worlds import LARGE, World, folder_address, wired_address
 
 from replican.operations import heads
 from replican.operations.fetching import fetch_from
@@ -51,10 +51,11 @@ def test_a_head_that_moves_is_told(world: World) -> None:
             write(world.here / "mine", b"m")
             assert sync_opened(repo, remote)
             assert not wait_for_heads([lookout], 0.5)
-            write(world.there / "letter", b"4")
-            world.record_there()
-            assert wait_for_heads([lookout], SOON).moved
-            assert sync_opened(repo, remote)
+            for number in range(3):
+                write(world.there / "large", b"%d" % number + LARGE)
+                world.record_there()
+                assert wait_for_heads([lookout], SOON).moved
+                assert sync_opened(repo, remote)
     assert_equal(world.here, world.there)
 
 

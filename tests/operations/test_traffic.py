@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,14 @@ from false_ssh import cut_after, false_ssh
 from folders import assert_equal, write
 from in_process import InProcess
 
+from replican.effects.channel import Terms
 from replican.effects.config import RemoteSettings
 from replican.operations.recording import record
+from replican.operations.remotes import terms_of
 from replican.operations.syncing import pull, push, sync
 from replican.repository import Repository
 from replican.values.errors import RemoteError
+from replican.values.progress import Silent, Traffic
 
 NOISE = random.Random(5).randbytes(3_000_000)
 OTHER_NOISE = random.Random(6).randbytes(3_000_000)
@@ -141,3 +145,67 @@ def test_as_json_and_in_words(folders: tuple[Path, Path], tmp_path: Path) -> Non
     assert told["wire"]["files"] == 2
     assert run("clone", "--quiet", f"host:{there}", "quiet", cwd=tmp_path).err == ""
     assert run("clone", "--json", there, "plain", cwd=tmp_path).json()["wire"] is None
+
+
+class Watched(Silent):
+    """A sink that looks at the wire as often as one that draws, also when a task ends."""
+
+    def __init__(self) -> None:
+        self.tasks: list[str] = []
+        self.wire: Callable[[], Traffic] | None = None
+        self.most = 0
+
+    def begin(
+        self,
+        task: str,
+        files: int | None = None,
+        size: int | None = None,
+        *,
+        wire: Callable[[], Traffic] | None = None,
+    ) -> None:
+        self.tasks.append(task)
+        self.wire = wire
+
+    def advance(self, files: int = 0, size: int = 0) -> None:
+        if self.wire is not None:
+            self.most = max(self.most, self.wire().received)
+
+    def end(self) -> None:
+        self.advance()
+
+
+def test_progress_looks_at_the_link_that_there_is(folders: tuple[Path, Path], ssh: Path, tmp_path: Path) -> None:
+    """Also when it was cut: no other one is begun for that."""
+    there, here = folders
+    write(there / "other", OTHER_NOISE)
+    whole, begun = ssh.read_text(), tmp_path / "begun"
+    ssh.write_text(whole.replace('exec sh -c "$1"', f'echo >> {begun}; sh -c "$1" | {cut_after(500_000)}'))
+    watched = Watched()
+    with Repository(str(here), progress=watched) as repo, pytest.raises(RemoteError):
+        pull(repo, "origin")
+    assert begun.read_text() == "\n"
+    assert {"receiving the log", "receiving"} < set(watched.tasks)
+    assert 400_000 < watched.most <= 500_000
+    ssh.write_text(whole)
+    with Repository(str(here), progress=watched) as repo:
+        assert sync(repo, "origin").equal
+        write(here / "mine", SMALL[1:])
+        record(repo)
+        push(repo, "origin")
+    assert "sending" in watched.tasks
+    assert_equal(there, here)
+
+
+def test_what_is_asked_of_a_link(folders: tuple[Path, Path]) -> None:
+    """The option counts more than the setting of the remote, and that more than what holds for all."""
+    _, here = folders
+    with Repository(str(here)) as repo:
+        config = repo.config
+        assert terms_of(config) == terms_of(config, "origin") == Terms(0, 180)
+        config.set("core.timeout", "50")
+        assert terms_of(config, "origin", 7000) == Terms(7000, 50)
+        config.set("remote.origin.timeout", "9")
+        config.set("remote.origin.limit_rate", "3K")
+        assert terms_of(config) == Terms(0, 50)
+        assert terms_of(config, "origin") == Terms(3072, 9)
+        assert terms_of(config, "origin", 0) == Terms(0, 9)

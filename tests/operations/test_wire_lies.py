@@ -24,7 +24,7 @@ from replican.operations.syncing import pull, sync
 from replican.repository import Repository
 from replican.values import messages
 from replican.values.errors import ReplicanError
-from replican.values.frames import PREAMBLE, encode_frame
+from replican.values.frames import PREAMBLE, Deframer, encode_frame
 from replican.values.ids import blob_id
 from replican.values.streams import end_of_objects
 
@@ -290,30 +290,70 @@ def test_an_answerer_that_names_what_it_has_not(there: Path, tmp_path: Path, mon
         sync(repo, "origin")
 
 
+class Lying:
+    """A link at the far end of which each :class:`Subscribe` is answered by what comes next in ``said``: frames, all at
+    once. After the last it goes away."""
+
+    def __init__(self, said: list[list[bytes]]) -> None:
+        (source, self._into), (self._out, target) = os.pipe(), os.pipe()
+        self._said = said
+        self._thread = threading.Thread(target=self._answer, daemon=True)
+        self._thread.start()
+        self.channel = Channel(source, target)
+
+    def _answer(self) -> None:
+        deframer = Deframer()
+        left = [PREAMBLE + messages.encode_message(hello_of("")), *map(b"".join, self._said)]
+        try:
+            while left:
+                frame = deframer.take()
+                if frame is None:
+                    deframer.feed(os.read(self._out, 1 << 16))
+                elif isinstance(messages.decode_message(frame.body), messages.Hello | messages.Subscribe):
+                    answer = left.pop(0)
+                    while answer:
+                        answer = answer[os.write(self._into, answer) :]
+        except OSError:
+            pass
+        os.close(self._into)
+
+    def close(self) -> int:
+        self.channel.close()
+        self._thread.join(10)
+        os.close(self._out)
+        return 0
+
+
+def frame_of(said: object) -> bytes:
+    return encode_frame(2, said) if isinstance(said, bytes) else encode_frame(1, messages._encoder.encode(said))
+
+
+ONE, TWO = messages.Moved(b"1" * 32), messages.Moved(b"2" * 32)
+
+
 @pytest.mark.parametrize(
     ("said", "told", "why"),
     [
-        ([messages.Moved(None)], 0, "to where it was"),
-        ([messages.Moved(b"1" * 32), messages.Moved(b"2" * 32)], 1, "not asked"),
-        ([messages.Moved(b"1" * 32)] * 50_000, 1, "not asked"),
-        ([messages.Recorded(None)], 0, "not asked"),
-        ([messages.Failed("refused", "no")], 0, "no"),
-        ([b"x"], 0, "stream"),
-        ([{"type": "moved", "head": b"1" * 31}], 0, "none"),
-        ([{"type": "moved", "head": "1" * 32}], 0, "none"),
-        ([{"type": "moved"}], 0, "none"),
-        ([], 0, "went away"),
+        ([[messages.Moved(None)]], 0, "to where it was"),
+        ([[ONE], [ONE]], 1, "to where it was"),
+        ([[ONE], [TWO], [ONE], []], 3, "went away"),
+        ([[ONE, TWO]], 1, "not asked"),
+        ([[ONE, ONE]], 1, "not asked"),
+        ([[ONE, TWO] * 25_000], 1, "not asked"),
+        ([[messages.Recorded(None)]], 0, "not asked"),
+        ([[messages.Failed("refused", "no")]], 0, "no"),
+        ([[b"x"]], 0, "stream"),
+        ([[{"type": "moved", "head": b"1" * 31}]], 0, "none"),
+        ([[{"type": "moved", "head": "1" * 32}]], 0, "none"),
+        ([[{"type": "moved"}]], 0, "none"),
+        ([[]], 0, "went away"),
     ],
 )
 def test_an_answerer_that_lies_about_its_head(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[object], told: int, why: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[list[object]], told: int, why: str
 ) -> None:
     """Nothing comes of it but the end of this link."""
-    frames = [
-        encode_frame(2, each) if isinstance(each, bytes) else encode_frame(1, messages._encoder.encode(each))
-        for each in said
-    ]
-    link = Told(PREAMBLE + messages.encode_message(hello_of("")) + b"".join(frames))
+    link = Lying([[frame_of(each) for each in answer] for answer in said])
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
     with (
         asker(tmp_path / "here", lambda: link, monkeypatch) as repo,
