@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from folders import write
+from folders import noise, write
 from links import CutLinks
 
 from replican.effects.channel import Channel
@@ -15,7 +15,7 @@ from replican.operations.syncing import pull
 from replican.values.messages import WantBlocks, WantRanges
 
 MIB = 1 << 20
-OLD = os.urandom(3 * MIB)
+OLD = noise(3 * MIB)
 
 
 class Changing(CutLinks):
@@ -72,7 +72,7 @@ def before(monkeypatch: pytest.MonkeyPatch, kind: type, work: Callable[[int], No
     monkeypatch.setattr(Cutter, "answer", answer_later)
 
 
-NEW = OLD[:MIB] + os.urandom(MIB) + OLD[2 * MIB :]
+NEW = OLD[:MIB] + noise(MIB) + OLD[2 * MIB :]
 
 
 def test_it_changes_before_its_list_is_asked_for(changing: Changing, monkeypatch: pytest.MonkeyPatch) -> None:

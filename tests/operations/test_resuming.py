@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from folders import assert_equal, write
+from folders import assert_equal, noise, write
 from links import UNION, CutLinks
 
 from replican.effects.config import RemoteSettings
@@ -14,7 +14,7 @@ from replican.repository import Repository
 from replican.values.blocks import MOST
 
 MIB = 1 << 20
-OLD = os.urandom(3 * MIB)
+OLD = noise(3 * MIB)
 SAID = 40_000
 """What an end says besides content, at most: the log, lists, requests."""
 
@@ -26,7 +26,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CutLinks:
 
 def test_a_first_pull_that_is_cut_anywhere(world: CutLinks, tmp_path: Path) -> None:
     """Whole files, as nothing is here: each pull brings what has not come, and the small files only once."""
-    small = {f"small/{number}": os.urandom(30_000) for number in range(20)}
+    small = {f"small/{number}": noise(30_000, number) for number in range(20)}
     for path, content in small.items():
         write(world.there / path, content)
     write(world.there / "large", OLD)
@@ -48,7 +48,7 @@ def test_a_pull_by_blocks_that_is_cut(world: CutLinks, cut: int) -> None:
     """What is missing of an edited file comes once, and no block of it twice but the one in flight."""
     write(world.there / "large", OLD)
     world.pull()
-    new = OLD[:MIB] + os.urandom(MIB) + OLD[MIB : 2 * MIB] + os.urandom(300_000) + OLD[2 * MIB :]
+    new = OLD[:MIB] + noise(MIB) + OLD[MIB : 2 * MIB] + noise(300_000) + OLD[2 * MIB :]
     write(world.there / "large", new)
     assert world.pull(answers=cut) is None
     assert (world.here / "large").read_bytes() == OLD
@@ -63,7 +63,7 @@ def test_a_link_that_is_cut_again_and_again(world: CutLinks) -> None:
     """Each pull loses what was in flight, and no more: so all comes in the end, however short the links last."""
     write(world.there / "large", OLD)
     world.pull()
-    write(world.there / "large", OLD[:MIB] + os.urandom(2 * MIB) + OLD[MIB:])
+    write(world.there / "large", OLD[:MIB] + noise(2 * MIB) + OLD[MIB:])
     came, pulls = None, 0
     while came is None:
         pulls += 1
@@ -77,8 +77,8 @@ def test_a_link_that_is_cut_again_and_again(world: CutLinks) -> None:
 def test_a_push_that_is_cut_goes_on(world: CutLinks) -> None:
     write(world.there / "large", OLD)
     world.pull()
-    write(world.here / "large", OLD[:MIB] + os.urandom(2 * MIB) + OLD[MIB:])
-    write(world.here / "new", os.urandom(2 * MIB))
+    write(world.here / "large", OLD[:MIB] + noise(2 * MIB) + OLD[MIB:])
+    write(world.here / "new", noise(2 * MIB, 1))
     with world.open() as repo:
         record(repo)
     assert world.push(asks=MIB) is None
@@ -106,7 +106,7 @@ def test_a_whole_file_that_was_cut_is_of_use_for_its_next_version(world: CutLink
 def test_other_work_in_between_does_not_drop_what_has_come(world: CutLinks) -> None:
     write(world.there / "large", OLD)
     world.pull()
-    write(world.there / "large", os.urandom(2 * MIB) + OLD)
+    write(world.there / "large", noise(2 * MIB) + OLD)
     assert world.pull(answers=MIB + MIB // 2) is None
     (part,) = world.stage()
     assert part.startswith("delta-")
@@ -153,7 +153,7 @@ def test_a_part_that_is_not_what_it_should_be(world: CutLinks, damage: str) -> N
         {
             "short": content[:100],
             "zeros": content[:MIB] + bytes(len(content) - MIB),
-            "other": os.urandom(len(content)),
+            "other": noise(len(content)),
             "longer": content + bytes(2 * MIB),
         }[damage]
     )

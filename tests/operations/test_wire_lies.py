@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from folders import contents, snapshot, write
+from folders import contents, noise, snapshot, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -251,8 +251,8 @@ def test_an_answerer_that_lies(there: Path, tmp_path: Path, monkeypatch: pytest.
 
 def test_an_answerer_that_lies_about_blocks(there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same while a file comes by its blocks: no byte makes another file of it."""
-    old = bytes(3 << 20) + os.urandom(1 << 20)
-    new = os.urandom(50_000) + old + os.urandom(70_000)
+    old = bytes(3 << 20) + noise(1 << 20)
+    new = noise(50_000) + old + noise(70_000)
     write(there / "folder/other", new)
     write(tmp_path / "first/folder/other", old)
     said = conversation(there, tmp_path / "first", monkeypatch, union=True)

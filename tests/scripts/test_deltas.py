@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from false_ssh import false_ssh
-from folders import assert_equal, write
+from folders import assert_equal, noise, write
 
 MIB = 1 << 20
-OLD = os.urandom(6 * MIB)
-NEW = OLD[: 3 * MIB] + os.urandom(100_000) + OLD[3 * MIB :]
+OLD = noise(6 * MIB)
+NEW = OLD[: 3 * MIB] + noise(100_000) + OLD[3 * MIB :]
 SLACK = 600_000
 """The two blocks around an edit, the list, and what else is said."""
 
@@ -41,7 +41,7 @@ class Wire:
 def wire(cli, tmp_path: Path, environment: dict[str, str]) -> Wire:
     made = Wire(cli, tmp_path, environment)
     write(made.there / "d/large", OLD)
-    write(made.there / "other", os.urandom(2 * MIB))
+    write(made.there / "other", noise(2 * MIB))
     write(made.there / "small", b"s")
     made.clone()
     return made
@@ -103,7 +103,7 @@ def test_what_is_in_the_trash(wire: Wire) -> None:
 
 
 def test_many_files_are_asked_for_together(wire: Wire) -> None:
-    files = {f"m/{number}": os.urandom(MIB + 200_000) for number in range(70)}
+    files = {f"m/{number}": noise(MIB + 200_000, number) for number in range(70)}
     for path, content in files.items():
         write(wire.there / path, content)
     wire.cli("pull", cwd=wire.here)

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import random
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,12 @@ from typing import Any
 import pytest
 
 SECOND = 1_000_000_000
+
+
+def noise(length: int, seed: int = 0) -> bytes:
+    """Content that nothing makes smaller, the same in each run: of the same length and seed, that is."""
+    return random.Random(f"{length} {seed}").randbytes(length)
+
 
 Seen = tuple[str, int, int, bytes]
 """Kind, permissions, mtime in ns (0 for a directory: it is not kept in step), content or target."""
