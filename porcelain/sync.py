@@ -60,8 +60,7 @@ def describe(done: "Synced", head: str) -> str:
     problems = [*done.pulled[-1].pending, *(each for pushed in done.pushed[-1:] for each in pushed.pending)]
     held = sum(problem.known for problem in problems)
     pending = len(problems) - held
-    parts += [report.many(conflicts, "conflict")] * bool(conflicts)
-    parts += [f"{pending} pending"] * bool(pending)
+    parts += [report.many(conflicts, "conflict")] * bool(conflicts) + [f"{pending} pending"] * bool(pending)
     state = f"in step at {head}" if done.equal else "not in step yet: run it again"
     before = [f"{held} held as before"] * bool(held)
     return f"{done.remote}: {'; '.join([*(parts or ['nothing to do']), *before, state])}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from replican.effects.config import KNOWN
+from replican.effects.setting import KNOWN
 from replican.values import events
 
 FOLDER = Path(__file__).resolve().parents[2]
