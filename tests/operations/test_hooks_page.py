@@ -8,8 +8,8 @@ import pytest
 from folders import write
 
 from replican.effects import hooks as running
-from replican.effects.setting import KNOWN
 from replican.effects.contents import FolderStore
+from replican.effects.setting import KNOWN
 from replican.operations.merging import merge
 from replican.operations.recording import record
 from replican.repository import Repository
