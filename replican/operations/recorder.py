@@ -106,6 +106,7 @@ class Recorder:
         except BaseException:
             self._quiet = before
             raise
+        self.hear()  # what has changed while it was being recorded tells that changes keep coming
         self._quiet = self._quiet.end()
         if polls:
             self._polling = self._polling.after(next_round, now, self._clock(), found, self._chance())
