@@ -16,7 +16,7 @@ from replican.effects import durable
 from replican.effects.ages import TIMES, has_times
 from replican.effects.forms import CHECKPOINT, TREE, check_object, parse_as_checkpoint, parse_as_tree, show_kind
 from replican.effects.loose import PAYLOAD_LIMIT, LooseObjects, damaged_object, missing_object
-from replican.effects.packs import Pack, write_pack
+from replican.effects.packs import STORED, Pack, write_pack
 from replican.values.checkpoints import Checkpoint
 from replican.values.errors import DamagedError, NotFoundError, RefusedError, ReplicanError
 from replican.values.ids import CheckpointId, TreeId, object_hash
@@ -271,7 +271,8 @@ class ObjectStore:
             if len(new) > LOOSE_LIMIT:
                 durable.make_directory(self._pack)
                 new.sort()
-                base = write_pack(self._pack, ((id, *objects[id]) for id in new), len(new))
+                # Somebody waits for this; a repack, for which nobody does, compresses.
+                base = write_pack(self._pack, ((id, *objects[id]) for id in new), len(new), level=STORED)
                 damaged = self._packs.pop(os.path.basename(base), None)  # of the same objects, hence the same name
                 if damaged is not None:
                     self._gone.append(damaged)
