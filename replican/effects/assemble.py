@@ -33,6 +33,28 @@ class Assembled(NamedTuple):
     payloads: dict[TreeId, bytes]
 
 
+class Packed(NamedTuple):
+    """The rows of one directory as a listing, and as a tree: None where there are directories among them, whose own
+    trees may not be known yet."""
+
+    rows_blob: bytes
+    payload: bytes | None
+    tree: TreeId | None
+
+
+def pack(rows: Sequence[Row]) -> Packed:
+    """Pack rows that are sorted by name."""
+    if any(row.kind == DIRECTORY for row in rows):
+        return Packed(encode_listing(rows), None, None)
+    return _pack_whole(rows)
+
+
+def _pack_whole(rows: Sequence[Row]) -> Packed:
+    # A row begins with an entry's fields.
+    payload = encode_tree([row[:6] for row in rows])  # type: ignore[misc]
+    return Packed(encode_listing(rows), payload, tree_id(payload))
+
+
 class _Open(NamedTuple):
     """A directory whose subdirectories may still change; its rows are packed meanwhile."""
 
@@ -73,10 +95,14 @@ class Assembler:
 
         Without ``keep``, the directory is not recorded if no rows are left in the end.
         """
-        if any(row.kind == DIRECTORY for row in rows):
-            self._open[path] = _Open(encode_listing(rows), digest, ino, mount, keep)
+        self.put_packed(path, pack(rows), digest, ino, mount, keep)
+
+    def put_packed(self, path: bytes, packed: Packed, digest: bytes | None, ino: int, mount: bool, keep: bool) -> None:
+        """The same, of rows that are packed already."""
+        if packed.payload is None:
+            self._open[path] = _Open(packed.rows_blob, digest, ino, mount, keep)
         else:
-            self._close(path, rows, digest, ino, mount, keep)
+            self._close(path, packed, digest, ino, mount, keep)
 
     def take_over(self, record: DirRecord) -> None:
         """A directory that is as the index knew it at another path."""
@@ -98,17 +124,17 @@ class Assembler:
         """A directory is there, and not recorded."""
         self._note(DirRecord(path, ASIDE, digest, ino, False, encode_listing(())))
 
-    def _close(self, path: bytes, rows: Sequence[Row], digest: bytes | None, ino: int, mount: bool, keep: bool) -> None:
-        if not rows and not keep and path:
+    def _close(self, path: bytes, packed: Packed, digest: bytes | None, ino: int, mount: bool, keep: bool) -> None:
+        rows_blob, payload, tree = packed
+        assert payload is not None
+        assert tree is not None
+        if not payload and not keep and path:
             self.set_aside(path, digest, ino)
             return
-        # A row begins with an entry's fields.
-        payload = encode_tree([row[:6] for row in rows])  # type: ignore[misc]
-        tree = tree_id(payload)
         known = self._known(path)
         if known is None or known.tree != tree:
             self._payloads[tree] = payload
-        self._note(DirRecord(path, tree, digest, ino, mount, encode_listing(rows)))
+        self._note(DirRecord(path, tree, digest, ino, mount, rows_blob))
 
     def _note(self, record: DirRecord) -> None:
         """Keep a record if it says anything new, and tell the directory above it."""
@@ -169,7 +195,7 @@ class Assembler:
                 raise ValueError(f"nothing is known of the directory {join(path, row.name)!r}")
             kept.append(row)
         self._add_rows(path, kept, below)
-        self._close(path, kept, held.digest, held.ino, held.mount, held.keep)
+        self._close(path, _pack_whole(kept), held.digest, held.ino, held.mount, held.keep)
 
     def _finish_unrecorded(self, path: bytes, below: dict[bytes, TreeId | None]) -> None:
         """Something appeared in a directory that was not recorded: now it is."""
@@ -177,9 +203,8 @@ class Assembler:
         self._add_rows(path, rows, below)
         if rows:
             known = self._known(path)
-            self._close(
-                path, rows, None if known is None else known.digest, 0 if known is None else known.ino, False, True
-            )
+            digest, ino = (None, 0) if known is None else (known.digest, known.ino)
+            self._close(path, _pack_whole(rows), digest, ino, False, True)
 
     def _add_rows(self, path: bytes, rows: list[Row], below: dict[bytes, TreeId | None]) -> None:
         new = [(name, tree) for name, tree in below.items() if tree is not None]

@@ -1,19 +1,18 @@
 """Two processes for work on many files.
 
-Python threads gain nothing on small files, so the second core is used by forked workers. A pool is one call:
-jobs are known at its start, their numbers lie in a pipe from which the workers help themselves, and results come back
-pickled through a pipe for each worker. Workers share no state with each other, write nothing to the parent's
-databases, and leave by ``os._exit``.
+Python threads gain nothing on small files, so the second core is used by forked workers. Each has a pipe for its jobs
+and one for its results, pickled, and gets a job when it has none, or only one. Workers share no state with each other,
+write nothing to the parent's databases, and leave by ``os._exit``.
 """
 
 import os
 import pickle
 import select
-import selectors
 import signal
 import struct
 import sys
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -22,11 +21,10 @@ from replican.values.errors import WorkerError
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-_NUMBER = struct.Struct("<I")
 _LENGTH = struct.Struct("<Q")
 _TOLD = -1  # in place of a job's number
-# A pipe holds 64 KiB, and all the numbers are put into it before anybody reads.
-MOST_JOBS = 16_000
+# A pipe holds 64 KiB: two such jobs are written without a wait, whatever the worker is doing.
+_SMALL_JOB = 24 << 10
 
 
 def worker_count() -> int:
@@ -51,84 +49,150 @@ def fork() -> int:
     return os.fork()
 
 
-def run_forked(
-    jobs: Sequence[Job], work: Callable[[Job], Result], tick: Callable[[], None] | None = None
-) -> Iterator[tuple[int, Result]]:
-    """Each job's number with its result, as they are done, in no order.
+class _Worker:
+    """One process of a pool: where its jobs go, how many it has, and what of its answers has come."""
 
-    ``work`` runs in another process: what it changes is not seen here. ``tick`` is called about four times a second
-    while results are awaited. Raises what ``work`` raised, or ``WorkerError`` when a worker died.
+    __slots__ = ("answer", "jobs", "pid", "waiting")
+
+    def __init__(self, jobs: int, pid: int) -> None:
+        self.jobs = jobs
+        self.pid = pid
+        self.waiting = 0
+        self.answer = bytearray()
+
+
+class Pool(Generic[Job, Result]):
+    """Workers that are given jobs as these become known. A context manager that ends them.
+
+    ``work`` runs in other processes: what it changes is not seen here. Jobs and results are pickled. What it raises is
+    raised by whoever takes results; so is ``WorkerError`` when a worker died.
     """
-    if len(jobs) > MOST_JOBS:
-        raise ValueError("too many jobs: make larger ones")
-    numbers_out, numbers_in = os.pipe()
-    os.write(numbers_in, b"".join([_NUMBER.pack(number) for number in range(len(jobs))]))
-    os.close(numbers_in)
-    workers: dict[int, int] = {}
-    try:
-        for _ in range(min(worker_count(), len(jobs))):
-            out, into = os.pipe()
-            pid = fork()
-            if pid == 0:
-                # Nothing below may return into the parent's code.
-                try:
-                    for other in workers:
-                        os.close(other)
-                    os.close(out)
-                    _serve(jobs, work, numbers_out, into)
-                finally:
-                    os._exit(1)
-            os.close(into)
-            workers[out] = pid
-        yield from _collect(workers, tick)
-    finally:
-        os.close(numbers_out)
-        for out, pid in workers.items():
-            os.close(out)
-            _end(pid)
 
-
-def _serve(jobs: Sequence[Job], work: Callable[[Job], Result], numbers: int, into: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    while number := os.read(numbers, _NUMBER.size):
-        (at,) = _NUMBER.unpack(number)
+    def __init__(self, work: Callable[[Job], Result], workers: int | None = None) -> None:
+        self._waiting: deque[bytes] = deque()
+        self._workers: dict[int, _Worker] = {}  # by the descriptors that their answers come from
         try:
-            answer: tuple[int, object, BaseException | None] = (at, work(jobs[at]), None)
-        except Exception as error:
-            answer = (0, None, error)
-        _send(into, answer)
+            for _ in range(workers or worker_count()):
+                self._begin(work)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Pool[Job, Result]":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers, whatever they are doing."""
+        for out, worker in self._workers.items():
+            os.close(out)
+            os.close(worker.jobs)
+            _end(worker.pid)
+        self._workers.clear()
+
+    def _begin(self, work: Callable[[Job], Result]) -> None:
+        jobs, feed = os.pipe()
+        out, into = os.pipe()
+        pid = fork()
+        if pid == 0:
+            # Nothing below may return into the parent's code.
+            try:
+                for other, worker in self._workers.items():
+                    os.close(other)
+                    os.close(worker.jobs)
+                os.close(feed)
+                os.close(out)
+                _serve(work, jobs, into)
+            finally:
+                os._exit(1)
+        os.close(jobs)
+        os.close(into)
+        self._workers[out] = _Worker(feed, pid)
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are results to come."""
+        return bool(self._waiting) or any(worker.waiting for worker in self._workers.values())
+
+    def give(self, job: Job) -> None:
+        """One more job: for a worker who has nothing to do, or will have soon."""
+        self._waiting.append(pickle.dumps(job, protocol=5))
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        while self._waiting:
+            # Nobody is waited for here, who in turn may wait for his answers to be taken: a second job is a small one.
+            worker = min(self._workers.values(), key=lambda worker: worker.waiting)
+            if worker.waiting > 1 or (worker.waiting and len(self._waiting[0]) > _SMALL_JOB):
+                return
+            worker.waiting += 1
+            try:
+                _send(worker.jobs, self._waiting.popleft())
+            except BrokenPipeError:
+                raise _died() from None
+
+    def done(self, seconds: float = 0.25) -> list[Result]:
+        """The results that are there, or come within so many seconds: in no order, and perhaps none."""
+        results: list[Result] = []
+        for out in select.select(list(self._workers), [], [], seconds)[0]:
+            worker = self._workers[out]
+            data = os.read(out, 1 << 20)
+            if not data:
+                raise _died()
+            worker.answer += data
+            for _, result in _take_whole(worker.answer):
+                worker.waiting -= 1
+                results.append(result)  # type: ignore[arg-type]
+        self._hand_out()
+        return results
+
+
+def run_forked(jobs: Sequence[Job], work: Callable[[Job], Result]) -> Iterator[tuple[int, Result]]:
+    """Each job's number with its result, as they are done, in no order: a :class:`Pool` whose jobs are all known, and
+    not sent but inherited."""
+
+    def numbered(number: int) -> tuple[int, Result]:
+        return number, work(jobs[number])
+
+    with Pool(numbered, min(worker_count(), max(1, len(jobs)))) as pool:
+        for number in range(len(jobs)):
+            pool.give(number)
+        while pool.busy:
+            yield from pool.done()
+
+
+def _serve(work: Callable[[Job], object], jobs: int, into: int) -> None:
+    """Do the jobs that come, until no more can."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with os.fdopen(jobs, "rb", closefd=False) as pipe:
+        while head := pipe.read(_LENGTH.size):
+            job = pickle.loads(pipe.read(*_LENGTH.unpack(head)))
+            _answer(into, lambda job=job: work(job))  # type: ignore[misc]
     os._exit(0)
 
 
-def _send(into: int, answer: tuple[int, object, BaseException | None]) -> None:
-    payload = pickle.dumps(answer, protocol=5)
+def _answer(into: int, work: Callable[[], object]) -> None:
+    """Do it, and send what it came to."""
+    try:
+        answer: tuple[int, object, BaseException | None] = (0, work(), None)
+    except Exception as error:
+        answer = (0, None, error)
+    _send(into, pickle.dumps(answer, protocol=5))
+
+
+def _died() -> WorkerError:
+    return WorkerError("a worker process died", "is there enough memory? run the command again")
+
+
+def _send(into: int, payload: bytes) -> None:
     with os.fdopen(into, "wb", closefd=False) as pipe:
         pipe.write(_LENGTH.pack(len(payload)))
         pipe.write(payload)
 
 
-def _collect(workers: dict[int, int], tick: Callable[[], None] | None) -> Iterator[tuple[int, Result]]:
-    buffers = {out: bytearray() for out in workers}
-    with selectors.DefaultSelector() as selector:
-        for out in workers:
-            selector.register(out, selectors.EVENT_READ)
-        while selector.get_map():
-            ready = selector.select(0.25)
-            if tick is not None:
-                tick()
-            for key, _ in ready:
-                out = key.fd
-                data = os.read(out, 1 << 20)
-                if not data:
-                    selector.unregister(out)
-                    _check_ended(workers, out, buffers[out])
-                    continue
-                buffer = buffers[out]
-                buffer += data
-                yield from _take_whole(buffer)
-
-
-def _take_whole(buffer: bytearray) -> Iterator[tuple[int, Result]]:
+def _take_whole(buffer: bytearray) -> Iterator[tuple[int, object]]:
     at = 0
     while len(buffer) - at >= _LENGTH.size:
         (length,) = _LENGTH.unpack_from(buffer, at)
@@ -143,12 +207,12 @@ def _take_whole(buffer: bytearray) -> Iterator[tuple[int, Result]]:
     del buffer[:at]
 
 
-def _check_ended(workers: dict[int, int], out: int, rest: bytearray) -> None:
-    pid = workers.pop(out)
-    os.close(out)
-    _, status = os.waitpid(pid, 0)
-    if status != 0 or rest:
-        raise WorkerError("a worker process died", "is there enough memory? run the command again")
+def _answers(out: int) -> Iterator[tuple[int, object]]:
+    """What one process sends, up to its end."""
+    buffer = bytearray()
+    while data := os.read(out, 1 << 20):
+        buffer += data
+        yield from _take_whole(buffer)
 
 
 def _end(pid: int) -> None:
@@ -168,7 +232,7 @@ class Beside(Generic[Result]):
 
     def __init__(self, out: int, pid: int) -> None:
         self._workers = {out: pid}
-        self._answers: Iterator[tuple[int, object]] = _collect(self._workers, None)
+        self._answers: Iterator[tuple[int, object]] = _answers(out)
         self._result: list[object] = []
         self._error: Exception | None = None
 
@@ -208,7 +272,7 @@ class Beside(Generic[Result]):
         try:
             for answer in self._answers:
                 return answer
-            raise WorkerError("a worker process ended without an answer", "run the command again")
+            raise _died()
         except Exception as error:
             self._error = error  # whoever asks again is to hear the same
             raise
@@ -227,7 +291,7 @@ def _work_telling(work: Callable[[Tell], Result], into: int) -> Result:
 
     def send(told: object) -> None:
         try:
-            _send(into, (_TOLD, told, None))
+            _send(into, pickle.dumps((_TOLD, told, None), protocol=5))
         except OSError:
             pass  # whoever would have listened is gone
 
@@ -248,10 +312,9 @@ def beside_telling(work: Callable[[Tell], Result]) -> Beside[Result]:
     if pid == 0:
         try:
             os.close(out)
-            numbers, feed = os.pipe()
-            os.write(feed, _NUMBER.pack(0))
-            os.close(feed)
-            _serve([None], lambda _: _work_telling(work, into), numbers, into)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            _answer(into, lambda: _work_telling(work, into))
+            os._exit(0)
         finally:
             os._exit(1)
     os.close(into)

@@ -6,13 +6,14 @@ nobody holds it open.
 """
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from replican.effects.mirror import Copy, Mirror
+from replican.effects.mirror import Copied, Mirror
 from replican.effects.staging import Stage
 from replican.values.ids import BlobId
+from replican.values.listing import decode_listing
 from replican.values.paths import join, parent_of
 
 _PLACE: Final = b"frozen"
@@ -39,27 +40,20 @@ class Freezer(Mirror):
         return True  # it copies some few of them
 
     @contextmanager
-    def directory(self, path: bytes) -> Iterator[int | None]:
+    def directory(self, path: bytes, mode: int) -> Iterator[int | None]:
         if path not in self._directories:
             yield None
             return
-        with super().directory(path) as fd:
+        with super().directory(path, mode) as fd:
             yield fd
 
-    def note(
-        self,
-        path: bytes,
-        names: Sequence[bytes],
-        found: Sequence[tuple[bytes, int] | None],
-        made: Sequence[Copy | None],
-    ) -> None:
+    def note(self, copied: Copied) -> None:
+        path = copied.filled.path
         above = join(self.place, path) if path else self.place
-        for name, content, copy in zip(names, found, made, strict=True):
-            if copy is None:
-                continue
-            place = join(above, name)
-            if content is not None and join(path, name) in self._paths and len(self._frozen) < _MOST:
-                self._keep(BlobId(content[0]), place)
+        for row in decode_listing(copied.filled.rows_blob):
+            place = join(above, row.name)
+            if join(path, row.name) in self._paths and len(self._frozen) < _MOST:
+                self._keep(BlobId(row.id), place)
             os.unlink(place, dir_fd=self._stage.fd)
 
     def _keep(self, blob: BlobId, place: bytes) -> None:

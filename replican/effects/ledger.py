@@ -13,8 +13,8 @@ from contextlib import AbstractContextManager, nullcontext
 from replican.effects.assemble import Assembled, chain
 from replican.effects.index import Index
 from replican.effects.index_records import DirRecord, Known
+from replican.effects.mirror import Filled
 from replican.effects.trash import TrashItem
-from replican.effects.treebuild import Filled
 from replican.values.ids import TreeId
 from replican.values.listing import Row, decode_listing, is_racy
 from replican.values.paths import ancestors_of, name_of, parent_of

@@ -7,8 +7,7 @@ us, and what an earlier run left in the mirror's place is removed.
 """
 
 import os
-from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -16,7 +15,8 @@ from replican.effects.forkpool import Beside, beside
 from replican.effects.linux import flush_filesystem
 from replican.effects.staging import Stage, copy_hashed, write_all
 from replican.effects.worktree import give_mode, open_made
-from replican.values.ids import BlobId
+from replican.values.ids import BlobId, TreeId
+from replican.values.listing import Row, decode_listing
 from replican.values.paths import join
 from replican.values.trees import Entry
 
@@ -28,12 +28,27 @@ Copy = tuple[int, int]
 """The inode and ctime (ns) of a copy that was made."""
 
 
-class Copies(NamedTuple):
-    """The copies of one directory: ids side by side, and for each name its number, time, inode and ctime."""
+class Filled(NamedTuple):
+    """One directory as filled: its packed rows, their digest, its inode, the newest ctime in it (ns).
 
-    numbers: dict[bytes, int]
-    ids: list[bytes]
-    times: "array[int]"
+    ``missing`` are the entries for which the source had no content; they have no rows.
+    """
+
+    path: bytes
+    rows_blob: bytes
+    digest: bytes | None
+    ino: int
+    newest_ns: int
+    missing: list[Entry]
+    files: int
+    size: int
+
+
+class Copied(NamedTuple):
+    """The copies in one directory; ``tree`` is its tree, where they are all that it holds."""
+
+    filled: Filled
+    tree: TreeId | None
 
 
 class Mirror:
@@ -43,7 +58,8 @@ class Mirror:
         stage.remove(place)
         self.place = place
         self._stage_fd = stage.fd
-        self._copies: dict[bytes, Copies] = {}
+        self._copied: dict[bytes, Copied] = {}
+        self._looked_up: tuple[bytes, dict[bytes, Row]] = (b"", {})
         self._unflushed = 0
         self._flushing: list[Beside[None]] = []
 
@@ -60,50 +76,43 @@ class Mirror:
     # -- for those who read, in whatever process ----------------------------------------------------------------
 
     @contextmanager
-    def directory(self, path: bytes) -> Iterator[int | None]:
-        """A descriptor of the copy of a directory, which is made; None where it cannot be, and nothing is copied."""
+    def directory(self, path: bytes, mode: int) -> Iterator[int | None]:
+        """A descriptor of the copy of a directory, which is made, with its permissions and those that its owner needs;
+        None where it cannot be, and nothing is copied."""
         try:
             fd = open_made(self._stage_fd, join(self.place, path) if path else self.place)
         except OSError:
             yield None
             return
         try:
+            give_mode(fd, mode & 0o777 | 0o700)
             yield fd
         finally:
             os.close(fd)
 
     # -- for the one who collects -------------------------------------------------------------------------------
 
-    def note(
-        self,
-        path: bytes,
-        names: Sequence[bytes],
-        found: Sequence[tuple[bytes, int] | None],
-        made: Sequence[Copy | None],
-    ) -> None:
-        """Copies of ``names`` in the directory ``path``: each with id, time (ns), and what was made, if anything."""
-        copies = self._copies.setdefault(path, Copies({}, [], array("q")))
-        for name, content, copy in zip(names, found, made, strict=True):
-            if content is not None and copy is not None:
-                copies.numbers[name] = len(copies.ids)
-                copies.ids.append(content[0])
-                copies.times.extend((content[1], copy[1], copy[0]))
-
-    def count(self, size: int) -> None:
-        """So many bytes were written: from time to time the disk is told to write, beside the copying."""
-        self._unflushed += size
+    def note(self, copied: Copied) -> None:
+        """Copies were made in a directory. From time to time the disk is told to write, beside the copying."""
+        self._copied[copied.filled.path] = copied
+        self._unflushed += copied.filled.size
         if self._unflushed > _FLUSH_EACH:
             self._unflushed = 0
             self._flushing.append(beside(lambda: flush_filesystem(self._stage_fd)))
 
-    def copy_of(self, directory: bytes, entry: Entry) -> Copy | None:
-        """Inode and ctime of the copy of ``entry``, if one was made of this content with this time."""
-        copies = self._copies.get(directory)
-        number = None if copies is None else copies.numbers.get(entry.name)
-        if copies is None or number is None or copies.ids[number] != entry.id:
-            return None
-        mtime_ns, ctime_ns, ino = copies.times[3 * number : 3 * number + 3]
-        return (ino, ctime_ns) if mtime_ns == entry.mtime_ns else None
+    def whole(self, path: bytes, tree: TreeId) -> Filled | None:
+        """The copy of a directory that holds this tree, if one was made of all of it."""
+        copied = self._copied.get(path)
+        return copied.filled if copied is not None and copied.tree == tree else None
+
+    def copy_of(self, directory: bytes, entry: Entry) -> Row | None:
+        """The row of a copy, if one was made that is just this entry."""
+        if self._looked_up[0] != directory or not self._looked_up[1]:
+            copied = self._copied.get(directory)
+            rows = [] if copied is None else decode_listing(copied.filled.rows_blob)
+            self._looked_up = directory, {row.name: row for row in rows}
+        row = self._looked_up[1].get(entry.name)
+        return row if row is not None and row.entry == entry else None
 
 
 def write_copy(name: bytes, into: int, mode: int, mtime_ns: int, content: bytes) -> Copy | None:

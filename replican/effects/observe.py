@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 from replican.effects.assemble import Assembled, chain
 from replican.effects.examine import NAME_NOT_ALLOWED, Examined
-from replican.effects.hashing import Job, hash_all
+from replican.effects.hashing import Job
 from replican.effects.index import Index
+from replican.effects.reading import hash_all
 from replican.effects.scan import Scan, Survey, uncollected
 from replican.effects.walk import Wanted
 from replican.values.listing import Row
@@ -31,10 +32,10 @@ def observe_paths(
     """
     with uncollected():
         wanted, refused = _wanted(paths)
-        survey = Survey(root, index, partly=wanted != {})
+        survey = Survey(root, index, workers=workers, partly=wanted != {})
         survey.walk.problems += refused
         if wanted is not None:
-            survey.go(wanted, progress or Silent(), workers)
+            survey.go(wanted, progress or Silent())
         return survey.result()
 
 

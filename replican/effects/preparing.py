@@ -17,9 +17,9 @@ from replican.effects.contents import ContentStore, Wanted
 from replican.effects.durable import explain
 from replican.effects.forkpool import beside
 from replican.effects.linux import flush_filesystem
-from replican.effects.mirror import PLACE, Mirror
+from replican.effects.mirror import PLACE, Filled, Mirror
 from replican.effects.staging import SMALL, Slot, Stage
-from replican.effects.treebuild import Building, Filled, Landed, TreeBuilder, folded
+from replican.effects.treebuild import Building, Landed, TreeBuilder, folded
 from replican.effects.worktree import give_mode, open_regular
 from replican.values.errors import FoldedError, NoSpaceError
 from replican.values.ids import EMPTY_TREE, TreeId
@@ -190,7 +190,9 @@ class Preparation:
             siblings.setdefault(parent_of(new.path), []).append(name_of(new.path))
         for above, names in siblings.items():
             self._check_twins(above, names)
-        planned = [self._jobs(new) for new in coming]
+        filled: dict[bytes, Filled] = {}
+        planned = [self._jobs(new, filled) for new in coming]
+        copied = sum([each.files for each in filled.values()])
         jobs = [job for each, _, _ in planned for job in each]
         leftovers: list[tuple[bytes, Entry]] = []
         if plan.base != EMPTY_TREE:
@@ -204,7 +206,7 @@ class Preparation:
             builder.landed = Landed(self._stage, [entry for entry, _ in wanted])
         self._progress.begin("copying", files + len(leftovers), size + sum([entry.size for _, entry in leftovers]))
         try:
-            filled = self._fill(builder, jobs, source, size)
+            filled |= self._fill(builder, jobs, source, size)
         except FoldedError:
             self._stage.remove(place)  # what belongs into two directories may lie in one of them
             raise
@@ -212,17 +214,17 @@ class Preparation:
         added: dict[bytes, list[Row]] = {}
         lost = self._fill_missing(builder, missing, added)
         built: list[BuiltDirectory] = []
-        for new, (own, trees, closed) in zip(coming, planned, strict=True):
+        for new, (_, trees, closed) in zip(coming, planned, strict=True):
             # Those below it have their permissions already: each was given them by the one above.
             top = builder.open(new.path)
             give_mode(top, new.entry.perm | 0o700)
             os.close(top)
             whole = not new.apart and lost.isdisjoint(trees) and added.keys().isdisjoint(trees)
             built.append(
-                BuiltDirectory(new, place, {job.path: filled[job.path] for job in own}, trees, added, whole, closed)
+                BuiltDirectory(new, place, {path: filled[path] for path in trees}, trees, added, whole, closed)
             )
         # Last, for what a directory may be (its permissions) has to be durable with it.
-        if files > _FLUSH_ONE_BY_ONE:
+        if copied or files > _FLUSH_ONE_BY_ONE:
             self._stage.flush_everything()
         else:
             self._flush_few(builder, jobs)
@@ -240,8 +242,11 @@ class Preparation:
                 done += each.size
         return filled
 
-    def _jobs(self, new: NewDirectory) -> tuple[list[Building], dict[bytes, TreeId], list[tuple[bytes, int]]]:
-        """The directories to make, parents first; their trees; those that their owner cannot reach into."""
+    def _jobs(
+        self, new: NewDirectory, filled: dict[bytes, Filled]
+    ) -> tuple[list[Building], dict[bytes, TreeId], list[tuple[bytes, int]]]:
+        """The directories to make, parents first; the trees of all; those that their owner cannot reach into. Those
+        that the mirror has, whole, are ``filled``."""
         jobs: list[Building] = []
         trees: dict[bytes, TreeId] = {}
         closed: list[tuple[bytes, int]] = []
@@ -251,6 +256,10 @@ class Preparation:
             trees[path] = above.tree
             if above.perm & 0o700 != 0o700:
                 closed.append((path, above.perm))
+            copied = None if self._mirror is None or new.apart else self._mirror.whole(path, above.tree)
+            if copied is not None:
+                filled[path] = copied
+                continue
             entries = self._trees.tree(above.tree)
             if new.apart:
                 entries = [entry for entry in entries if join(path, entry.name) not in new.apart]

@@ -6,19 +6,18 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from replican.effects.assemble import Assembled, Assembler, topmost
+from replican.effects.completing import Completed, Pair, complete
 from replican.effects.examine import Examined
-from replican.effects.hashing import Answer, Job, hash_all
+from replican.effects.hashing import Found, Job
 from replican.effects.index import DirRecord, Index, Known
 from replican.effects.mirror import Mirror
 from replican.effects.partly import PartlyKnown
+from replican.effects.reading import Reading
 from replican.effects.walk import Walk, Wanted
 from replican.values.ids import TreeId
 from replican.values.listing import Row, listing_totals
 from replican.values.paths import is_below
 from replican.values.progress import Problem, Progress, Silent
-from replican.values.trees import Entry
-
-Pair = tuple[Entry | None, Entry | None]
 
 
 class Scan(NamedTuple):
@@ -50,78 +49,71 @@ class Scan(NamedTuple):
 
 
 Take = Callable[[Examined, dict[bytes, Row]], None]
+_Waiting = tuple[Examined, dict[bytes, Row]]
 
 
 class Survey:
-    """What a walk finds, gathered: directories wait here until their names are hashed, and go to the assembler.
+    """What a walk finds, gathered: a directory is read where that has to be, and goes to the assembler.
 
     ``take`` is given, in place of that, every directory that differs from its record, with the record's rows.
     """
 
     def __init__(
-        self, root: str, index: Index, full: bool = False, take: Take | None = None, partly: bool = False
+        self,
+        root: str,
+        index: Index,
+        full: bool = False,
+        take: Take | None = None,
+        workers: int | None = None,
+        mirror: Mirror | None = None,
+        partly: bool = False,
     ) -> None:
         """``partly``: no more than some paths will be wanted."""
-        self._root = root
         self._index = index
+        self._mirror = mirror
         self.known: Mapping[bytes, Known] = PartlyKnown(index) if partly else index.digests()
         self.assembler = Assembler(self.known.get, index.record, index.observed_root())
         self.walk = Walk(root, index, self.known, self.assembler, take or self._take, full)
-        self.waiting: list[tuple[Examined, dict[bytes, Row]]] = []
+        self._reading: Reading[_Waiting, Completed] = Reading(root, self._complete, workers, mirror)
         self._pairs: list[Pair] | None = []
         self.hashed_files = 0
         self.hashed_size = 0
 
     def _take(self, examined: Examined, known: dict[bytes, Row]) -> None:
-        if examined.todo:
-            self.waiting.append((examined, known))
-        else:
-            self.put(examined, known)
+        if not examined.todo:
+            self._put(complete(examined, known, None, self._pairs is not None))
+            return
+        job = Job(examined.path, [name for name, _ in examined.todo], examined.size)
+        for completed in self._reading.give((examined, known), job):
+            self._put(completed)
 
-    def put(self, examined: Examined, known: dict[bytes, Row]) -> None:
-        """A directory of which all is known now; ``known`` are the rows that it was compared with."""
+    def _complete(self, waiting: _Waiting, found: Found) -> Completed:
+        """In whatever process has read it."""
+        return complete(*waiting, found, self._pairs is not None)
+
+    def _put(self, completed: Completed) -> None:
+        """A directory of which all is known now."""
+        path, packed, digest, ino, mount, keep, problems, pairs, files, size, copied = completed
         if self._pairs is not None:
-            pairs = examined.pairs(known)
-            if pairs is None:
-                self._pairs = None
-            else:
-                self._pairs += pairs
-        examined.rows.sort()
-        self.walk.problems += examined.problems
-        self.assembler.put(
-            examined.path, examined.rows, examined.digest(), examined.ino, examined.mount, keep=examined.keep
-        )
+            self._pairs = None if pairs is None else self._pairs + pairs
+        self.walk.problems += problems
+        self.hashed_files += files
+        self.hashed_size += size
+        if copied is not None and self._mirror is not None:
+            self._mirror.note(copied)
+        self.assembler.put_packed(path, packed, digest, ino, mount, keep)
 
-    def go(self, wanted: Wanted, progress: Progress, workers: int | None = None, mirror: Mirror | None = None) -> None:
-        """Walk, over everything or over what is wanted, and then hash what has to be."""
+    def go(self, wanted: Wanted, progress: Progress) -> None:
+        """Walk, over everything or over what is wanted, and read what has to be, meanwhile where that is much."""
         expected = 0 if wanted else sum([known.files for known in self.known.values()])
-        progress.begin("looking", expected or None)
-        try:
-            self.walk.go(wanted, progress)
-        finally:
-            progress.end()
-        self._hash_waiting(progress, workers, mirror)
-
-    def _hash_waiting(self, progress: Progress, workers: int | None, mirror: Mirror | None) -> None:
-        """Hash what has to be, and let go of each directory as it is done."""
-        jobs = [Job(each.path, [name for name, _ in each.todo], each.size) for each, _ in self.waiting]
-        waiting: list[tuple[Examined, dict[bytes, Row]] | None] = [*self.waiting]
-        self.waiting.clear()
-        for number, answers in hash_all(self._root, jobs, progress, workers, mirror):
-            each = waiting[number]
-            assert each is not None
-            waiting[number] = None
-            examined, known = each
-            self.note(answers)
-            examined.take(answers)
-            self.put(examined, known)
-
-    def note(self, answers: list[Answer]) -> None:
-        """Count what was read."""
-        for answer in answers:
-            if type(answer) is tuple:
-                self.hashed_files += 1
-                self.hashed_size += answer[2]
+        with self._reading:
+            progress.begin("looking", expected or None)
+            try:
+                self.walk.go(wanted, progress)
+            finally:
+                progress.end()
+            for completed in self._reading.rest(progress):
+                self._put(completed)
 
     def result(self) -> Scan:
         """All of it together. Known directories that were not met where the walk has met all that is there, are
@@ -180,8 +172,8 @@ def scan(
     Raises ``NoRepositoryError`` without a folder, ``FolderError`` if it can't be read, ``IndexDamagedError``.
     """
     with uncollected():
-        survey = Survey(root, index, full)
-        survey.go({}, progress or Silent(), workers, mirror)
+        survey = Survey(root, index, full, None, workers, mirror)
+        survey.go({}, progress or Silent())
         return survey.result()
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from replican.effects.contents import ContentStore, Wanted
 from replican.effects.forkpool import run_forked, worker_count
 from replican.effects.linux import rename_new
-from replican.effects.mirror import Mirror
+from replican.effects.mirror import Filled, Mirror
 from replican.effects.staging import SMALL, Stage, copy_verified, read_exactly, write_all
 from replican.effects.worktree import give_mode, open_made, open_regular, set_mode
 from replican.values.errors import FoldedError
@@ -37,22 +37,6 @@ class Building(NamedTuple):
 
     path: bytes
     payload: bytes
-    files: int
-    size: int
-
-
-class Filled(NamedTuple):
-    """One directory as filled: its packed rows, their digest, its inode, the newest ctime in it (ns).
-
-    ``missing`` are the entries for which the source had no content; they have no rows.
-    """
-
-    path: bytes
-    rows_blob: bytes
-    digest: bytes | None
-    ino: int
-    newest_ns: int
-    missing: list[Entry]
     files: int
     size: int
 
@@ -124,16 +108,18 @@ def fill_directory(
             except FileExistsError:
                 if entry.name not in listed:
                     raise folded(entry.name) from None
-            set_mode(entry.name, into, entry.perm | 0o700, False)
             found = os.lstat(entry.name, dir_fd=into)
+            if found.st_mode & 0o7777 != entry.perm | 0o700:
+                set_mode(entry.name, into, entry.perm | 0o700, False)
+                found = os.lstat(entry.name, dir_fd=into)
             has = found.st_mode & 0o7777
             # What its owner needs to reach into it goes last.
             rows.append(Row(*entry, entry.perm if has == entry.perm | 0o700 else has, 0, 0, found.st_ino))
             continue
         copy = None if mirror is None else mirror.copy_of(job.path, entry)
         if copy is not None:
-            rows.append(Row(*entry, entry.perm, entry.mtime_ns, copy[1], copy[0]))
-            newest = max(newest, copy[1])
+            rows.append(copy)
+            newest = max(newest, copy.ctime_ns)
             files += 1
             size += entry.size
             continue

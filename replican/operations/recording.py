@@ -11,12 +11,13 @@ from typing import NamedTuple
 from replican.decisions import gates
 from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import Tally, tally, tally_pairs, unknown_below
+from replican.effects.completing import Pair
 from replican.effects.index import Index
 from replican.effects.mirror import Mirror
 from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.observe import observe_paths
 from replican.effects.refs import HEAD
-from replican.effects.scan import Pair, Scan, scan
+from replican.effects.scan import Scan, scan
 from replican.effects.trash import Trash
 from replican.operations.hooking import gate_closed, gate_open
 from replican.operations.trashing import rescue_changed

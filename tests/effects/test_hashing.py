@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import scanning
 
-from replican.effects import hashing
-from replican.effects.hashing import Answer, Job, hash_all, hash_name
+from replican.effects import reading
+from replican.effects.forkpool import Pool
+from replican.effects.hashing import Answer, Job, hash_name
+from replican.effects.reading import Reading, hash_all
 from replican.values.errors import ReplicanError
 from replican.values.progress import Silent
 
@@ -111,26 +113,32 @@ def test_many(tmp_path: Path, workers: int | None, directories: int, files: int)
     assert set(os.listdir("/proc/self/fd")) == before
 
 
-def test_few_large_files_are_handed_out_one_by_one(tmp_path: Path) -> None:
+def test_few_large_files_are_handed_out_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(4):
         (tmp_path / f"large{number}").write_bytes(bytes([number]) * 5_000_000)
     job = Job(b"", [b"large%d" % number for number in range(4)])
-    (sized,) = hashing._with_sizes(str(tmp_path), [job])
-    assert sized.size == 20_000_000
-    assert [len(batch) for batch in hashing._batches([sized], 250, hashing.FORK_BYTES)] == [1, 1, 1, 1]
-    ((_, answers),) = hash_all(str(tmp_path), [job], Silent())
-    assert ids(answers) == [scanning.blob(bytes([number]) * 5_000_000) for number in range(4)]
+    batches: list[int] = []
+    give = Pool.give
+
+    def counting(pool: Pool, batch: list[object]) -> None:
+        batches.append(len(batch))
+        give(pool, batch)
+
+    monkeypatch.setattr(Pool, "give", counting)
+    with Reading(str(tmp_path), lambda item, found: (item, found)) as files:
+        assert not files.give("item", job)
+        ((item, found),) = files.rest(Silent())
+    assert batches == [1, 1, 1, 1]
+    assert (item, found.files, found.size) == ("item", 4, 20_000_000)
+    assert ids(found.answers) == [scanning.blob(bytes([number]) * 5_000_000) for number in range(4)]
 
 
-@pytest.mark.parametrize(
-    ("jobs", "files", "size"), [(1, 20_000, 1 << 30), (20_000, 1, 1 << 40), (3, 1_000_000, 0), (100, 100, 1 << 50)]
-)
-def test_there_are_never_too_many_batches(jobs: int, files: int, size: int) -> None:
-    made = [Job(b"d", [b"x"] * files, size // jobs) for _ in range(jobs)]
-    most, largest = max(250, jobs * files // 8000), max(hashing.FORK_BYTES, size // 8000)
-    batches = list(hashing._batches(made, most, largest))
-    assert len(batches) <= 16_000
-    assert sum(len(job.names) for batch in batches for _, _, job in batch) == jobs * files
+def test_a_large_directory_is_read_in_parts(tmp_path: Path) -> None:
+    jobs = make(tmp_path, 2, 1001)
+    with Reading(str(tmp_path), lambda item, found: (item, found)) as files:
+        came = [result for number, job in enumerate(jobs) for result in files.give(number, job)]
+        came += files.rest(Silent())
+    assert {number: ids(found.answers) for number, found in came} == expected(jobs)
 
 
 def test_progress_is_reported(tmp_path: Path) -> None:
@@ -167,7 +175,7 @@ def test_a_worker_that_dies_is_an_error_and_not_a_wait(tmp_path: Path, monkeypat
         os.kill(os.getpid(), signal.SIGKILL)
         return []
 
-    monkeypatch.setattr(hashing, "hash_directory", die)
+    monkeypatch.setattr(reading, "hash_directory", die)
     with pytest.raises(ReplicanError, match="worker"):
         list(hash_all(str(tmp_path), jobs, Silent()))
 

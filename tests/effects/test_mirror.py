@@ -4,30 +4,88 @@ from pathlib import Path
 
 import pytest
 
-from replican.effects.hashing import Job, hash_all
+from replican.effects import reading
+from replican.effects.index import Index
 from replican.effects.mirror import PLACE, Mirror
+from replican.effects.scan import scan
 from replican.effects.staging import Stage
-from replican.values.ids import blob_id
-from replican.values.progress import Silent
+from replican.values.ids import TreeId, blob_id
+from replican.values.listing import decode_listing
 from replican.values.trees import FILE, Entry
 
 
 @pytest.mark.parametrize("directory", [b"", b"a", b"a/b"], ids=["root", "directory", "deeper"])
 @pytest.mark.parametrize("content", [b"hello", b"x" * 300_000], ids=["small", "large"])
-def test_what_is_read_is_copied(tmp_path: Path, directory: bytes, content: bytes) -> None:
+@pytest.mark.parametrize("workers", [1, None], ids=["here", "there"])
+def test_what_is_read_is_copied(
+    tmp_path: Path, directory: bytes, content: bytes, workers: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "FORK_FILES", 0)
+    monkeypatch.setattr(reading, "FORK_BYTES", 0)
     folder = tmp_path / "folder" / directory.decode()
     folder.mkdir(parents=True)
     (folder / "file").write_bytes(content)
     with Stage(str(tmp_path / "stage")) as stage:
         mirror = Mirror(stage)
-        (_, answers), *_ = hash_all(
-            str(tmp_path / "folder"), [Job(directory, [b"file"])], Silent(), workers=1, mirror=mirror
-        )
+        with Index.open(str(tmp_path / "index.db"), writable=True) as index:
+            seen = scan(str(tmp_path / "folder"), index, workers=workers, mirror=mirror)
         mtime_ns = (folder / "file").stat().st_mtime_ns
-        assert isinstance(answers[0], tuple)
         entry = Entry(b"file", FILE, 0o644, len(content), mtime_ns, blob_id(content))
-        assert mirror.copy_of(directory, entry) is not None
-        assert mirror.copy_of(directory, entry._replace(mtime_ns=1)) is None
         copy = tmp_path / "stage" / PLACE.decode() / directory.decode() / "file"
         assert (copy.read_bytes(), copy.stat().st_mtime_ns) == (content, mtime_ns)
+        row = mirror.copy_of(directory, entry)
+        assert row is not None
+        assert (row.entry, row.ino, row.ctime_ns) == (entry, copy.stat().st_ino, copy.stat().st_ctime_ns)
+        assert mirror.copy_of(directory, entry._replace(mtime_ns=1)) is None
+        assert mirror.copy_of(b"another", entry) is None
+        filled = mirror.whole(directory, seen.changed[directory].tree)
+        assert filled is not None
+        assert decode_listing(filled.rows_blob) == [row]
+        assert (filled.ino, filled.newest_ns) == (copy.parent.stat().st_ino, row.ctime_ns)
+        assert (filled.files, filled.size) == (1, len(content))
+        assert mirror.whole(directory, TreeId(bytes(32))) is None
+        mirror.close()
+
+
+def test_a_directory_is_whole_if_all_of_it_was_copied(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    for name in ("a/file", "b/file", "c/d/file"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text(name)
+    (folder / "b/link").symlink_to("file")
+    with Stage(str(tmp_path / "stage")) as stage, Index.open(str(tmp_path / "index.db"), writable=True) as index:
+        mirror = Mirror(stage)
+        seen = scan(str(folder), index, mirror=mirror)
+        whole = {path: mirror.whole(path, record.tree) is not None for path, record in seen.changed.items()}
+        assert whole == {b"": False, b"a": True, b"b": False, b"c": False, b"c/d": True}
+        mirror.close()
+
+
+class Narrow(Mirror):
+    """On a disk with room for so many bytes."""
+
+    room = 0
+
+    def has_room(self, files: int, size: int) -> bool:
+        return size <= self.room
+
+
+@pytest.mark.parametrize("room", [99, 100], ids=["too little", "enough"])
+@pytest.mark.parametrize("workers", [1, None], ids=["here", "there"])
+def test_nothing_is_copied_where_not_all_fits(
+    tmp_path: Path, room: int, workers: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it does is not known before all has been looked at: so much, and more, is used of the folder's disk."""
+    monkeypatch.setattr(reading, "FORK_FILES", 3)
+    folder = tmp_path / "folder"
+    for number in range(10):
+        (folder / f"{number}").mkdir(parents=True)
+        (folder / f"{number}/file").write_bytes(b"x" * 10)
+    with Stage(str(tmp_path / "stage")) as stage, Index.open(str(tmp_path / "index.db"), writable=True) as index:
+        mirror = Narrow(stage)
+        mirror.room = room
+        seen = scan(str(folder), index, mirror=mirror, workers=workers)
+        assert (seen.hashed_files, len(seen.changed)) == (10, 11)
+        copied = list((tmp_path / "stage").glob("mirror/*/file"))
+        assert len(copied) == (10 if room == 100 else 0)
         mirror.close()

@@ -8,8 +8,9 @@ from folders import write
 from weak import WeakFolder
 
 from replican.effects.contents import FolderStore, ShelfStore, Wanted
+from replican.effects.mirror import Filled
 from replican.effects.staging import Stage
-from replican.effects.treebuild import Building, Filled, TreeBuilder
+from replican.effects.treebuild import Building, TreeBuilder
 from replican.values.errors import FoldedError
 from replican.values.ids import EMPTY_TREE, blob_id
 from replican.values.listing import Row, decode_listing

@@ -1,0 +1,76 @@
+"""Completing: the record of a directory, once all its names have been looked at, by whoever has read them.
+
+What is packed by the process that has read the files comes to the one that gathers as a few bytes, and not as many
+objects.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from replican.effects.assemble import Packed, pack
+from replican.effects.examine import Examined
+from replican.effects.hashing import Found
+from replican.effects.mirror import Copied, Filled
+from replican.values.listing import Row, digest_of_rows, encode_listing
+from replican.values.progress import Problem
+from replican.values.trees import Entry
+
+Pair = tuple[Entry | None, Entry | None]
+
+
+class Completed(NamedTuple):
+    """All of a directory: its rows, packed; ``pairs`` are as :meth:`Examined.pairs` has them, where they were asked
+    for; ``files`` and ``size`` (bytes) were read for it, and ``copied`` is what was copied of that."""
+
+    path: bytes
+    packed: Packed
+    digest: bytes | None
+    ino: int
+    mount: bool
+    keep: bool
+    problems: list[Problem]
+    pairs: list[Pair] | None
+    files: int
+    size: int
+    copied: Copied | None
+
+
+def complete(examined: Examined, known: dict[bytes, Row], found: Found | None, with_pairs: bool) -> Completed:
+    """Complete a directory, of which ``known`` are the rows that it was compared with, by what was found of what was
+    to be read in it, if anything was."""
+    names = [name for name, _ in examined.todo]
+    if found is not None:
+        examined.take(found.answers)
+    rows = examined.rows
+    rows.sort()
+    packed = pack(rows)
+    return Completed(
+        examined.path,
+        packed,
+        examined.digest(),
+        examined.ino,
+        examined.mount,
+        examined.keep,
+        examined.problems,
+        examined.pairs(known) if with_pairs else None,
+        0 if found is None else found.files,
+        0 if found is None else found.size,
+        None if found is None or not any(found.copies) else _copied(examined.path, rows, packed, names, found),
+    )
+
+
+def _copied(path: bytes, rows: Sequence[Row], packed: Packed, names: Sequence[bytes], found: Found) -> Copied:
+    """The copies that were made in a directory, as rows: those whose originals have the time and the permissions that
+    are recorded."""
+    made = dict(zip(names, found.copies, strict=True))
+    copies: list[Row] = []
+    newest = 0
+    for row in rows:
+        copy = made.get(row.name)
+        if copy is not None and row.mtime_ns == row.disk_mtime_ns and row.perm == row.disk_mode & 0o777:
+            ino, ctime_ns = copy
+            copies.append(row._replace(disk_mode=row.perm, ctime_ns=ctime_ns, ino=ino))
+            newest = max(newest, ctime_ns)
+    size = sum([row.size for row in copies])
+    filled = Filled(path, encode_listing(copies), digest_of_rows(copies), found.ino, newest, [], len(copies), size)
+    return Copied(filled, packed.tree if len(copies) == len(rows) else None)
