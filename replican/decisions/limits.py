@@ -89,22 +89,20 @@ def measure_tree(
             stack.pop()
             continue
         listing = reader.tree(at)
-        below = {entry.tree for entry in listing if entry.kind == DIRECTORY and entry.id not in known}
+        directories = [entry for entry in listing if entry.kind == DIRECTORY]
+        below = {entry.tree for entry in directories if entry.id not in known}
         if below:
             stack.extend(below)
             continue
-        entries, size, depth, length = len(listing), 0, 0, 0
-        for entry in listing:
-            own = len(entry.name)
-            if entry.kind == DIRECTORY:
-                inner = known[entry.tree]
-                entries += inner.entries
-                size += inner.size
-                depth = max(depth, inner.depth)
-                own += 1 + inner.path_length if inner.entries else 0
-            else:
-                size += entry.size
-            length = max(length, own)
+        entries, depth = len(listing), 0
+        size = sum([entry.size for entry in listing])
+        length = max([len(entry.name) for entry in listing], default=0)
+        for entry in directories:
+            inner = known[entry.tree]
+            entries += inner.entries
+            size += inner.size
+            depth = max(depth, inner.depth)
+            length = max(length, len(entry.name) + (1 + inner.path_length if inner.entries else 0))
         measure = Measure(entries, size, depth + 1, length)
         _check(entries <= limits.entries, "tree lists too much")
         _check(size <= limits.size, "tree describes too many bytes")
@@ -115,14 +113,15 @@ def measure_tree(
     return known[tree]
 
 
-def measured_changes(reader: TreeReader, base: TreeId, tree: TreeId, limits: Limits) -> list[Change]:
+def measured_changes(
+    reader: TreeReader, base: TreeId, tree: TreeId, limits: Limits, measured: MutableMapping[TreeId, Measure]
+) -> list[Change]:
     """The changes from ``base`` to ``tree``, as :func:`diff_trees` has them; raises :class:`LimitError` where what of
     ``tree`` is not at the same path in ``base`` is too much.
 
     A tree may come to its size over many fetches, none of which sees all of it; a merge does, before any of it is
-    written out. Costs what differs.
+    written out. Costs what differs. ``measured`` remembers the directories that are new.
     """
-    measured: dict[TreeId, Measure] = {}
     changes: list[Change] = []
     entries = 0
     for change in diff_trees(reader, base, tree):

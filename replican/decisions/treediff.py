@@ -148,15 +148,24 @@ def _pairs_below(reader: TreeReader, changes: Iterable[Change]) -> Iterator[tupl
             yield before, after
             continue
         if before is not None and (after is None or after.kind != before.kind):
-            yield from ((entry, None) for entry in _files_of(reader, before))
+            for entry in _files_of(reader, before):
+                yield entry, None
         if after is not None and (before is None or before.kind != after.kind):
-            yield from ((None, entry) for entry in _files_of(reader, after))
+            for entry in _files_of(reader, after):
+                yield None, entry
 
 
 def _files_of(reader: TreeReader, entry: Entry) -> Iterator[Entry]:
-    if entry.kind == DIRECTORY:
-        return (below for _, below in walk_tree(reader, entry.tree) if below.kind != DIRECTORY)
-    return iter([entry])
+    if entry.kind != DIRECTORY:
+        yield entry
+        return
+    stack = [entry.tree]
+    while stack:
+        for below in reader.tree(stack.pop()):
+            if below.kind == DIRECTORY:
+                stack.append(below.tree)
+            else:
+                yield below
 
 
 def unknown_below(

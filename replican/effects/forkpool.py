@@ -5,6 +5,7 @@ and one for its results, pickled, and gets a job when it has none, or only one. 
 write nothing to the parent's databases, and leave by ``os._exit``.
 """
 
+import fcntl
 import os
 import pickle
 import select
@@ -25,6 +26,7 @@ _LENGTH = struct.Struct("<Q")
 _TOLD = -1  # in place of a job's number
 # A pipe holds 64 KiB: two such jobs are written without a wait, whatever the worker is doing.
 _SMALL_JOB = 24 << 10
+_WIDE = 1 << 20
 
 
 def worker_count() -> int:
@@ -33,6 +35,14 @@ def worker_count() -> int:
         return max(1, min(4, len(os.sched_getaffinity(0))))
     except AttributeError:
         return max(1, min(4, os.cpu_count() or 1))
+
+
+def _widen(pipe: int) -> None:
+    """Let a pipe hold more, where that is to be had: its ends need not take turns then."""
+    try:
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _WIDE)
+    except (AttributeError, OSError):
+        pass
 
 
 def fork() -> int:
@@ -95,6 +105,7 @@ class Pool(Generic[Job, Result]):
     def _begin(self, work: Callable[[Job], Result]) -> None:
         jobs, feed = os.pipe()
         out, into = os.pipe()
+        _widen(into)
         pid = fork()
         if pid == 0:
             # Nothing below may return into the parent's code.
@@ -308,6 +319,7 @@ def _work_telling(work: Callable[[Tell], Result], into: int) -> Result:
 def beside_telling(work: Callable[[Tell], Result]) -> Beside[Result]:
     """As :func:`beside`, for work that has something to tell before it is done."""
     out, into = os.pipe()
+    _widen(into)
     pid = fork()
     if pid == 0:
         try:

@@ -7,7 +7,7 @@ us, and what an earlier run left in the mirror's place is removed.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -99,6 +99,15 @@ class Mirror:
         if self._unflushed > _FLUSH_EACH:
             self._unflushed = 0
             self._flushing.append(beside(lambda: flush_filesystem(self._stage_fd)))
+
+    @property
+    def copied(self) -> list[Copied]:
+        """All that was noted: for a mirror on the same stage, in another process."""
+        return list(self._copied.values())
+
+    def take_over(self, copied: Iterable[Copied]) -> None:
+        """Know what another process has copied to this place since it was forked from this one."""
+        self._copied |= {each.filled.path: each for each in copied}
 
     def whole(self, path: bytes, tree: TreeId) -> Filled | None:
         """The copy of a directory that holds this tree, if one was made of all of it."""

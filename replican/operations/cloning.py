@@ -5,12 +5,11 @@ from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
 from replican.effects.config import RemoteSettings
-from replican.effects.forkpool import Beside, beside
 from replican.effects.mirror import PLACE, Mirror
 from replican.effects.staging import Stage
 from replican.operations.fetching import fetch_from
 from replican.operations.folders import FolderRemote
-from replican.operations.foretold import store_told
+from replican.operations.foretold import merge_foretold
 from replican.operations.merging import Merged
 from replican.operations.recording import News, Recorded, record
 from replican.operations.remotes import SERVE, Refreshed, Remote, terms_of, wired_remote
@@ -75,16 +74,17 @@ def clone(
         with ExitStack() as held:
             # Into an empty folder, what is read for the origin's first checkpoint is copied in the same go.
             mirror = None if joined or copy.traits != STRONG else _mirror(held, copy)
-            storing: list[Beside[None]] = []
-
-            def tell(news: News) -> None:
-                # All of it comes here: it is stored while the origin stores it, too.
-                storing.append(held.enter_context(beside(lambda: store_told(copy, news))))
-
-            refreshed = remote.refresh(mirror=mirror, tell=tell)
-            for each in storing:
-                each.result()
-            merged = _take_all(copy, remote, refreshed, mirror)
+            with remote.refreshing(mirror) as over_there:
+                news = over_there.told()
+                ahead = None
+                if isinstance(news, News):
+                    ahead = merge_foretold(copy, remote, news, over_there.result, mirror=mirror)
+                refreshed = over_there.result()
+            if ahead is None:
+                merged = _take_all(copy, remote, refreshed, mirror)
+            else:
+                copy.notes += refreshed.notes
+                merged = ahead.merged
         return Cloned(target, source, made_replica, joined, merged, copy.notes, refreshed)
 
 

@@ -50,15 +50,21 @@ class FolderRemote:
         except (DamagedError, NotFoundError) as error:
             raise self.damaged(error) from error
 
-    def refreshing(self) -> Beside[Refreshed]:
-        """Its scan is another process's."""
+    def refreshing(self, mirror: Mirror | None = None) -> Beside[Refreshed]:
+        """Its scan is another process's. What that has copied to a ``mirror`` it tells with its news."""
+        here = self.repository
 
         def theirs(tell: Callable[[News], None]) -> Refreshed:
-            with Repository(self.place, wait=self.repository.wait) as anew:
-                anew.hooks = self.repository.hooks
-                # Who goes ahead waits for us with his folder locked, which a hook of ours may want to use.
-                alone = anew.hooks.has(POST_CHECKPOINT)
-                return FolderRemote(self.name, self.place, anew).refresh(tell=None if alone else tell)
+            try:
+                with Repository(self.place, wait=here.wait, progress=here.progress) as anew:
+                    anew.hooks = here.hooks
+                    # Who goes ahead waits for us with his folder locked, which a hook of ours may want to use.
+                    alone = anew.hooks.has(POST_CHECKPOINT)
+                    there = FolderRemote(self.name, self.place, anew)
+                    return there.refresh(mirror=mirror, tell=None if alone else tell)
+            finally:
+                if mirror is not None:
+                    mirror.close()
 
         return beside_telling(theirs)
 

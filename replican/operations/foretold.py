@@ -1,9 +1,9 @@
 """Merging ahead: what a remote's folder is about to record is staged here before it has been recorded over there.
 
-Where two folders were in step and only the other one was edited, its scan tells all that there is to know. While its
-process makes its log durable, this one looks at the trees, plans, and stages content. Recorded is in the usual order:
-over there first, then here, then the folder is changed. If anything turns out otherwise, all that was done is undone by
-forgetting it, and the usual way is gone.
+Where two folders were in step and only the other one was edited, its scan tells all that there is to know: so it does
+where nothing is here yet. While its process makes its log durable, this one looks at the trees, plans, and stages
+content. Recorded is in the usual order: over there first, then here, then the folder is changed. If anything turns out
+otherwise, all that was done is undone by forgetting it, and the usual way is gone.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from typing import NamedTuple
 from replican.decisions.frontier import JoinKind
 from replican.effects.forkpool import beside
 from replican.effects.forms import TREE
+from replican.effects.mirror import Mirror
 from replican.effects.refs import remote_head
 from replican.operations.fetching import Fetched, fetch_from
 from replican.operations.hooking import tell_of_merge
@@ -47,14 +48,16 @@ def merge_foretold(
     recorded: Callable[[], Refreshed],
     *,
     allowed: frozenset[str] = frozenset(),
+    mirror: Mirror | None = None,
 ) -> Foretold | None:
-    """Bring the folder to what the remote is about to record; ``recorded`` waits until it has.
+    """Bring the folder to what the remote is about to record; ``recorded`` waits until it has. A first clone has a
+    ``mirror`` with what was copied meanwhile.
 
     None where the two were not in step, or where anything was in the way: then nothing here has changed.
     """
     with repo.writing("merge"):
         ours = repo.head
-        if ours is None or repo.refs.read(remote_head(remote.name)) != ours or repo.head_tree != news.before:
+        if repo.refs.read(remote_head(remote.name)) != ours or repo.head_tree != news.before:
             return None
         if repo.index.base_root() != news.before or repo.index.has_observed():
             return None
@@ -62,7 +65,7 @@ def merge_foretold(
             return None  # it wants to know which checkpoint
         came: list[tuple[Refreshed, Fetched]] = []
         try:
-            return _go_ahead(repo, remote, news, ours, recorded, allowed, came)
+            return _go_ahead(repo, remote, news, ours, recorded, allowed, mirror, came)
         except _OtherwiseError:
             return None
         except ReplicanError:
@@ -75,13 +78,16 @@ def _go_ahead(
     repo: Repository,
     remote: Remote,
     news: News,
-    ours: CheckpointId,
+    ours: CheckpointId | None,
     recorded: Callable[[], Refreshed],
     allowed: frozenset[str],
+    mirror: Mirror | None,
     came: list[tuple[Refreshed, Fetched]],
 ) -> Foretold:
     overlay = TreeOverlay(repo)
     _take_told(repo, overlay, news)
+    if mirror is not None:
+        mirror.take_over(news.copied)
     objects = _objects(overlay, news)
     with ExitStack() as held:
         storing = held.enter_context(beside(lambda: repo.objects.add(objects))) if len(objects) > _MANY else None
@@ -94,26 +100,19 @@ def _go_ahead(
             came.append((refreshed, fetch_from(repo, remote)))
             theirs = repo.refs.read(remote_head(remote.name))
             checkpoint = None if theirs is None else repo.checkpoint(theirs)
-            if checkpoint is None or (checkpoint.tree, checkpoint.parents) != (news.after, (ours,)):
+            if checkpoint is None or (checkpoint.tree, checkpoint.parents) != (
+                news.after,
+                () if ours is None else (ours,),
+            ):
                 raise _OtherwiseError
             record_merge(repo, overlay, ours, theirs, checkpoint, f"merge {remote.name}")
 
         stores = held.enter_context(remote.contents())
-        outcome = carry_out(repo, overlay, aim.plan, stores, record)
+        outcome = carry_out(repo, overlay, aim.plan, stores, record, mirror=mirror)
     head = repo.head
     tell_of_merge(repo, remote.name, ours, head, aim.conflicts)
     merged = Merged(JoinKind.FAST_FORWARD, ours, head, aim.tally, outcome, aim.conflicts, outcome.pending, aim.plan)
     return Foretold(*came[0], merged)
-
-
-def store_told(repo: Repository, news: News) -> None:
-    """Store the trees that were told of, if they are what they should be: the next fetch finds them here."""
-    overlay = TreeOverlay(repo)
-    try:
-        _take_told(repo, overlay, news)
-    except (_OtherwiseError, ReplicanError):
-        return
-    repo.objects.add(_objects(overlay, news))
 
 
 def _objects(overlay: TreeOverlay, news: News) -> dict[bytes, tuple[bytes, bytes]]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from replican.decisions import gates
 from replican.decisions.fitting import plan_for
 from replican.decisions.frontier import Joined, JoinKind, join, merge_checkpoint
-from replican.decisions.limits import Limits, measured_changes
+from replican.decisions.limits import Limits, Measure, measured_changes
 from replican.decisions.plan import Plan
 from replican.decisions.reconcile import OpenConflict, conflicts_in, conflicts_of
 from replican.decisions.treediff import Change, Tally, diff_trees, listing_at, tally, tally_changes
@@ -116,8 +116,9 @@ def aim_at(
 ) -> Aim:
     """Plan how the folder comes to hold ``tree``; raises ``RefusedError`` at a gate, also at those in ``closed``."""
     base, head = repo.index.base_root(), repo.head_tree
-    changes = measured_changes(overlay, base, tree, Limits())
-    plan, counted = plan_past_gates(repo, overlay, base, tree, allowed, closed, changes)
+    measured: dict[TreeId, Measure] = {}
+    changes = measured_changes(overlay, base, tree, Limits(), measured)
+    plan, counted = plan_past_gates(repo, overlay, base, tree, allowed, closed, changes, measured)
     return Aim(plan, counted, new_conflicts(overlay, head, tree, changes if base == head else None))
 
 
@@ -129,18 +130,20 @@ def plan_past_gates(
     allowed: frozenset[str],
     closed: Sequence[gates.Gate | None] = (),
     changes: Sequence[Change] | None = None,
+    measured: dict[TreeId, Measure] | None = None,
 ) -> tuple[Plan, Tally]:
     """The plan that brings the folder from ``base`` to ``tree``, and what it comes to.
 
-    ``changes`` are those between the two, where they are known. Raises ``RefusedError`` at a gate, also at those in
-    ``closed``.
+    ``changes`` are those between the two, and ``measured`` are directories, where they are known. Raises
+    ``RefusedError`` at a gate, also at those in ``closed``.
     """
     plan = plan_for(overlay, repo.traits, base, tree, changes)
     if plan.fitted is None and changes is not None:
         counted = tally_changes(overlay, changes)
     else:
         counted = tally(overlay, base, tree if plan.fitted is None else plan.fitted)
-    gates.pass_gates([*closed, *deletion_gates(repo.index, counted), *room_gates(repo, overlay, plan)], allowed)
+    room = room_gates(repo, overlay, plan, {} if measured is None else measured)
+    gates.pass_gates([*closed, *deletion_gates(repo.index, counted), *room], allowed)
     return plan, counted
 
 

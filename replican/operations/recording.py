@@ -5,7 +5,7 @@ the head, an edit made on the old version joins the newer one instead of burying
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from replican.decisions import gates
@@ -13,7 +13,7 @@ from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import Tally, tally, tally_pairs, unknown_below
 from replican.effects.completing import Pair
 from replican.effects.index import Index
-from replican.effects.mirror import Mirror
+from replican.effects.mirror import Copied, Mirror
 from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.observe import observe_paths
 from replican.effects.refs import HEAD
@@ -53,12 +53,14 @@ class Recorded(NamedTuple):
 class News(NamedTuple):
     """What is about to be recorded by a folder that held what its log says: its tree ``before`` and ``after``.
 
-    ``payloads`` are all trees of the new one that the log lacks, those below first.
+    ``payloads`` are all trees of the new one that the log lacks, those below first; ``copied`` is what was copied to a
+    mirror.
     """
 
     before: TreeId
     after: TreeId
     payloads: Mapping[TreeId, bytes]
+    copied: Sequence[Copied] = ()
 
 
 def observe(
@@ -149,7 +151,7 @@ def record(
         # What a lone scan found is all that is new; trees that were observed earlier have to be looked for.
         payloads = seen.payloads if fresh and tree == observed else None
         if tell is not None and plain and payloads is not None:
-            tell(News(base, tree, payloads))
+            tell(News(base, tree, payloads, () if mirror is None else mirror.copied))
         made = append(repo, overlay, tree, head, message, done, payloads=payloads)
         return Recorded(made, True, done, seen.problems, seen.skipped, behind=tree != observed)
 

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from replican.decisions.gates import Gate, no_inodes, no_room, pass_gates
+from replican.decisions.limits import Limits, Measure, measure_tree
 from replican.decisions.plan import Plan
 from replican.effects.clearing import Taken, left_of, room_taken
 from replican.effects.contents import NO_CONTENT, ContentStore, Wanted, find
 from replican.effects.preparing import wanted_of
 from replican.repository import Repository
 from replican.values import paths
+from replican.values.ids import TreeId
 from replican.values.trees import DIRECTORY, Entry, TreeOverlay
 
 
@@ -51,9 +53,11 @@ def room_at(path: str) -> Room:
     return Room(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None)
 
 
-def room_gates(repo: Repository, overlay: TreeOverlay, plan: Plan) -> list[Gate | None]:
-    """Whether the disk has room for what a plan will write."""
-    need = _needed_by(overlay, plan)
+def room_gates(
+    repo: Repository, overlay: TreeOverlay, plan: Plan, measured: dict[TreeId, Measure]
+) -> list[Gate | None]:
+    """Whether the disk has room for what a plan will write; ``measured`` are directories that were measured."""
+    need = _needed_by(overlay, plan, measured)
     if not need.names:
         return []
     room = room_at(repo.root)
@@ -64,12 +68,17 @@ def room_gates(repo: Repository, overlay: TreeOverlay, plan: Plan) -> list[Gate 
     return room.gates(need)
 
 
-def _needed_by(overlay: TreeOverlay, plan: Plan) -> Need:
+def _needed_by(overlay: TreeOverlay, plan: Plan, measured: dict[TreeId, Measure]) -> Need:
     size = count = 0
     for entry, _ in wanted_of(plan.groups):
         size += entry.size
         count += 1
     for new in plan.new:
+        if not new.apart:
+            below = measure_tree(overlay, new.entry.tree, Limits(), measured)
+            size += below.size
+            count += below.entries + 1
+            continue
         stack = [(new.path, new.entry)]
         while stack:
             path, entry = stack.pop()

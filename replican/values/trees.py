@@ -155,7 +155,7 @@ def _refusal(payload: bytes) -> MalformedError | UnsupportedError:
     return MalformedError(f"tree has no entry at byte {at}")
 
 
-_PARSED_ENTRIES: Final = 50_000
+_PARSED_ENTRIES: Final = 150_000
 
 
 class TreeOverlay:

@@ -4,6 +4,7 @@ where it turns out otherwise, nothing has happened here."""
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from folders import contents, write
 from pairs import FULL, Pair
 
 from replican.effects.refs import remote_head
-from replican.operations import syncing
-from replican.operations.foretold import Foretold, merge_foretold, store_told
+from replican.operations import foretold, syncing
+from replican.operations.foretold import Foretold, merge_foretold
 from replican.operations.recording import News, record
 from replican.operations.remotes import Refreshed, Remote, opened_remote
 from replican.operations.syncing import sync
@@ -223,9 +224,11 @@ def test_what_was_told_is_stored_from_below(tmp_path: Path, monkeypatch) -> None
         write(pair.a / f"deep/er/{number}/x", "the same" if number % 2 else f"another {number}")
     news = foretell(pair)
     stored: list[bytes] = []
-    with Repository(str(pair.b)) as repo:
+    monkeypatch.setattr(foretold, "_MANY", 0)
+    monkeypatch.setattr(foretold, "beside", lambda work: work() or nullcontext())
+    with Repository(str(pair.b)) as repo, opened_remote(repo, "origin") as remote:
         monkeypatch.setattr(repo.objects, "add", stored.extend)
-        store_told(repo, news)
+        assert merge_foretold(repo, remote, news, lambda: Refreshed([], [])) is None
         order = {tree: at for at, tree in enumerate(stored)}
         assert len(order) >= 10
         for tree in stored:

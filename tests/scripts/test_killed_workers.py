@@ -78,8 +78,8 @@ CASES = {
     "recording over there, sync": Case(["-C", "b", "sync"], 1, [0, 20], edited_there),
     "building, pull": Case(["-C", "b", "pull"], 1, [100, 1000], new_there),
     "building, clone": Case(["clone", "a", "b"], 1, [0, 1000], one_replica),
-    "storing, clone": Case(["clone", "a", "b"], 1, [*range(8, 13)], deep),
-    "mirroring, clone": Case(["clone", "a", "b"], 1, [0, 500], no_replica),
+    "recording, clone": Case(["clone", "a", "b"], 1, [0, *range(8, 40, 4)], deep),
+    "mirroring, clone": Case(["clone", "a", "b"], 2, [0, 500], no_replica),
 }
 
 
