@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from replican.effects.assemble import Packed, pack
-from replican.effects.examine import Examined
+from replican.effects.examine import Examined, make_row
 from replican.effects.hashing import Found
 from replican.effects.mirror import Copied, Filled
 from replican.values.listing import Row, digest_of_rows, encode_listing
@@ -64,13 +64,12 @@ def _copied(path: bytes, rows: Sequence[Row], packed: Packed, names: Sequence[by
     are recorded."""
     made = dict(zip(names, found.copies, strict=True))
     copies: list[Row] = []
-    newest = 0
-    for row in rows:
-        copy = made.get(row.name)
-        if copy is not None and row.mtime_ns == row.disk_mtime_ns and row.perm == row.disk_mode & 0o777:
+    for name, kind, perm, size, mtime_ns, id_, mode, disk_mtime_ns, _, _ in rows:
+        copy = made.get(name)
+        if copy is not None and mtime_ns == disk_mtime_ns and perm == mode & 0o777:
             ino, ctime_ns = copy
-            copies.append(row._replace(disk_mode=row.perm, ctime_ns=ctime_ns, ino=ino))
-            newest = max(newest, ctime_ns)
+            copies.append(make_row((name, kind, perm, size, mtime_ns, id_, perm, mtime_ns, ctime_ns, ino)))
+    newest = max([row.ctime_ns for row in copies], default=0)
     size = sum([row.size for row in copies])
     filled = Filled(path, encode_listing(copies), digest_of_rows(copies), found.ino, newest, [], len(copies), size)
     return Copied(filled, packed.tree if len(copies) == len(rows) else None)

@@ -163,7 +163,7 @@ class Examined:
                 if not -TIME_LIMIT < mtime < TIME_LIMIT:
                     mtime = clamp_time(mtime)
                 logical = mtime
-                before = self.base.get(name) if old is None else old
+                before = self.base.get(name) if old is None and self.base else old
                 if before is not None and before.kind == kind:
                     # What a file system can't hold must not come back as an edit: as long as the disk has the value
                     # that it was given, the logical one stays.

@@ -6,6 +6,7 @@ the head, an edit made on the old version joins the newer one instead of burying
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from replican.decisions import gates
@@ -63,23 +64,34 @@ class News(NamedTuple):
     copied: Sequence[Copied] = ()
 
 
+Told = Callable[[Scan], None]
+
+
 def observe(
-    repo: Repository, *, full: bool = False, mirror: Mirror | None = None, paths: Collection[bytes] | None = None
+    repo: Repository,
+    *,
+    full: bool = False,
+    mirror: Mirror | None = None,
+    paths: Collection[bytes] | None = None,
+    tell: Told | None = None,
 ) -> Scan:
     """Bring the index's observed rows up to the disk; needs the lock. A damaged index is rebuilt, and said.
 
     With ``paths``, only these are looked at (of a directory, all below it), and what is known of the rest stands.
+    ``tell`` is told what was seen before the rows are written.
     """
     try:
-        return _observe(repo, full, mirror, paths)
+        return _observe(repo, full, mirror, paths, tell)
     except DamagedError as error:
         if error.code != "index-damaged":
             raise
         repo.rebuild_index(error.message)
-        return _observe(repo, full, mirror, None)
+        return _observe(repo, full, mirror, None, None)
 
 
-def _observe(repo: Repository, full: bool, mirror: Mirror | None, paths: Collection[bytes] | None) -> Scan:
+def _observe(
+    repo: Repository, full: bool, mirror: Mirror | None, paths: Collection[bytes] | None, tell: Told | None
+) -> Scan:
     if not repo.traits.modes:
         mirror = None  # its copies would have the permissions that the disk shows, which are nobody's
     with Trash(f"{repo.dotdir}/trash") as trash:
@@ -89,6 +101,8 @@ def _observe(repo: Repository, full: bool, mirror: Mirror | None, paths: Collect
         seen = scan(repo.root, index, progress=repo.progress, full=full, mirror=mirror)
     else:
         seen = observe_paths(repo.root, index, paths, progress=repo.progress)
+    if tell is not None:
+        tell(seen)
     if seen.changed or seen.gone:
         index.observe(seen.changed.values(), seen.gone, seen.root)
     before = index.problems()
@@ -119,7 +133,15 @@ def record(
     """
     with repo.writing("commit"):
         fresh = not repo.index.has_observed()
-        seen = observe(repo, full=full, mirror=mirror, paths=paths)
+
+        def foretell(base: TreeId, seen: Scan) -> None:
+            if tell is not None:
+                tell(News(base, seen.root, seen.payloads, () if mirror is None else mirror.copied))
+
+        # A first checkpoint passes all gates: what was seen is told before the rows are written.
+        is_first = fresh and repo.head is None and repo.index.base_root() == EMPTY_TREE
+        first = partial(foretell, EMPTY_TREE) if is_first else None
+        seen = observe(repo, full=full, mirror=mirror, paths=paths, tell=first)
         index, head = repo.index, repo.head
         head_tree = repo.tree_of(head)
         base, observed = index.base_root(), index.observed_root()
@@ -150,8 +172,8 @@ def record(
             message = describe(done)
         # What a lone scan found is all that is new; trees that were observed earlier have to be looked for.
         payloads = seen.payloads if fresh and tree == observed else None
-        if tell is not None and plain and payloads is not None:
-            tell(News(base, tree, payloads, () if mirror is None else mirror.copied))
+        if not is_first and plain and payloads is not None:
+            foretell(base, seen)
         made = append(repo, overlay, tree, head, message, done, payloads=payloads)
         return Recorded(made, True, done, seen.problems, seen.skipped, behind=tree != observed)
 

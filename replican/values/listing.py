@@ -11,6 +11,7 @@ Numbers are little-endian. The disk's mtimes are left out where they are the log
 """
 
 import marshal
+import os
 import struct
 import sys
 from array import array
@@ -208,12 +209,11 @@ def stat_digest(items: Sequence[Stat]) -> bytes:
     return xxh3_128_digest(marshal.dumps(items, 2))  # type: ignore[arg-type]  # it takes a list
 
 
-def digest_of_rows(rows: Iterable[Row], others: Iterable[Stat] = ()) -> bytes | None:
+def digest_of_rows(rows: Sequence[Row], others: Iterable[Stat] = ()) -> bytes | None:
     """The digest that a directory has while it holds just these rows, and ``others``; None if a row is smudged."""
     items: list[Stat] = [*others]
-    encoding = sys.getfilesystemencoding()
-    for name, kind, _, size, _, _, mode, disk_mtime, ctime, ino in rows:
-        text = str(name, encoding, "surrogateescape")
+    texts = os.fsdecode(b"\0".join([row[0] for row in rows])).split("\0")
+    for text, (_, kind, _, size, _, _, mode, disk_mtime, ctime, ino) in zip(texts, rows, strict=False):
         if kind == DIRECTORY:
             items.append((text, DIRECTORY_MODE | mode, ino))
         elif ctime == SMUDGED:

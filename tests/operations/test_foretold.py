@@ -18,7 +18,7 @@ from replican.operations.recording import News, record
 from replican.operations.remotes import Refreshed, Remote, opened_remote
 from replican.operations.syncing import sync
 from replican.repository import Repository
-from replican.values.ids import TreeId, tree_id
+from replican.values.ids import EMPTY_TREE, TreeId, tree_id
 from replican.values.trees import DIRECTORY, FILE, Entry, encode_tree, parse_tree
 
 MANY = {f"d{number}/f": str(number) for number in range(250)}
@@ -215,6 +215,23 @@ def test_a_remote_that_cannot_record_says_so_once(tmp_path: Path) -> None:
     with Repository(str(pair.b)) as repo, pytest.raises(Exception, match="origin"):
         sync(repo, "origin")
     objects.unlink()
+
+
+def test_a_first_checkpoint_is_told_before_its_rows_are_written(tmp_path: Path) -> None:
+    """Whoever is told then has the longest time for it; nothing is there yet to be read by anybody."""
+    write(tmp_path / "a/d/file", "content")
+    told: list[News] = []
+    with Repository.init(str(tmp_path / "a")) as repo:
+
+        def tell(news: News) -> None:
+            assert not repo.index.has_observed()
+            told.append(news)
+
+        made = record(repo, tell=tell)
+        assert made.new
+        (news,) = told
+        assert (news.before, news.after) == (EMPTY_TREE, repo.head_tree)
+        assert all(repo.objects.read(tree) == (b"tree", payload) for tree, payload in news.payloads.items())
 
 
 def test_what_was_told_is_stored_from_below(tmp_path: Path, monkeypatch) -> None:
