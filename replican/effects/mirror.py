@@ -2,8 +2,8 @@
 
 A clone of a folder that has no log yet would read every file twice, once for its id and once for the copy. With a
 mirror, whoever hashes a file also writes it to the stage of the copy, where a transition finds it under the path, time
-and permissions that it is to have. What it made is believed by the process that made it and by the one that it was forked
-from: the stage is private to us, and what an earlier run left in the mirror's place is removed.
+and permissions that it is to have. What it made is believed by the process that made it and by the one that it was
+forked from: the stage is private to us, and what an earlier run left in the mirror's place is removed.
 """
 
 import os
