@@ -35,8 +35,9 @@ WAIT_SECONDS: Final = 60.0
 _RENEW: Final = 500
 """After so many exchanges everything is opened anew, so that nothing grows for months."""
 _BUSY_SECONDS: Final = 1.0
+_AGAIN_SECONDS: Final = 0.5
 _PENDING_SECONDS: Final = 30.0
-"""After so many seconds, what could not be written is tried again."""
+"""After so many seconds at most, what could not be written is tried again."""
 
 
 class Carry(NamedTuple):
@@ -70,6 +71,10 @@ class Courier:
         self._paused = False
         self._failures = 0
         self._retry_at: float | None = None
+        """Nothing is tried before this time."""
+        self._again_at: float | None = None
+        """What could not be done is tried again at this time, if nothing else has it tried before."""
+        self._again = 0
         self._gate: str | None = None
         self._lost = True
         self._behind = True
@@ -119,7 +124,8 @@ class Courier:
         now = time.monotonic()
         if self._retry_at is not None:
             return self._retry_at <= now
-        return self._wanted or (self._attendance is not None and self._attendance.due <= now)
+        times = [each for each in (self._again_at, self._attendance and self._attendance.due) if each is not None]
+        return self._wanted or min(times, default=now + 1) <= now
 
     def _wait(self) -> None:
         descriptors: list[int] = [self._post.fileno()]
@@ -127,7 +133,7 @@ class Courier:
         if not self._paused:
             until = self._retry_at
             if self._attendance is not None and (until is None or self._gate is not None):
-                until = self._attendance.due
+                until = min(self._attendance.due, self._again_at or float("inf"))
         if self._attendance is not None and not self._paused:
             descriptors += self._attendance.descriptors
         if self._herald is not None:
@@ -140,7 +146,7 @@ class Courier:
     def _go(self) -> None:
         began = time.monotonic()
         self._wanted = False
-        self._retry_at = None
+        self._retry_at = self._again_at = None
         try:
             repo, remote, attendance = self._open()
             self._note(attendance.mind())
@@ -225,8 +231,11 @@ class Courier:
         )
         self._behind = bool(pending) or not exchanged.equal
         if self._behind:
-            self._wanted = True
-            self._retry_at = time.monotonic() + (_PENDING_SECONDS if exchanged.equal else _BUSY_SECONDS)
+            # Soon, and later and later: a file that somebody was just editing is free again in a moment.
+            self._again_at = time.monotonic() + min(_AGAIN_SECONDS * 2.0**self._again, _PENDING_SECONDS)
+            self._again = min(self._again + 1, 10)
+        else:
+            self._again_at, self._again = None, 0
 
     def _flow(self, remote: Remote) -> tuple[int | None, int | None]:
         """What has gone over the link since the last report, each way in bytes; None where there is none."""
