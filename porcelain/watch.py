@@ -11,7 +11,8 @@ can be used meanwhile.
 --install writes a service that has the folder watched whenever you are logged in, and --uninstall takes it away;
 --print only shows it. --pause has the watch that runs here do nothing until --resume.
 
-Output: a line for each event, with the time. With --json, an object a line: see replican-events(7).
+Output: a line for each event, with the time, and on a terminal a line for each remote below them. With --json, an
+object a line: see replican-events(7).
 
 Exit codes: 0 it was asked to end; 7 the folder is watched already; 8 no such remote, or nobody watches the folder, with
 --pause and --resume.
@@ -22,8 +23,9 @@ Exit codes: 0 it was asked to end; 7 the folder is watched already; 8 no such re
 """
 
 import os
+import shutil
 import signal
-import time
+import sys
 from random import Random
 from typing import TYPE_CHECKING, Annotated
 
@@ -100,6 +102,7 @@ def _watch(ctx: Context, remotes: tuple[str, ...]) -> None:
     from replican.effects.logfile import configure, log_event
     from replican.operations.recorder import bounds_of
     from replican.operations.synchroniser import Synchroniser
+    from replican.porcelain._board import Board, clock
 
     repo = ctx.repository()
     for name in remotes:
@@ -107,12 +110,16 @@ def _watch(ctx: Context, remotes: tuple[str, ...]) -> None:
     signals = Signals()
     configure(repo.dotdir, repo.config)
 
+    board = None if ctx.json or not sys.stdout.isatty() else Board()
+
     def tell(event: "Event") -> None:
         log_event(event)
         if ctx.json:
             ctx.emit(event.as_json())
+        elif board is not None:
+            ctx.out(board.show(event, shutil.get_terminal_size().columns))
         elif event.level != "debug":
-            ctx.line(f"{time.strftime('%H:%M:%S')} {event.line()}")
+            ctx.line(f"{clock(event.time_ns)} {event.line()}")
         output.flush()
 
     Synchroniser(repo, bounds_of(repo), tell, signals.wake, signals.wishes, Random(), only=remotes).run()

@@ -124,8 +124,8 @@ class Courier:
         now = time.monotonic()
         if self._retry_at is not None:
             return self._retry_at <= now
-        times = [each for each in (self._again_at, self._attendance and self._attendance.due) if each is not None]
-        return self._wanted or min(times, default=now + 1) <= now
+        due = float("inf") if self._attendance is None else self._attendance.due
+        return self._wanted or min(due, self._again_at or due) <= now
 
     def _wait(self) -> None:
         descriptors: list[int] = [self._post.fileno()]
