@@ -1,0 +1,173 @@
+"""A courier, driven from within: when it carries, and what it tells."""
+
+import os
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+from folders import write
+from in_process import InProcess
+
+from replican.decisions.pace import Bounds
+from replican.operations import courier as module
+from replican.operations.courier import Carry, Courier, Rest
+from replican.operations.syncing import Exchanged, exchange
+from replican.values import events
+from replican.values.errors import LockedError, RefusedError, RemoteError
+from replican.values.progress import Problem
+
+
+class Told:
+    """In the place of the socket to the main process: collects what is said, and ends when ``enough`` says so."""
+
+    def __init__(self, *said: object) -> None:
+        self.events: list[events.Event] = []
+        self.ended = False
+        self.said = list(said)
+        self.times: list[float] = []
+        self._read, self._write = os.pipe()
+
+    def fileno(self) -> int:
+        return self._read
+
+    def say(self, message: object) -> None:
+        self.said.append(message)
+        os.write(self._write, b"x")
+
+    def receive(self) -> list[object]:
+        if self.said:
+            os.set_blocking(self._read, False)
+            try:
+                os.read(self._read, 100)
+            except BlockingIOError:
+                pass
+        said, self.said = self.said, []
+        return said
+
+    def send(self, event: events.Event) -> None:
+        self.events.append(event)
+        self.times.append(time.monotonic())
+        self.ended = self.hear(event)
+
+    def hear(self, event: events.Event) -> bool:
+        return isinstance(event, events.Synced)
+
+    def kinds(self) -> list[str]:
+        return [event.kind for event in self.events]
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Path, Path]:
+    write(tmp_path / "a/file", "x")
+    InProcess(tmp_path)("clone", "a", "b")
+    return tmp_path / "a", tmp_path / "b"
+
+
+def carry(root: Path, post: Told) -> None:
+    Courier(str(root), "origin", post, Bounds(), Random(1)).run()  # type: ignore[arg-type]
+
+
+def test_what_is_pending_holds_nothing_else_up(two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = two
+    count = 0
+
+    def with_something_pending(*words: object, **named: object) -> Exchanged:
+        nonlocal count
+        count += 1
+        done = exchange(*words, **named)  # type: ignore[arg-type]
+        pending = [Problem(b"held up", "changed here")] if count < 8 else []
+        return done._replace(pulled=[done.pulled[-1]._replace(pending=pending)])
+
+    monkeypatch.setattr(module, "_AGAIN_SECONDS", 20.0)
+    monkeypatch.setattr(module, "exchange", with_something_pending)
+
+    class Editing(Told):
+        def hear(self, event: events.Event) -> bool:
+            if isinstance(event, events.Synced):
+                if (b / "new").exists():
+                    return True
+                write(a / "new", "y")
+            return False
+
+    post = Editing()
+    began = time.monotonic()
+    carry(b, post)
+    assert (b / "new").read_text() == "y"
+    assert time.monotonic() - began < 15, "it did not wait for the time at which the pending is tried again"
+
+
+def test_a_gate_is_told_once_and_tried_again_when_something_moves(
+    two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, b = two
+    closed = RefusedError("40 files would be deleted", "if that is meant, say so", ("mass-delete",))
+    answers: list[Exception | None] = [closed, closed, None]
+
+    def gated(*words: object, **named: object) -> Exchanged:
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+        return exchange(*words, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "exchange", gated)
+
+    class Deciding(Told):
+        def hear(self, event: events.Event) -> bool:
+            if isinstance(event, events.Gate) and not event.open:
+                self.say(Carry())
+                self.said.append(Carry())
+            return super().hear(event)
+
+    post = Deciding()
+    original = Courier._refused
+
+    def refused(self: Courier, error: RefusedError) -> None:
+        original(self, error)
+        post.say(Carry())
+
+    monkeypatch.setattr(Courier, "_refused", refused)
+    carry(b, post)
+    assert post.kinds() == ["gate", "gate", "remote-found", "synced"]
+    gates = [event for event in post.events if isinstance(event, events.Gate)]
+    assert [gate.open for gate in gates] == [False, True]
+    assert gates[0].names == ("mass-delete",)
+
+
+@pytest.mark.parametrize("error", [RemoteError("no route"), LockedError("locked by process 7")])
+def test_what_fails_is_tried_again(two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    _, b = two
+    answers: list[Exception | None] = [error, None]
+
+    def failing(*words: object, **named: object) -> Exchanged:
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+        return exchange(*words, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "exchange", failing)
+    post = Told()
+    carry(b, post)
+    lost = ["remote-lost"] if isinstance(error, RemoteError) else []
+    assert post.kinds() == [*lost, "remote-found", "synced"]
+
+
+def test_one_that_rests_carries_nothing(two: tuple[Path, Path]) -> None:
+    a, b = two
+
+    class Resting(Told):
+        def receive(self) -> list[object]:
+            said = super().receive()
+            if not self.events and not said and (b / "new").exists():
+                raise AssertionError("it rested")
+            return said
+
+    post = Resting(Rest(True))
+    write(a / "new", "y")
+    import threading
+
+    threading.Timer(0.7, lambda: post.say(Rest(False))).start()
+    began = time.monotonic()
+    carry(b, post)
+    assert time.monotonic() - began >= 0.7
+    assert (b / "new").read_text() == "y"
