@@ -97,6 +97,8 @@ def watching(*roots: Path) -> Iterator[list[Watch]]:
         yield watches
     finally:
         for watch in watches:
+            if watch.process.poll() is None:
+                watch.stop()  # with its couriers: nothing of it is busy in the folder any more
             watch.kill()
 
 

@@ -46,7 +46,7 @@ def test_every_class_of_errors_has_an_exit_code_and_a_name() -> None:
     for kind in every_class():
         assert exit_code(kind("x")) in {1, 2, 3, 4, 5, 6, 7, 8, 70}
     assert all(kind in EXIT_CODES for kind in ReplicanError.__subclasses__() if kind.__module__ == errors.__name__)
-    codes = [kind.code for kind in every_class()]
+    codes = [kind.code for kind in every_class() if kind.__name__[0] != "_"]  # a private one goes by its parent's name
     assert len(set(codes)) == len(codes)
 
 
