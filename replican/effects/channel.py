@@ -140,6 +140,10 @@ class Channel:
             self._put_frame(bytes(self._out[:CHUNK]))
             del self._out[:CHUNK]
 
+    def drop_rest(self) -> None:
+        """What is left of a stream is not sent: what has failed is said in its place."""
+        self._out.clear()
+
     def put_rest(self) -> None:
         """Send what is left of a stream."""
         if self._out:

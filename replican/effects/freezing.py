@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from replican.effects.mirror import Copied, Mirror
+from replican.effects.mirror import Copied, Copier, Mirror
 from replican.effects.staging import Stage
 from replican.values.ids import BlobId
 from replican.values.listing import decode_listing
@@ -40,12 +40,12 @@ class Freezer(Mirror):
         return True  # it copies some few of them
 
     @contextmanager
-    def directory(self, path: bytes, mode: int) -> Iterator[int | None]:
+    def directory(self, path: bytes, mode: int) -> Iterator[Copier | None]:
         if path not in self._directories:
             yield None
             return
-        with super().directory(path, mode) as fd:
-            yield fd
+        with super().directory(path, mode) as copier:
+            yield copier
 
     def note(self, copied: Copied) -> None:
         path = copied.filled.path

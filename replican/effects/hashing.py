@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from replican.effects.mirror import Copy, Mirror, write_copy, write_long_copy
+from replican.effects.mirror import Copier, Copy, Copying
 from replican.effects.worktree import FILE_FLAGS, opened_directory
 from replican.values.ids import blob_hasher, blob_id
 from replican.values.progress import Progress
@@ -43,11 +43,12 @@ class Job(NamedTuple):
 
 class Found(NamedTuple):
     """What was found in one directory: an answer for each name of a job, and with a mirror, for each the copy that was
-    made, if any, and the inode of the directory with the copies."""
+    made, if any, and the inode of the directory with the copies; or what makes copies elsewhere."""
 
     answers: list[Answer]
     copies: Sequence[Copy | None]
     ino: int
+    copied_elsewhere: bytes = b""
 
     @property
     def files(self) -> int:
@@ -69,18 +70,16 @@ def cause_of(error: OSError) -> str:
     return (error.strerror or type(error).__name__).lower()
 
 
-def hash_directory(root_fd: int, job: Job, progress: Progress | None = None, mirror: Mirror | None = None) -> Found:
+def hash_directory(root_fd: int, job: Job, progress: Progress | None = None, mirror: Copying | None = None) -> Found:
     """What is found under the names of one directory; with a mirror, they are copied there."""
     copies: list[Copy | None] = []
-    ino = 0
     try:
         with opened_directory(root_fd, job.path) as fd:
             if mirror is None:
-                return Found([hash_name(name, fd, progress) for name in job.names], copies, ino)
+                return Found([hash_name(name, fd, progress) for name in job.names], copies, 0)
             with mirror.directory(job.path, os.fstat(fd).st_mode) as into:
-                if into is not None:
-                    ino = os.fstat(into).st_ino
-                return Found([hash_name(name, fd, progress, into, copies) for name in job.names], copies, ino)
+                answers = [hash_name(name, fd, progress, into, copies) for name in job.names]
+                return Found(answers, copies, 0, b"") if into is None else Found(answers, copies, *into.end())
     except FileNotFoundError:
         cause = None
     except OSError as error:
@@ -92,12 +91,12 @@ def hash_name(
     name: bytes,
     dir_fd: int,
     progress: Progress | None = None,
-    into: int | None = None,
+    into: Copier | None = None,
     copies: list[Copy | None] | None = None,
 ) -> Answer:
     """What ``name`` holds: a file is read, of a link the target is taken.
 
-    With a directory ``into``, a file is copied there, and what was made is added to ``copies``.
+    A file is copied ``into`` a copy of its directory, if there is one, and what was made is added to ``copies``.
     """
     copy: Copy | None = None
     for attempt in range(_TRIES):
@@ -140,7 +139,7 @@ def _hash_link(name: bytes, dir_fd: int) -> Answer:
     return LINK, mode, len(target), found.st_mtime_ns, found.st_ctime_ns, found.st_ino, blob_id(target)
 
 
-def _hash_file(fd: int, progress: Progress | None, name: bytes, into: int | None) -> tuple[Answer, Copy | None]:
+def _hash_file(fd: int, progress: Progress | None, name: bytes, into: Copier | None) -> tuple[Answer, Copy | None]:
     found = os.fstat(fd)
     if found.st_mode & 0o170000 != 0o100000:
         return SPECIAL, None
@@ -151,12 +150,12 @@ def _hash_file(fd: int, progress: Progress | None, name: bytes, into: int | None
         content = os.read(fd, size + 1)
         length, made = len(content), bytes(blob_id(content))
         if into is not None and length == size:
-            copy = write_copy(name, into, found.st_mode, mtime_ns, content)
+            copy = into.copy(name, found.st_mode, mtime_ns, content)
         if progress is not None:
             progress.advance(0, length)
     else:
         if into is not None:
-            long_copy = write_long_copy(fd, name, into, found.st_mode, mtime_ns, size)
+            long_copy = into.copy_long(fd, name, found.st_mode, mtime_ns, size)
         if long_copy is not None:
             length, (made, copy) = size, long_copy
         else:
@@ -168,8 +167,8 @@ def _hash_file(fd: int, progress: Progress | None, name: bytes, into: int | None
         found.st_mtime_ns,
         found.st_ctime_ns,
     ):
-        if copy is not None and into is not None:
-            os.unlink(name, dir_fd=into)
+        if into is not None:
+            into.drop(name)
         return CHANGED_WHILE_READ, None
     return (FILE, found.st_mode & 0o7777, size, mtime_ns, found.st_ctime_ns, found.st_ino, made), copy
 

@@ -8,8 +8,8 @@ forked from: the stage is private to us, and what an earlier run left in the mir
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import NamedTuple
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import NamedTuple, Protocol
 
 from replican.effects.forkpool import Beside, beside
 from replican.effects.linux import flush_filesystem
@@ -51,14 +51,67 @@ class Copied(NamedTuple):
     tree: TreeId | None
 
 
+class Copier(Protocol):
+    """Copies what is read in one directory. It raises nothing: of what was not copied here, the copy is None."""
+
+    def copy(self, name: bytes, mode: int, mtime_ns: int, content: bytes) -> Copy | None:
+        """A small file, of which all is at hand."""
+
+    def copy_long(self, source: int, name: bytes, mode: int, mtime_ns: int, size: int) -> tuple[BlobId, Copy] | None:
+        """A large file, which is hashed on the way."""
+
+    def drop(self, name: bytes) -> None:
+        """It did not stay the same while it was read: what was made of it, if anything, is dropped."""
+
+    def end(self) -> tuple[int, bytes]:
+        """All has been read: the inode of the directory with the copies; what makes them elsewhere."""
+
+
+class Copying(Protocol):
+    """What a scan gives to what it reads: a mirror is one. Directories are asked for in any process, the rest is called
+    in the one that collects."""
+
+    def has_room(self, files: int, size: int) -> bool: ...
+
+    def directory(self, path: bytes, mode: int) -> AbstractContextManager[Copier | None]: ...
+
+    def note(self, copied: Copied) -> None: ...
+
+    def send(self, some: bytes) -> None: ...
+
+    @property
+    def copied(self) -> list[Copied]: ...
+
+
+class StagedCopier:
+    """Copies into a directory on the stage, of which it has the descriptor."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def copy(self, name: bytes, mode: int, mtime_ns: int, content: bytes) -> Copy | None:
+        return write_copy(name, self._fd, mode, mtime_ns, content)
+
+    def copy_long(self, source: int, name: bytes, mode: int, mtime_ns: int, size: int) -> tuple[BlobId, Copy] | None:
+        return write_long_copy(source, name, self._fd, mode, mtime_ns, size)
+
+    def drop(self, name: bytes) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._fd)
+
+    def end(self) -> tuple[int, bytes]:
+        return os.fstat(self._fd).st_ino, b""
+
+
 class Mirror:
     """Copies on one stage. Close it before the stage: it may still be flushing."""
 
     def __init__(self, stage: Stage, place: bytes = PLACE) -> None:
         stage.remove(place)
+        self._stage = stage
         self.place = place
         self._stage_fd = stage.fd
-        self._copied: dict[bytes, Copied] = {}
+        self._copied: dict[bytes, list[Copied]] = {}  # a directory may come in parts
         self._looked_up: tuple[bytes, dict[bytes, Row]] = (b"", {})
         self._unflushed = 0
         self._flushing: list[Beside[None]] = []
@@ -76,9 +129,9 @@ class Mirror:
     # -- for those who read, in whatever process ----------------------------------------------------------------
 
     @contextmanager
-    def directory(self, path: bytes, mode: int) -> Iterator[int | None]:
-        """A descriptor of the copy of a directory, which is made, with its permissions and those that its owner needs;
-        None where it cannot be, and nothing is copied."""
+    def directory(self, path: bytes, mode: int) -> Iterator[Copier | None]:
+        """The copy of a directory, which is made, with its permissions and those that its owner needs; None where it
+        cannot be, and nothing is copied."""
         try:
             fd = open_made(self._stage_fd, join(self.place, path) if path else self.place)
         except OSError:
@@ -86,7 +139,7 @@ class Mirror:
             return
         try:
             give_mode(fd, mode & 0o777 | 0o700)
-            yield fd
+            yield StagedCopier(fd)
         finally:
             os.close(fd)
 
@@ -94,31 +147,43 @@ class Mirror:
 
     def note(self, copied: Copied) -> None:
         """Copies were made in a directory. From time to time the disk is told to write, beside the copying."""
-        self._copied[copied.filled.path] = copied
+        self._copied.setdefault(copied.filled.path, []).append(copied)
         self._unflushed += copied.filled.size
         if self._unflushed > _FLUSH_EACH:
             self._unflushed = 0
             self._flushing.append(beside(lambda: flush_filesystem(self._stage_fd)))
 
+    def send(self, some: bytes) -> None:
+        """Nothing of what is read is copied elsewhere."""
+
+    def forget(self) -> None:
+        """There was too little room: what was copied goes."""
+        self._copied.clear()
+        self._looked_up = b"", {}
+        self._stage.remove(self.place)
+
     @property
     def copied(self) -> list[Copied]:
         """All that was noted: for a mirror on the same stage, in another process."""
-        return list(self._copied.values())
+        return [each for parts in self._copied.values() for each in parts]
 
     def take_over(self, copied: Iterable[Copied]) -> None:
         """Know what another process has copied to this place since it was forked from this one."""
-        self._copied |= {each.filled.path: each for each in copied}
+        for each in copied:
+            self._copied.setdefault(each.filled.path, []).append(each)
 
     def whole(self, path: bytes, tree: TreeId) -> Filled | None:
         """The copy of a directory that holds this tree, if one was made of all of it."""
-        copied = self._copied.get(path)
-        return copied.filled if copied is not None and copied.tree == tree else None
+        for copied in self._copied.get(path, ()):
+            if copied.tree == tree:
+                return copied.filled
+        return None
 
     def copy_of(self, directory: bytes, entry: Entry) -> Row | None:
         """The row of a copy, if one was made that is just this entry."""
         if self._looked_up[0] != directory or not self._looked_up[1]:
-            copied = self._copied.get(directory)
-            rows = [] if copied is None else decode_listing(copied.filled.rows_blob)
+            parts = self._copied.get(directory, ())
+            rows = [row for copied in parts for row in decode_listing(copied.filled.rows_blob)]
             self._looked_up = directory, {row.name: row for row in rows}
         row = self._looked_up[1].get(entry.name)
         return row if row is not None and row.entry == entry else None

@@ -129,10 +129,7 @@ class Preparation:
                 continue
             if stores is self._local:
                 self._locate(stores, wanted)
-            before = wanted
             wanted = self._try(stores, wanted, slots)
-            if stores is self._local:
-                self._spare(sum([e.size for e, _ in before]) - sum([e.size for e, _ in wanted]))
             if wanted and stores is self._remote:
                 # Not where the trees say: ask the remote's index, once for all of them.
                 self._locate(stores, wanted)
@@ -158,7 +155,11 @@ class Preparation:
     ) -> list[tuple[Entry, Wanted]]:
         left: list[tuple[Entry, Wanted]] = []
         for entry, item in wanted:
-            slot = self._mirrored(entry, item) or self._stage.put(entry, item, stores)
+            slot = self._mirrored(entry, item)
+            if slot is None:
+                slot = self._stage.put(entry, item, stores)
+                if slot is not None and stores is self._local:
+                    self._spare(entry.size)
             if slot is None:
                 left.append((entry, item))
             else:
@@ -190,6 +191,8 @@ class Preparation:
             siblings.setdefault(parent_of(new.path), []).append(name_of(new.path))
         for above, names in siblings.items():
             self._check_twins(above, names)
+        if self._mirror is not None:
+            builder.tidy(siblings.get(b"", ()))
         filled: dict[bytes, Filled] = {}
         planned = [self._jobs(new, filled) for new in coming]
         copied = sum([each.files for each in filled.values()])
@@ -201,7 +204,7 @@ class Preparation:
         files, size = sum([job.files for job in jobs]), sum([job.size for job in jobs])
         source = next(iter(self._remote if files else self._local), self._local[0])
         if source.is_far:
-            wanted = _wanted_by(jobs)
+            wanted = self._wanted_by(jobs)
             self._bring(wanted)
             builder.landed = Landed(self._stage, [entry for entry, _ in wanted])
         self._progress.begin("copying", files + len(leftovers), size + sum([entry.size for _, entry in leftovers]))
@@ -325,6 +328,16 @@ class Preparation:
                 self._progress.advance(1, entry.size)
         return lost
 
+    def _wanted_by(self, jobs: Iterable[Building]) -> list[tuple[Entry, Wanted]]:
+        """All content that new directories need, and a mirror has not got."""
+        mirror = self._mirror
+        return [
+            (entry, Wanted(entry.blob, entry.kind, entry.size, join(job.path, entry.name)))
+            for job in jobs
+            for entry in parse_tree(job.payload)
+            if entry.kind != DIRECTORY and (mirror is None or mirror.copy_of(job.path, entry) is None)
+        ]
+
     def _is_near(self, wanted: Wanted) -> bool:
         """Whether a store that can be opened here knows to have it."""
         return any(not store.is_far and store.has(wanted) for store in (*self._local, *self._remote))
@@ -351,16 +364,6 @@ class Preparation:
 
 def _is_large(entry: Entry | None) -> bool:
     return entry is not None and entry.kind == FILE and entry.size > SMALL
-
-
-def _wanted_by(jobs: Iterable[Building]) -> list[tuple[Entry, Wanted]]:
-    """All content that new directories need."""
-    return [
-        (entry, Wanted(entry.blob, entry.kind, entry.size, join(job.path, entry.name)))
-        for job in jobs
-        for entry in parse_tree(job.payload)
-        if entry.kind != DIRECTORY
-    ]
 
 
 def _building(path: bytes, entries: Sequence[Entry]) -> Building:

@@ -10,7 +10,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from replican.effects.forkpool import Pool
 from replican.effects.hashing import Answer, Found, Job, hash_directory
-from replican.effects.mirror import Copy, Mirror
+from replican.effects.mirror import Copy, Copying
 from replican.effects.worktree import Directories, open_root
 from replican.values.progress import Progress
 
@@ -31,6 +31,11 @@ class _Part(NamedTuple):
     item: object
     number: int
     at: int
+
+
+_Done = tuple[_Part | None, int, int, bytes, object]
+"""What became of a part: where it belongs if it is one of several, how many files and bytes were read for it, what of
+them is sent elsewhere, and what was found or, of a whole directory, made of it."""
 
 
 class _Cut:
@@ -64,14 +69,14 @@ class Reading(Generic[Item, Result]):
         root: str,
         finish: Callable[[Item, Found], Result],
         workers: int | None = None,
-        mirror: Mirror | None = None,
+        mirror: Copying | None = None,
     ) -> None:
         self._root = root
         self._finish = finish
         self._alone = workers == 1
         self._mirror = mirror
         self._root_fd = -1
-        self._pool: Pool[list[_Part], list[tuple[_Part | None, int, int, object]]] | None = None
+        self._pool: Pool[list[_Part], list[_Done]] | None = None
         self._given: list[tuple[Item, Job]] = []
         self._batch: list[_Part] = []
         self._batched = 0
@@ -149,7 +154,9 @@ class Reading(Generic[Item, Result]):
     def _read_here(self, progress: Progress) -> Iterator[Result]:
         self._root_fd = open_root(self._root)
         for item, job in self._given:
-            yield self._finish(item, hash_directory(self._root_fd, job, progress, self._mirror))
+            found = hash_directory(self._root_fd, job, progress, self._mirror)
+            self._send(found.copied_elsewhere)
+            yield self._finish(item, found._replace(copied_elsewhere=b""))
 
     def _read_there(self, progress: Progress) -> Iterator[Result]:
         assert self._pool is not None
@@ -200,16 +207,18 @@ class Reading(Generic[Item, Result]):
             self._pool.give(self._batch)
         self._batch, self._batched = [], 0
 
-    def _work(self, batch: list[_Part]) -> list[tuple[_Part | None, int, int, object]]:
-        """In another process: what becomes of each part, and how many files and bytes were read for it."""
+    def _work(self, batch: list[_Part]) -> list[_Done]:
+        """In another process: what becomes of each part."""
         os.umask(0)  # a copy has the permissions of its original; the process ends here
-        done: list[tuple[_Part | None, int, int, object]] = []
+        done: list[_Done] = []
         for part in batch:
             found = hash_directory(self._root_fd, part.job, None, self._mirror)
+            sent, found = found.copied_elsewhere, found._replace(copied_elsewhere=b"")
             if part.item is None:
-                done.append((part._replace(job=Job(b"", [])), len(found.answers), found.size, found))
+                done.append((part._replace(job=Job(b"", [])), len(found.answers), found.size, sent, found))
             else:
-                done.append((None, len(found.answers), found.size, self._finish(part.item, found)))  # type: ignore[arg-type]
+                made = self._finish(part.item, found)  # type: ignore[arg-type]
+                done.append((None, len(found.answers), found.size, sent, made))
         return done
 
     def _come(self, seconds: float) -> list[Result]:
@@ -217,7 +226,8 @@ class Reading(Generic[Item, Result]):
         assert self._pool is not None
         results: list[Result] = []
         for done in self._pool.done(seconds):
-            for part, files, size, made in done:
+            for part, files, size, sent, made in done:
+                self._send(sent)
                 self._read_files += files
                 self._read_size += size
                 if part is None:
@@ -225,6 +235,10 @@ class Reading(Generic[Item, Result]):
                 else:
                     results += self._put_together(part, made)  # type: ignore[arg-type]
         return results
+
+    def _send(self, some: bytes) -> None:
+        if some and self._mirror is not None:
+            self._mirror.send(some)
 
     def _put_together(self, part: _Part, found: Found) -> Iterable[Result]:
         cut = self._cut[part.number]

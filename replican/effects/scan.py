@@ -10,7 +10,7 @@ from replican.effects.completing import Completed, Pair, complete
 from replican.effects.examine import Examined
 from replican.effects.hashing import Found, Job
 from replican.effects.index import DirRecord, Index, Known
-from replican.effects.mirror import Mirror
+from replican.effects.mirror import Copying
 from replican.effects.partly import PartlyKnown
 from replican.effects.reading import Reading
 from replican.effects.walk import Walk, Wanted
@@ -65,7 +65,7 @@ class Survey:
         full: bool = False,
         take: Take | None = None,
         workers: int | None = None,
-        mirror: Mirror | None = None,
+        mirror: Copying | None = None,
         partly: bool = False,
     ) -> None:
         """``partly``: no more than some paths will be wanted."""
@@ -163,7 +163,7 @@ def scan(
     progress: Progress | None = None,
     workers: int | None = None,
     full: bool = False,
-    mirror: Mirror | None = None,
+    mirror: Copying | None = None,
 ) -> Scan:
     """Look at the whole folder, in one pass, against the observed rows of ``index``.
 

@@ -9,9 +9,10 @@ import errno
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from replican.effects.clearing import remove_tree
 from replican.effects.contents import ContentStore, Wanted
 from replican.effects.forkpool import run_forked, worker_count
 from replican.effects.linux import rename_new
@@ -101,7 +102,10 @@ def fill_directory(
     rows: list[Row] = []
     missing: list[Entry] = []
     files = size = newest = 0
-    for entry in parse_tree(job.payload):
+    entries = parse_tree(job.payload)
+    if mirror is not None:
+        _remove_others(into, {entry.name: entry.kind for entry in entries})
+    for entry in entries:
         if entry.kind == DIRECTORY:
             try:
                 os.mkdir(entry.name, 0o700, dir_fd=into)
@@ -136,6 +140,21 @@ def fill_directory(
     return Filled(
         job.path, encode_listing(rows), digest_of_rows(rows), os.fstat(into).st_ino, newest, missing, files, size
     )
+
+
+def _remove_others(directory: int, kinds: Mapping[bytes, bytes]) -> None:
+    """Remove from a directory what is no entry of it: of these names and kinds.
+
+    Whoever says what a mirror is to copy may have named what no tree has: it would be taken for the user's.
+    """
+    with os.scandir(directory) as listing:
+        found = [(os.fsencode(each.name), each.is_dir(follow_symlinks=False)) for each in listing]
+    others = [each for each in found if each[0] not in kinds or each[1] != (kinds[each[0]] == DIRECTORY)]
+    for name, is_directory in others:
+        if is_directory:
+            remove_tree(directory, name)
+        else:
+            os.unlink(name, dir_fd=directory)
 
 
 class _Listed:
@@ -262,7 +281,15 @@ class TreeBuilder:
 
     def open(self, path: bytes) -> int:
         """A descriptor of the directory that is built as ``path``; it is made if it is not there."""
-        return open_made(self._stage_fd, join(self._place, path))
+        return open_made(self._stage_fd, join(self._place, path) if path else self._place)
+
+    def tidy(self, names: Iterable[bytes]) -> None:
+        """Leave at the top only what a mirror has made of these directories."""
+        top = self.open(b"")
+        try:
+            _remove_others(top, dict.fromkeys(names, DIRECTORY))
+        finally:
+            os.close(top)
 
     def build(self, jobs: list[Building], source: ContentStore) -> Iterator[Filled]:
         """Make the directories of ``jobs`` and fill them from ``source``, in no order.

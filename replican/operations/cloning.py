@@ -5,6 +5,7 @@ from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
 from replican.effects.config import RemoteSettings
+from replican.effects.gleaning import glean
 from replican.effects.mirror import PLACE, Mirror
 from replican.effects.staging import Stage
 from replican.operations.fetching import fetch_from
@@ -127,9 +128,13 @@ def clone_wired(
             remote.asks_for(copy)
             if made_replica:
                 remote.init()
-            joined = record(copy) if join or resumed else None
-            refreshed = remote.refresh()
-            merged = _take_all(copy, remote, refreshed, None)
+            with ExitStack() as held:
+                if resumed:
+                    glean(f"{copy.dotdir}/stage", PLACE)
+                joined = record(copy) if join or resumed else None
+                mirror = None if joined or copy.traits != STRONG else _mirror(held, copy)
+                refreshed = remote.refresh(mirror=mirror)
+                merged = _take_all(copy, remote, refreshed, mirror)
             return Cloned(target, url, made_replica, joined, merged, copy.notes, refreshed, remote.traffic)
 
 

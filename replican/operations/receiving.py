@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from replican.decisions.frontier import JoinKind, join
 from replican.effects.contents import ContentStore
-from replican.effects.mirror import Mirror
+from replican.effects.mirror import Copying
 from replican.operations.fetching import take_over
 from replican.operations.merging import merge, settle_pending
 from replican.operations.recording import News, record
@@ -25,7 +25,7 @@ def record_for(
     repo: Repository,
     name: str,
     *,
-    mirror: Mirror | None = None,
+    mirror: Copying | None = None,
     paths: Collection[bytes] | None = None,
     tell: Callable[[News], None] | None = None,
 ) -> Refreshed:

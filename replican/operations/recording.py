@@ -14,7 +14,7 @@ from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import Tally, tally, tally_pairs, unknown_below
 from replican.effects.completing import Pair
 from replican.effects.index import Index
-from replican.effects.mirror import Copied, Mirror
+from replican.effects.mirror import Copied, Copying
 from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.observe import observe_paths
 from replican.effects.refs import HEAD
@@ -71,7 +71,7 @@ def observe(
     repo: Repository,
     *,
     full: bool = False,
-    mirror: Mirror | None = None,
+    mirror: Copying | None = None,
     paths: Collection[bytes] | None = None,
     tell: Told | None = None,
 ) -> Scan:
@@ -90,7 +90,7 @@ def observe(
 
 
 def _observe(
-    repo: Repository, full: bool, mirror: Mirror | None, paths: Collection[bytes] | None, tell: Told | None
+    repo: Repository, full: bool, mirror: Copying | None, paths: Collection[bytes] | None, tell: Told | None
 ) -> Scan:
     if not repo.traits.modes:
         mirror = None  # its copies would have the permissions that the disk shows, which are nobody's
@@ -120,7 +120,7 @@ def record(
     allowed: frozenset[str] = frozenset(),
     past_gates: bool = False,
     full: bool = False,
-    mirror: Mirror | None = None,
+    mirror: Copying | None = None,
     paths: Collection[bytes] | None = None,
     tell: Callable[[News], None] | None = None,
 ) -> Recorded:

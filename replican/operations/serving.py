@@ -17,6 +17,7 @@ from replican.effects.faraway import Far
 from replican.effects.freezing import Freezer
 from replican.effects.headwatch import HeadWatch, wait_for_any
 from replican.effects.offering import Offer
+from replican.effects.reflecting import Reflection
 from replican.effects.staging import Stage
 from replican.operations.attending import FolderMinding
 from replican.operations.cutting import Cutter
@@ -24,7 +25,7 @@ from replican.operations.linking import ReceivedObjects, clip, heed, hello_of
 from replican.operations.patching import BlockPatcher
 from replican.operations.receiving import record_for, take_in
 from replican.operations.recorder import bounds_of
-from replican.operations.remotes import diverged, terms_of
+from replican.operations.remotes import Refreshed, diverged, terms_of
 from replican.operations.sending import Sent, log_above, objects_by_id
 from replican.repository import Repository, is_replica
 from replican.values import messages
@@ -133,6 +134,7 @@ class Server:
         self._channel.send(hello_of(peer, terms, replica=repo is not None, read_only=self._read_only))
 
     def _fail(self, error: ReplicanError) -> None:
+        self._channel.drop_rest()
         try:
             self._channel.send(messages.Failed(error.code, clip(error.message), clip(error.hint or "")))
         except RemoteError:
@@ -236,7 +238,10 @@ class Server:
     def _record(self, message: messages.Record) -> messages.Recorded:
         repo = self._repo
         self._name = message.name
-        refreshed = record_for(repo, message.name, mirror=self._freezer())
+        if message.mirror:
+            refreshed = self._record_reflected(message.name)
+        else:
+            refreshed = record_for(repo, message.name, mirror=self._freezer())
         if self._offered.freezer is not None:
             self._offered.freezer.end()
         if self._cutter is not None:
@@ -249,6 +254,15 @@ class Server:
         unread = [messages.Note(each.path, clip(each.cause), each.held) for each in refreshed.unread[: messages.FEW]]
         notes = [clip(note) for note in refreshed.notes[:256]]
         return messages.Recorded(head, list(sample), self._is_behind(head), notes, unread, refreshed.refused)
+
+    def _record_reflected(self, name: str) -> Refreshed:
+        """The other end makes copies of what is read. Of a folder that has a log, that would be little: and nobody
+        else could use it for so long."""
+        reflection = Reflection(self._channel.put)
+        refreshed = record_for(self._repo, name, mirror=reflection if self._repo.head is None else None)
+        reflection.end()
+        self._channel.put_rest()
+        return refreshed
 
     def _is_behind(self, head: CheckpointId | None) -> bool:
         try:

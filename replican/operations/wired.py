@@ -13,6 +13,7 @@ from replican.effects.faraway import Far
 from replican.effects.launching import Link
 from replican.effects.mirror import Mirror
 from replican.effects.offering import Offer
+from replican.effects.reflecting import receive_copies
 from replican.effects.refs import HEAD, remote_head
 from replican.operations.cutting import Cutter
 from replican.operations.linking import Above, ReceivedObjects, Stored, heed, hello_of
@@ -156,8 +157,23 @@ class WiredRemote:
     # -- the log ------------------------------------------------------------------------------------------------
 
     def refresh(self, *, mirror: Mirror | None = None) -> Refreshed:
+        if mirror is not None and self._repo is not None:
+            with self.telling():
+                reflects = messages.MIRROR in self._greet().able
+            if reflects:
+                return self._refresh_reflected(self._repo, mirror)
         with self.refreshing() as over_there:
             return over_there.result()
+
+    def _refresh_reflected(self, repo: Repository, mirror: Mirror) -> Refreshed:
+        try:
+            with self.telling():
+                channel = self._channel()
+                channel.send(messages.Record(self.name, self._known(), mirror=True))
+                channel.files += receive_copies(channel.stream(), mirror, repo.progress)
+        except (DamagedError, NotFoundError) as error:
+            raise self.damaged(error) from error
+        return self._take_recorded()
 
     @contextmanager
     def refreshing(self) -> "Iterator[_Recording]":

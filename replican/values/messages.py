@@ -22,7 +22,9 @@ BLOCKS: Final = "blocks"
 """The ability to answer :class:`WantBlocks` and :class:`WantRanges`."""
 HEADS: Final = "heads"
 """The ability to tell when the head moves."""
-ABLE: Final = frozenset([ZSTD, BLOCKS, HEADS])
+MIRROR: Final = "mirror"
+"""The ability to send what is read for the first checkpoint while it is read."""
+ABLE: Final = frozenset([ZSTD, BLOCKS, HEADS, MIRROR])
 """What this release can do beyond the version."""
 
 AT_ONCE: Final = 512
@@ -85,10 +87,12 @@ class Init(_Message, tag="init"):
 
 class Record(_Message, tag="record"):
     """Record what the folder's user did; answered with :class:`Recorded`. ``name`` is what the asker calls the folder,
-    for what is told; ``known`` are heads that it need not be told about."""
+    for what is told; ``known`` are heads that it need not be told about. With ``mirror`` a stream of copies stands
+    before the answer: of small files that are read for the first checkpoint of a log."""
 
     name: Word
     known: Ids = []
+    mirror: bool = False
 
 
 class Note(_Part):

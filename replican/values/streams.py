@@ -11,16 +11,21 @@ letter once more: ``y``, or ``n`` for content that did not stay the same until i
 A stream of *block lists* has, for each that was asked for, ``g`` (there is none), ``c`` (as of a content), or ``l``,
 its length (4 bytes) and the list. One of *ranges* has a letter as before a content, then the bytes of all ranges, then
 ``y`` or ``n``.
+
+A stream of *copies* has, for each directory (or for some of its files; it may come again), a ``d``, the length of its
+path (4 bytes), how many files follow (4 bytes), the path; then for each file the length of its name and its permissions
+(2 bytes each), its time in ns (8 bytes, signed), its size (4 bytes), its name, its content; and at its end a ``.``.
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from replican.values.blocks import BlockList, longest_encoding, parse_blocks
 from replican.values.checkpoints import MESSAGE_LIMIT
 from replican.values.errors import MalformedError, ProtocolError, UnsupportedError
 from replican.values.ids import object_hash
+from replican.values.names import is_tree_name
 
 OBJECTS_LIMIT: Final = 2 << 30
 """How many bytes of objects are taken in by one request, at most: they are held in memory."""
@@ -34,6 +39,11 @@ FROM_TRASH: Final = b"t"
 STAYED: Final = b"y"
 BROKEN: Final = b"n"
 LISTED: Final = b"l"
+
+COPY_LIMIT: Final = 1 << 17
+"""No file in a stream of copies is larger, in bytes."""
+PATH_LIMIT: Final = 1 << 17
+"""No path is longer, in bytes."""
 
 _LENGTH = struct.Struct(">I")
 _SIZE = struct.Struct(">Q")
@@ -210,3 +220,65 @@ def read_ranges_begin(reader: StreamReader) -> bytes:
     if letter not in (GONE, CHANGED, FROM_FOLDER, FROM_TRASH):
         raise ProtocolError("a stream of ranges came with what is none")
     return letter
+
+
+# -- copies ------------------------------------------------------------------------------------------------------
+
+_DIRECTORY: Final = b"d"
+_COUNTS = struct.Struct(">II")
+_FILE = struct.Struct(">HHqI")
+
+
+class CopiedFile(NamedTuple):
+    """A file as it was read: its name, its nine bits of permissions, its time in ns, its content."""
+
+    name: bytes
+    perm: int
+    mtime_ns: int
+    content: bytes
+
+
+def encode_copies(path: bytes, files: Sequence[CopiedFile]) -> bytes:
+    """Some files of the directory ``path``, each of no more than :data:`COPY_LIMIT` bytes."""
+    pieces = [_DIRECTORY, _COUNTS.pack(len(path), len(files)), path]
+    for name, perm, mtime_ns, content in files:
+        pieces += (_FILE.pack(len(name), perm, mtime_ns, len(content)), name, content)
+    return b"".join(pieces)
+
+
+def end_of_copies() -> bytes:
+    """What ends a stream of copies."""
+    return _END
+
+
+def read_copies(reader: StreamReader) -> Iterator[tuple[bytes, Iterator[CopiedFile]]]:
+    """The directories of a stream of copies, each with its files, which have to be read before the next directory.
+
+    Raises ``ProtocolError``, also for paths and names that no tree may hold.
+    """
+    while True:
+        letter = reader.take(1)
+        if letter == _END:
+            reader.finish()
+            return
+        if letter != _DIRECTORY:
+            raise ProtocolError("a stream of copies came with what is none")
+        length, count = _COUNTS.unpack(reader.take(_COUNTS.size))
+        if length > PATH_LIMIT:
+            raise ProtocolError(f"a path of {length} bytes came")
+        path = reader.take(length)
+        if path and not all(map(is_tree_name, path.split(b"/"))):
+            raise ProtocolError(f"a path came that is not allowed: {path!r}")
+        yield path, _read_files(reader, count)
+
+
+def _read_files(reader: StreamReader, count: int) -> Iterator[CopiedFile]:
+    for _ in range(count):
+        length, perm, mtime_ns, size = _FILE.unpack(reader.take(_FILE.size))
+        if perm > 0o777 or size > COPY_LIMIT:
+            raise ProtocolError("a copy came that is too large, or has permissions that there are not")
+        rest = reader.take(length + size)
+        name = rest[:length]
+        if not is_tree_name(name):
+            raise ProtocolError(f"a name came that is not allowed: {name!r}")
+        yield CopiedFile(name, perm, mtime_ns, rest[length:])

@@ -226,9 +226,11 @@ def test_a_clone_of_what_cannot_record(cli, tmp_path: Path, disk: Disk, far: boo
     assert_equal(a, b)
 
 
+@pytest.mark.parametrize("far", [False, True])
 @pytest.mark.parametrize("what", ["few large files", "many small files", "holes"])
-def test_a_first_clone(cli, tmp_path: Path, disk: Disk, what: str) -> None:
+def test_a_first_clone(cli, tmp_path: Path, disk: Disk, what: str, far: bool) -> None:
     """Its source has no log yet, and is copied while it is read."""
+    env = {"REPLICAN_SSH": str(false_ssh(tmp_path))}
     a, b = (disk.path if what == "holes" else tmp_path) / "a", disk.path / "b"
     count, size = (4, LARGE) if what == "few large files" else (1200, 8 * KIB if what == "many small files" else 10)
     for number in range(count):
@@ -238,14 +240,14 @@ def test_a_first_clone(cli, tmp_path: Path, disk: Disk, what: str) -> None:
             file.truncate(1 << 30)
     disk.leave(8 << 10)
     free = disk.free
-    refused = cli("clone", a, b, code=3)
+    refused = cli("clone", f"there:{a}" if far else a, b, env=env, code=3)
     assert "bytes free, and" in refused.err
     assert free - disk.free < 1 << 20, "more than its log"
     assert list((b / ".replican/stage").iterdir()) == []
     if what == "holes":  # they would be copied as holes, and their size counts
         return
     disk.make_room()
-    cli("clone", a, b)
+    cli("clone", f"there:{a}" if far else a, b, env=env)
     assert_equal(a, b)
 
 

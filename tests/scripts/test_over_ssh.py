@@ -41,7 +41,7 @@ def pair(cli, ssh: Path, home: Path, tmp_path: Path) -> tuple[Path, Path]:
     assert "host:docs is a replica now" in done.err
     size = r"[0-9.]+ (bytes|[kM]B)"
     told = rf"^replican: origin: {size} received, {size} sent, 4 files, {size}/s$"
-    assert re.search(told, done.err, re.MULTILINE), done.err
+    assert re.search(told, done.err, re.MULTILINE), done.err  # and nothing is saved by what came early
     assert "cloned host:docs to " in done.text
     assert_equal(there, here)
     return there, here

@@ -62,6 +62,7 @@ def test_numbers() -> None:
         messages.AT_ONCE,
         messages.FEW,
         streams.OBJECTS_LIMIT,
+        streams.COPY_LIMIT,
         int(channel.ALIVE_SECONDS),
         int(channel.DEAD_SECONDS),
     ):

@@ -219,3 +219,53 @@ def test_what_stands_before_ranges() -> None:
         assert read_ranges_begin(StreamReader(source(letter, 1))) == letter
     with pytest.raises(ProtocolError, match="what is none"):
         read_ranges_begin(StreamReader(source(b"y", 1)))
+
+
+FILES = st.lists(
+    st.builds(
+        streams.CopiedFile,
+        st.sampled_from([b"a", b"file", b"\xff"]),
+        st.integers(0, 0o777),
+        st.integers(-(1 << 63), (1 << 63) - 1),
+        st.binary(max_size=20),
+    ),
+    max_size=4,
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"", b"a", b"a/b"]), FILES), max_size=4), st.integers(1, 50))
+def test_copies_arrive(directories: list[tuple[bytes, list[streams.CopiedFile]]], step: int) -> None:
+    data = b"".join(streams.encode_copies(path, files) for path, files in directories) + streams.end_of_copies()
+    found = streams.read_copies(StreamReader(source(data, step)))
+    assert [(path, list(files)) for path, files in found] == directories
+
+
+@pytest.mark.parametrize(
+    ("path", "file"),
+    [
+        (b"..", streams.CopiedFile(b"a", 0, 0, b"")),
+        (b"a//b", streams.CopiedFile(b"a", 0, 0, b"")),
+        (b"/", streams.CopiedFile(b"a", 0, 0, b"")),
+        (b".replican", streams.CopiedFile(b"a", 0, 0, b"")),
+        (bytes(streams.PATH_LIMIT + 1), streams.CopiedFile(b"a", 0, 0, b"")),
+        (b"a", streams.CopiedFile(b"..", 0, 0, b"")),
+        (b"a", streams.CopiedFile(b"", 0, 0, b"")),
+        (b"a", streams.CopiedFile(b"a/b", 0, 0, b"")),
+        (b"a", streams.CopiedFile(b"a", 0o1000, 0, b"")),
+        (b"a", streams.CopiedFile(b"a", 0, 0, bytes(streams.COPY_LIMIT + 1))),
+    ],
+)
+def test_copies_that_are_refused(path: bytes, file: streams.CopiedFile) -> None:
+    data = streams.encode_copies(path, [file]) + streams.end_of_copies()
+    with pytest.raises(ProtocolError):
+        [list(files) for _, files in streams.read_copies(StreamReader(source(data, 9)))]
+
+
+@given(st.binary(max_size=60), st.integers(1, 50))
+def test_anything_is_copies_or_refused(data: bytes, step: int) -> None:
+    try:
+        for _, files in streams.read_copies(StreamReader(source(data, step))):
+            for file in files:
+                assert file.perm <= 0o777
+    except (ProtocolError, LinkError):
+        pass
