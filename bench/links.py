@@ -5,6 +5,7 @@ each way, and may hold it up.
 """
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ PIPE = """#!/bin/sh
 # [-p PORT] [-l USER] HOST COMMAND
 while [ "$1" = -p ] || [ "$1" = -l ]; do shift 2; done
 shift
+PATH={path}
 exec {relay} sh -c "$*"
 """
 
@@ -42,11 +44,12 @@ class Links:
         os.makedirs(folder)
         self.watched = Watched(f"{folder}/counts")
         self._sshd: Loopback | None = None
+        self._path = f"{os.path.dirname(os.path.abspath(program))}:{os.environ['PATH']}"
         self.kinds = ["pipe"]
         try:
-            home, path = Path(folder, "home"), f"{os.path.dirname(program)}:{os.environ['PATH']}"
+            home = Path(folder, "home")
             home.mkdir()
-            self._sshd = Loopback(Path(folder), home, path)
+            self._sshd = Loopback(Path(folder), home, self._path)
             self.kinds.append("sshd")
         except NoSshdError as error:
             print(f"no sshd: {error}", flush=True)
@@ -66,7 +69,7 @@ class Links:
             proxy = f' -o "ProxyCommand={relay} tcp {self._sshd.port}"' if relay else ""
             text = f'#!/bin/sh\nexec {self._sshd.command}{proxy} "$@"\n'
         else:
-            text = PIPE.format(relay=f"{relay} run" if relay else "")
+            text = PIPE.format(relay=f"{relay} run" if relay else "", path=shlex.quote(self._path))
         path = f"{self._folder}/{name}"
         with open(path, "w") as file:
             file.write(text)

@@ -13,15 +13,16 @@ from replican.effects.gleaning import glean
 from replican.effects.mirror import PLACE, Mirror
 from replican.effects.reflecting import Reflection
 from replican.effects.staging import Stage
-from replican.operations import remotes
+from replican.operations import remotes, serving
 from replican.operations.checking import check
 from replican.operations.cloning import clone_wired
 from replican.operations.recording import record
 from replican.operations.serving import serve
+from replican.operations.wired import WiredRemote
 from replican.repository import Repository
 from replican.values import messages
 from replican.values.addresses import SshAddress
-from replican.values.errors import LinkError
+from replican.values.errors import LinkError, RefusedError
 from replican.values.ids import blob_id
 from replican.values.streams import CopiedFile, encode_copies
 from replican.values.trees import FILE, Entry
@@ -204,3 +205,26 @@ def test_what_an_interrupted_run_has_built_is_found_by_its_ids(tmp_path: Path) -
     with Stage(str(stage)) as opened:
         assert opened.find_landed(Entry(b"x", FILE, 0o644, 4, 0, blob_id(b"dear")))
         assert not opened.find_landed(Entry(b"x", FILE, 0o644, 5, 0, blob_id(b"other")))
+
+
+def test_what_was_not_sent_when_it_failed_does_not_come_later(
+    there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(repo: Repository, name: str, *, mirror: Reflection) -> None:
+        mirror.send(encode_copies(b"1", [CopiedFile(b"more", 0o644, 1, b"x")]))
+        raise RefusedError("not now")
+
+    with Repository.init(str(tmp_path / "here")) as repo, Stage(f"{repo.dotdir}/stage") as stage:
+        link = Link(there)
+        remote = WiredRemote("origin", "host:there", lambda: link, repo)  # type: ignore[arg-type,return-value]
+        remote.init()
+        mirror = Mirror(stage)
+        with monkeypatch.context() as patched:
+            patched.setattr(serving, "record_for", fail)
+            with pytest.raises(RefusedError, match="not now"):
+                remote.refresh(mirror=mirror)
+        remote.refresh(mirror=Mirror(stage))
+        remote.close()
+        copies = tmp_path / "here/.replican/stage" / PLACE.decode()
+        assert (copies / "1/6").read_bytes() == b"6" * 6
+        assert not (copies / "1/more").exists()
