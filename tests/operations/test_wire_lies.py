@@ -313,6 +313,9 @@ class Lying:
                     answer = left.pop(0)
                     while answer:
                         answer = answer[os.write(self._into, answer) :]
+            # Who goes away in the moment after the last word may be noticed before it is heard.
+            while self._said[-1] and os.read(self._out, 1 << 16):
+                pass
         except OSError:
             pass
         os.close(self._into)
@@ -366,6 +369,7 @@ def test_an_answerer_that_lies_about_its_head(
             heard += len(found.moved)
         assert heard == told
         assert why in found.lost["origin"].message
-        with pytest.raises(ReplicanError):
-            lookout.news()
+        if why != "no":  # which is an answer, and leaves the link as it is
+            with pytest.raises(ReplicanError):
+                lookout.news()
         assert repo.head is None
