@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from replican.operations.tracking import update_index
 from replican.repository import Repository
 from replican.values.errors import LockedError
 from replican.values.ids import TreeId
+from replican.values.listing import RACY_NS
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it is told by inotify here")
 
@@ -34,6 +36,7 @@ class Watched:
         for name in ("a/b/file", "a/other", "c/file"):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(name)
+        time.sleep(2 * RACY_NS / 10**9)  # else, as anything of this very moment, it would be read once more
         self.root = root
         self.now = 100.0
         self.repo = Repository.init(str(root), wait=0)
