@@ -203,6 +203,7 @@ def test_a_file_that_is_being_written_is_left_until_it_is_closed(two: tuple[Path
                 time.sleep(0.1)
             assert "recorded" not in here.kinds()
         eventually(lambda: holds(b / "growing", "0\n1\n2\n3\n4\n"))
+        here.wait("recorded")
         assert here.kinds().count("recorded") == 1
 
 

@@ -90,10 +90,11 @@ class Watch:
 @contextmanager
 def watching(*roots: Path) -> Iterator[list[Watch]]:
     """Watches of these folders, live."""
-    watches = [Watch(root) for root in roots]
+    watches: list[Watch] = []
     try:
-        for watch in watches:
-            watch.wait("live")
+        for root in roots:  # one after the other: else one might look after a folder whose own watch is not there yet
+            watches.append(Watch(root))
+            watches[-1].wait("live")
         yield watches
     finally:
         for watch in watches:
