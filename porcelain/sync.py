@@ -34,21 +34,18 @@ if TYPE_CHECKING:
     from replican.repository import Repository
 
 
-def total(tallies: "list[Tally]") -> "Tally":
-    """What several merges changed, together."""
-    from replican.decisions.treediff import Tally
-
-    return Tally(*[sum(column) for column in zip(*tallies, strict=True)]) if tallies else Tally(0, 0, 0, 0)
-
-
 def came(done: "Synced") -> "Tally":
     """What a sync changed in this folder."""
-    return total([merged.tally for merged in done.pulled])
+    from replican.decisions.treediff import Tally
+
+    return Tally.total(merged.tally for merged in done.pulled)
 
 
 def went(done: "Synced") -> "Tally":
     """What a sync changed in the remote's folder."""
-    return total([pushed.tally for pushed in done.pushed if pushed.tally is not None])
+    from replican.decisions.treediff import Tally
+
+    return Tally.total(pushed.tally for pushed in done.pushed if pushed.tally is not None)
 
 
 def describe(done: "Synced", head: str) -> str:

@@ -30,6 +30,11 @@ class Tally(NamedTuple):
     moved: int
     changed: int
 
+    @classmethod
+    def total(cls, tallies: Iterable["Tally"]) -> "Tally":
+        """What several changes, one after the other, come to."""
+        return cls(*map(sum, zip((0, 0, 0, 0), *tallies, strict=True)))
+
 
 def diff_trees(reader: TreeReader, old: TreeId, new: TreeId) -> Iterator[Change]:
     """The changes from ``old`` to ``new``, in the order of a walk: a directory before what it holds, names sorted.

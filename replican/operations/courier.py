@@ -221,8 +221,8 @@ class Courier:
                 self._name,
                 repo.head,
                 exchanged.equal,
-                _counts(came),
-                _counts(went),
+                events.Counts(*Tally.total(came)),
+                events.Counts(*Tally.total(went)),
                 len(conflicts),
                 pending,
                 *self._flow(remote),
@@ -252,27 +252,25 @@ class Courier:
             self._tell(events.Gate(time.time_ns(), self._name, False, error.gates, error.message, error.hint))
         self._retry_at = float("inf")
 
-    def _lose(self, error: ReplicanError) -> None:
+    def _back_off(self) -> float:
+        """After one more failure: let go of everything, and try nothing for so many seconds."""
         self._close()
         self._failures += 1
         seconds = retry_after(self._failures, self._random.random())
         self._retry_at = time.monotonic() + seconds
+        return seconds
+
+    def _lose(self, error: ReplicanError) -> None:
+        seconds = self._back_off()
         if not self._lost or self._failures == 1:
             self._lost = True
             self._tell(events.RemoteLost(time.time_ns(), self._name, error.code, error.message, error.hint, seconds))
 
     def _fail(self, error: ReplicanError) -> None:
         """Something here is in the way: a full disk, a damaged object."""
-        self._close()
-        self._failures += 1
-        seconds = retry_after(self._failures, self._random.random())
-        self._retry_at = time.monotonic() + seconds
+        self._back_off()
         if self._failures == 1:
             self._tell(events.Error(time.time_ns(), self._name, error.code, error.message, error.hint))
-
-
-def _counts(tallies: list[Tally]) -> events.Counts:
-    return events.Counts(*[sum(column) for column in zip(*tallies, strict=True)]) if tallies else events.Counts()
 
 
 def courier(root: str, name: str, bounds: Bounds, seed: int) -> Callable[[Post], None]:

@@ -129,7 +129,7 @@ def merge_again(
 def _together(one: Merged, other: Merged) -> Merged:
     """What two merges did, one after the other."""
     kind = one.kind if other.kind is JoinKind.UP_TO_DATE else other.kind
-    tally = Tally(*[sum(column) for column in zip(one.tally, other.tally, strict=True)])
+    tally = Tally.total([one.tally, other.tally])
     return other._replace(kind=kind, old=one.old, tally=tally, conflicts=one.conflicts + other.conflicts)
 
 
