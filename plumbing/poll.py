@@ -74,13 +74,11 @@ def _rounds(ctx: Context, nul: bool) -> None:
     import random
     import time
 
-    from replican.decisions.pace import Bounds, Polling
-    from replican.operations.polling import Poller
+    from replican.decisions.pace import Polling
+    from replican.operations.polling import Poller, bounds_of
 
     repo = ctx.repository()
-    config = repo.config
-    bounds = Bounds(config.number("poll.min"), config.number("poll.max"), config.number("poll.full"))
-    poller, polling = Poller(repo), Polling.begin(bounds, time.monotonic())
+    poller, polling = Poller(repo), Polling.begin(bounds_of(repo), time.monotonic())
     while True:
         due = polling.next
         if not _wait(due.at - time.monotonic()):

@@ -100,7 +100,7 @@ def _ask_to(ctx: Context, pause: bool) -> None:
 
 def _watch(ctx: Context, remotes: tuple[str, ...]) -> None:
     from replican.effects.logfile import configure, log_event
-    from replican.operations.recorder import bounds_of
+    from replican.operations.polling import bounds_of
     from replican.operations.synchroniser import Synchroniser
     from replican.porcelain._board import Board, clock
 

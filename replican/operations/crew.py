@@ -18,8 +18,8 @@ _END_SECONDS: Final = 0.5
 
 
 class Crew:
-    """The couriers of the folder that ``repo`` is of; ``tell`` hears what they have to
-    say. ``only`` are the remotes that have one, if not all."""
+    """The couriers of the folder that ``repo`` is of; ``tell`` hears what they have to say. ``only`` are the remotes
+    that have one, if not all."""
 
     def __init__(
         self,
@@ -37,6 +37,11 @@ class Crew:
         self._couriers: dict[str, Companion] = {}
         self._fallen: dict[str, tuple[int, float]] = {}
         self._paused = False
+
+    @property
+    def remotes(self) -> tuple[str, ...]:
+        """The remotes that have one, by the config as it is now."""
+        return tuple([name for name in self._repo.config.remotes if not self._only or name in self._only])
 
     @property
     def descriptors(self) -> list[int]:
@@ -82,9 +87,7 @@ class Crew:
             self._fallen[name] = failures, now + seconds
             why = "the process that works with it has ended; it is begun again"
             self._tell(events.Error(time.time_ns(), name, "worker", why, None))
-        for name in self._repo.config.remotes:
-            if self._only and name not in self._only:
-                continue
+        for name in self.remotes:
             if name in self._couriers or self._fallen.get(name, (0, 0.0))[1] > now:
                 continue
             self._repo.close_index()  # nothing that is open here may be used over there

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
+from replican.decisions.pace import Bounds
 from replican.effects.ignore import IGNORE_NAME
 from replican.effects.index import Index
 from replican.effects.observe import poll, poll_paths
@@ -129,3 +130,9 @@ def _names(index: Index, directories: Directories, directory: bytes) -> list[byt
         path = join(directory, name)
         paths.append(join(path, _IGNORE) if row is not None and row.kind == DIRECTORY else path)
     return paths
+
+
+def bounds_of(repo: Repository) -> Bounds:
+    """The pace that the config asks for."""
+    least, most, full = [float(repo.config.number(f"poll.{name}")) for name in ("min", "max", "full")]
+    return Bounds(least, most, full)

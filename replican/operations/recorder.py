@@ -121,9 +121,3 @@ class Recorder:
         """After the folder has been looked through: watch what was not there, or not worth it, before."""
         if self.tracker.watcher is not None and not self.tracker.watcher.lost:
             self.tracker.watcher.extend()
-
-
-def bounds_of(repo: Repository) -> Bounds:
-    """The pace that the config asks for."""
-    least, most, full = [float(repo.config.number(f"poll.{name}")) for name in ("min", "max", "full")]
-    return Bounds(least, most, full)

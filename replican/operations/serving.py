@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
 from random import Random
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from replican.decisions.summary import summarize
 from replican.decisions.treediff import Tally
@@ -19,12 +20,10 @@ from replican.effects.headwatch import HeadWatch, wait_for_any
 from replican.effects.offering import Offer
 from replican.effects.reflecting import Reflection
 from replican.effects.staging import Stage
-from replican.operations.attending import FolderMinding
 from replican.operations.cutting import Cutter
 from replican.operations.linking import ReceivedObjects, clip, heed, hello_of
 from replican.operations.patching import BlockPatcher
 from replican.operations.receiving import record_for, take_in
-from replican.operations.recorder import bounds_of
 from replican.operations.remotes import Refreshed, diverged, terms_of
 from replican.operations.sending import Sent, log_above, objects_by_id
 from replican.repository import Repository, is_replica
@@ -39,6 +38,9 @@ from replican.values.errors import (
 )
 from replican.values.ids import BlobId, CheckpointId
 from replican.values.streams import encode_object, end_of_objects, read_objects
+
+if TYPE_CHECKING:
+    from replican.operations.attending import FolderMinding
 
 _SAMPLE = 64
 
@@ -310,9 +312,12 @@ class Server:
                 minding.hear()
             return head
 
-    def _mind(self, repo: Repository) -> FolderMinding:
+    def _mind(self, repo: Repository) -> "FolderMinding":
         """What the folder's user does is recorded as long as somebody waits for it, where nobody watches the folder."""
         if self._minding is None:
+            from replican.operations.attending import FolderMinding
+            from replican.operations.polling import bounds_of
+
             bounds = bounds_of(repo)
             self._minding = FolderMinding(
                 repo, self._name, lambda: record_for(repo, self._name, paths=()), bounds, Random()

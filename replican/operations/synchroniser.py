@@ -87,7 +87,6 @@ class Synchroniser:
         self._random = random
         self._clocks = clocks
         self._herald = Herald(repo)
-        self._only = only
         self._crew = Crew(repo, bounds, self._tell, random, only)
         self._ending: str | None = None
         self._paused = False
@@ -141,11 +140,8 @@ class Synchroniser:
 
     def _say_started(self) -> None:
         config = self._repo.config
-        root, remotes = os.fsencode(self._repo.root), self._remotes()
+        root, remotes = os.fsencode(self._repo.root), self._crew.remotes
         self._tell(events.Started(time.time_ns(), root, config.peer_id, os.getpid(), __version__, remotes))
-
-    def _remotes(self) -> tuple[str, ...]:
-        return tuple([name for name in self._repo.config.remotes if not self._only or name in self._only])
 
     def _lose(self, error: NoRepositoryError, lost: int) -> None:
         self._repo.close()
@@ -208,7 +204,7 @@ class Synchroniser:
         """Read the config again; one that cannot be read leaves all as it is."""
         self._repo.forget_config()
         try:
-            remotes = self._remotes()
+            remotes = self._crew.remotes
         except ReplicanError as error:
             self._tell(events.Error(time.time_ns(), None, error.code, error.message, error.hint))
             return
