@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from folders import assert_equal, write
+from head_waiting import wait_for_heads
 from worlds import LARGE, World, folder_address, wired_address
 
 from replican.operations import heads
 from replican.operations.fetching import fetch_from
-from replican.operations.heads import AskingLookout, Moved, wait_for_heads
+from replican.operations.heads import AskingLookout, Moved
 from replican.operations.recording import record
 from replican.operations.remotes import Remote
 from replican.operations.syncing import merge_remote, push_to

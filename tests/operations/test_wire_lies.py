@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from folders import contents, noise, snapshot, write
+from head_waiting import wait_for_heads
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,6 @@ from replican.effects.channel import Channel
 from replican.effects.config import RemoteSettings
 from replican.operations import remotes
 from replican.operations.checking import check
-from replican.operations.heads import wait_for_heads
 from replican.operations.linking import hello_of
 from replican.operations.recording import record
 from replican.operations.serving import serve
