@@ -24,13 +24,13 @@ def subject(entry: "LogEntry") -> str:
     return entry.checkpoint.message.partition("\n")[0] or "(no message)"
 
 
-def when(time_ns: int) -> str:
-    """A time as git shows it: local, with its offset."""
+def when(time_ns: int, how: str = "%a %b %e %H:%M:%S %Y %z") -> str:
+    """A time as git shows it, or otherwise: local, with its offset."""
     import time
 
     seconds = time_ns // 1_000_000_000
     try:
-        return time.strftime("%a %b %e %H:%M:%S %Y %z", time.localtime(seconds))
+        return time.strftime(how, time.localtime(seconds))
     except (OverflowError, ValueError, OSError):
         return f"@{seconds}"
 

@@ -4,9 +4,9 @@ Two edits that did not know of each other both stay: the newer has the name, eac
 A name is off this list when all but one of its versions are deleted or renamed, by hand or by "replican resolve";
 that settles it for every replica. Where a directory has the name, the file's versions are copies beside it.
 
-Output: a line for each copy: the path, a tab, the copy's path; on a terminal, a table. With -z, path, NUL, copy, NUL.
-With --json, a list of objects with "path", "copy", "current_id", "copy_id" and "time_ns", the copy's time in ns since
-1970.
+Output: a line for each copy: the path, a tab, the copy's path; on a terminal, a table, with a row for each version.
+With -z, path, NUL, copy, NUL. With --json, a list of objects with "path", "copy", "current_id", "copy_id" and
+"time_ns", the copy's time in ns since 1970.
 
 Exit codes: 0 done; 1 there are conflicts, with --exit-code.
 
@@ -14,8 +14,9 @@ Exit codes: 0 done; 1 there are conflicts, with --exit-code.
     replican resolve letters/may.txt --keep current
 """
 
+import shutil
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from replican.plumbing._front.context import Context
 from replican.plumbing._front.exits import DIFFERENT
@@ -23,10 +24,14 @@ from replican.plumbing._front.output import quoted
 from replican.plumbing._front.params import Option
 from replican.porcelain import _past as past
 from replican.porcelain import _report as report
-from replican.values.paths import name_of
 
 if TYPE_CHECKING:
     from replican.decisions.reconcile import OpenConflict
+    from replican.values.trees import Entry
+
+GAP: Final = "  "
+SHORTEST: Final = 20
+"""The column of paths is folded, but not narrower than so many characters: then rows are longer than the terminal."""
 
 
 def command(
@@ -53,14 +58,30 @@ def command(
 
 
 def show_table(ctx: Context, found: list["OpenConflict"]) -> None:
-    """The versions of each name, one below the other."""
+    """A row for each version, with its whole path: what is shown can be given to resolve, or to why."""
     if not found:
         ctx.line("no conflicts")
+        return
+    rows = [("path", "version", "bytes", "modified")]
     for conflict in found:
-        current = conflict.current
-        kind = "directory" if current.kind == b"d" else f"{current.size} bytes, {past.when(current.mtime_ns)}"
-        ctx.line(f"{quoted(conflict.path)}: {kind}")
-        for copy, entry in conflict.copies:
-            ctx.line(f"    {quoted(name_of(copy))}: {entry.size} bytes, {past.when(entry.mtime_ns)}")
-    if found:
-        ctx.say("settle one with: replican resolve PATH --keep current|copy|both")
+        rows.append(row_of(conflict.path, "current", conflict.current))
+        rows += [row_of(copy, "copy", entry) for copy, entry in conflict.copies]
+    widths = [max([len(row[column]) for row in rows]) for column in range(4)]
+    left = shutil.get_terminal_size().columns - sum(widths[1:]) - 3 * len(GAP)
+    widths[0] = min(widths[0], max(left, SHORTEST))
+    for at, row in enumerate(rows):
+        # Paths are quoted, so each character takes one cell.
+        first, *more = [row[0][start : start + widths[0]] for start in range(0, len(row[0]), widths[0])]
+        others = f"{row[1]:<{widths[1]}}{GAP}{row[2]:>{widths[2]}}{GAP}{row[3]}"
+        ctx.line(f"{first:<{widths[0]}}{GAP}{others}".rstrip())
+        for piece in more:
+            ctx.line(piece)
+        if at == 0:
+            ctx.line(GAP.join(["-" * width for width in widths]))
+    ctx.say("settle one with: replican resolve PATH --keep current|copy|both")
+
+
+def row_of(path: bytes, what: str, entry: "Entry") -> tuple[str, str, str, str]:
+    if entry.kind == b"d":
+        return quoted(path), "directory", "", ""
+    return quoted(path), what, str(entry.size), past.when(entry.mtime_ns, "%Y-%m-%d %H:%M:%S")

@@ -1,15 +1,13 @@
 """Words that others choose: addresses and names of remotes; names, messages and authors shown on a terminal."""
 
 import os
-import pty
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from folders import write
 from forging import EMPTY_TREE, PEER, directory, file, link
 from replicas import Replicas
+from terminal import on_a_terminal
 from victims import Victim
 
 ADDRESSES = [
@@ -87,29 +85,6 @@ FORBIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\x1b(?!\\[[0-9;?]*[A-Za-z])|\x1b\\[2J"
 )
 """What no output may hold: of escape sequences, those that colour and place text are our own."""
-
-
-def on_a_terminal(folder: Path, *words: str) -> str:
-    """What a command shows on a terminal, results and talk together."""
-    own, other = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", "PAGER": "cat", "REPLICAN_AUTHOR_NAME": "me"}
-    program = Path(sys.executable).parent / "replican"
-    started = subprocess.Popen(
-        [program, *words], cwd=folder, stdin=subprocess.DEVNULL, stdout=other, stderr=other, env=environment
-    )
-    os.close(other)
-    shown = b""
-    while True:
-        try:
-            piece = os.read(own, 1 << 16)
-        except OSError:  # its end has been closed
-            break
-        if not piece:
-            break
-        shown += piece
-    os.close(own)
-    assert started.wait() in (0, 1, 2, 3, 4, 5, 6, 8), shown
-    return shown.replace(b"\r\n", b"\n").decode("utf-8", "surrogateescape")
 
 
 def test_what_others_wrote_does_nothing_to_a_terminal(replicas: Replicas) -> None:

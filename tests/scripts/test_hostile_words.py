@@ -2,15 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from forging import Forger, file
 from in_process import InProcess
-
-PROGRAM = str(Path(sys.executable).parent / "replican")
+from terminal import on_a_terminal
 
 
 @pytest.mark.parametrize(
@@ -40,29 +37,6 @@ def test_a_name_that_no_remote_can_have(victim: Path, name: str) -> None:
     assert "\x1b" not in done.err
 
 
-def on_a_terminal(root: Path, words: list[str], environment: dict[str, str]) -> str:
-    """What a terminal gets to see of a command."""
-    ours, theirs = os.openpty()
-    done = subprocess.Popen(
-        [PROGRAM, *words],
-        cwd=root,
-        env={**environment, "TERM": "xterm", "PAGER": "cat", "REPLICAN_PAGER": "cat"},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    seen = b""
-    try:
-        while more := os.read(ours, 65536):
-            seen += more
-    except OSError:  # the other end is closed
-        pass
-    done.wait(60)
-    os.close(ours)
-    return seen.replace(b"\r\n", b"\n").decode("utf-8", "surrogateescape")
-
-
 def test_escapes_of_a_peer_do_not_reach_the_terminal(victim: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     evil = Forger(tmp_path / "evil")
     odd = b"\x1b]0;owned\x07\r\x9b2J"
@@ -86,7 +60,7 @@ def test_escapes_of_a_peer_do_not_reach_the_terminal(victim: Path, tmp_path: Pat
         ["reflog"],
         ["fsck"],
     ):
-        shown = on_a_terminal(victim, command, environment)
+        shown = on_a_terminal(victim, *command, environment=environment)
         seen += shown
         for bad in ("\x1b]", "\x1b[2J", "\x1b[666m", "\x07", "\u202e", "\u009b"):
             assert bad not in shown, (command, shown)
