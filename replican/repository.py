@@ -81,7 +81,8 @@ def user_config() -> "Config":
 
 class Repository:
     """One replica. A context manager; ``notes`` collects what its user should hear of. ``limit_rate``, in bytes a
-    second, is for all links, in the place of what is set for each remote (0: no limit)."""
+    second, is for all links, in the place of what is set for each remote (0: no limit). ``for_another`` is true where
+    another folder asks this one for its edits: then who runs this may be somebody else than its user."""
 
     def __init__(self, root: str, *, wait: float = DEFAULT_WAIT, progress: Progress | None = None) -> None:
         self.root = root
@@ -91,6 +92,7 @@ class Repository:
         self.wait = wait
         self.progress: Progress = progress or Silent()
         self.limit_rate: int | None = None
+        self.for_another = False
         self.notes: list[str] = []
         self.hooks: Hooks = NoHooks()
         self.objects = ObjectStore(os.path.join(self.dotdir, "objects"))
@@ -291,7 +293,11 @@ class Repository:
     def author(self, time_ns: int) -> Author:
         """Who records here, at ``time_ns`` unless the environment says otherwise."""
         given = settings.author_date_ns()
-        name = settings.author_name(self._configured_author())
+        configured = self._configured_author()
+        if self.for_another:
+            name = settings.author_of(os.stat(self.root).st_uid, self.config.own_text("author.name"), configured)
+        else:
+            name = settings.author_name(configured)
         return Author(name, self.config.peer_id, time_ns if given is None else given)
 
     def _configured_author(self) -> str | None:

@@ -43,7 +43,22 @@ def services_directory(*, launchd: bool = False) -> str | None:
 
 def author_name(configured: str | None = None) -> str:
     """The author's name: ``REPLICAN_AUTHOR_NAME``, else what the config says, else the login name @ this host."""
-    for name in (_get("REPLICAN_AUTHOR_NAME"), configured):
+    return _first_name(_get("REPLICAN_AUTHOR_NAME"), configured) or f"{_login(os.getuid())}@{host_name()}"
+
+
+def author_of(uid: int, own: str | None, configured: str | None) -> str:
+    """The name of who records in a folder that belongs to user ``uid``, which may be another one than runs this.
+
+    ``own`` is what that folder's config says, and stands above all else; ``configured``, what the config of who runs
+    this says, and the environment count only where both are the same user.
+    """
+    others = (None, None) if uid != os.getuid() else (_get("REPLICAN_AUTHOR_NAME"), configured)
+    return _first_name(own, *others) or f"{_login(uid)}@{host_name()}"
+
+
+def _first_name(*names: str | None) -> str:
+    # the first that says anything; empty if none does
+    for name in names:
         if name is not None:
             try:
                 name.encode()
@@ -52,18 +67,18 @@ def author_name(configured: str | None = None) -> str:
             name = " ".join(name.replace("\0", " ").split())[:_AUTHOR_LIMIT].rstrip()
             if name:
                 return name
-    return f"{_login()}@{host_name()}"
+    return ""
 
 
-def _login() -> str:
+def _login(uid: int) -> str:
     import pwd
 
     try:
-        name = pwd.getpwuid(os.getuid()).pw_name
+        name = pwd.getpwuid(uid).pw_name
     except KeyError:
         name = ""
     name = "".join(name.encode("ascii", "ignore").decode().split())
-    return name or f"user{os.getuid()}"
+    return name or f"user{uid}"
 
 
 def host_name() -> str:

@@ -164,6 +164,11 @@ class Config:
         value = self.get(key)
         return value if isinstance(value, str) else ""
 
+    def own_text(self, key: str) -> str:
+        """The value of a known key that is a text, if the repository itself sets it; empty if not."""
+        here = self._path is not None and _dig(self._table(self._path), split_key(key)) is not None
+        return self.text(key) if here else ""
+
     def number(self, key: str) -> int:
         """The value of a known key that is a number."""
         value = self.get(key)

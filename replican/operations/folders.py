@@ -32,6 +32,7 @@ class FolderRemote:
         self.name = name
         self.place = root
         self.repository = repository
+        repository.for_another = True
         self._reader: FolderReader | None = None
         self.seen: CheckpointId | None = None
 
