@@ -2,11 +2,14 @@
 
 import errno
 import os
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Collection, Iterable
+from typing import Final, NamedTuple
 
 from replican.effects.worktree import DIRECTORY_FLAGS, set_mode
 from replican.values.trees import LINK, Entry
+
+PARTS: Final = (b"part-", b"delta-")
+"""What has come of a large file: the beginning, or some blocks. Its id follows."""
 
 
 class Taken(NamedTuple):
@@ -16,13 +19,15 @@ class Taken(NamedTuple):
     names: int
 
 
-def room_taken(path: str) -> Taken:
-    """What is below ``path``, as far as it can be seen."""
+def room_taken(path: str, but: Collection[str] = ()) -> Taken:
+    """What is below ``path``, as far as it can be seen; ``but`` are full paths that are left out, with all in them."""
     size, count, waiting = 0, 0, [path]
     while waiting:
         try:
             with os.scandir(waiting.pop()) as listing:
                 for entry in listing:
+                    if entry.path in but:
+                        continue
                     count += 1
                     size += entry.stat(follow_symlinks=False).st_blocks * 512
                     if entry.is_dir(follow_symlinks=False):
@@ -30,6 +35,16 @@ def room_taken(path: str) -> Taken:
         except OSError:
             continue
     return Taken(size, count)
+
+
+def parts_of_others(path: str, blobs: Iterable[bytes]) -> list[str]:
+    """The full paths, on the stage at ``path``, of what has come of other large files than those with these ids."""
+    try:
+        names = [name for name in map(os.fsencode, os.listdir(path)) if name.startswith(PARTS)]
+    except OSError:
+        return []
+    own = {blob.hex().encode() for blob in blobs} if names else ()
+    return [f"{path}/{os.fsdecode(name)}" for name in names if name.partition(b"-")[2] not in own]
 
 
 def left_of(path: str, entries: Iterable[Entry]) -> Taken:

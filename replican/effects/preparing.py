@@ -75,6 +75,11 @@ def wanted_of(groups: Iterable[Group]) -> Iterator[tuple[Entry, Wanted]]:
                 yield new, Wanted(new.blob, new.kind, new.size, change.path)
 
 
+def place_of(plan: Plan, mirror: Mirror | None) -> bytes:
+    """Where on the stage the new directories of a plan are built."""
+    return b"tree-" + plan.head.hex().encode() if mirror is None else PLACE
+
+
 class Preparation:
     """Stages the content of one plan. ``local`` stores are asked first, then ``remote`` ones."""
 
@@ -184,7 +189,7 @@ class Preparation:
         coming = [new for new in plan.new if new.path not in new.apart]
         if not coming:
             return []
-        place = b"tree-" + plan.head.hex().encode() if self._mirror is None else PLACE
+        place = place_of(plan, self._mirror)
         builder = TreeBuilder(self._stage, place, self._progress, self._mirror)
         siblings: dict[bytes, list[bytes]] = {}
         for new in coming:

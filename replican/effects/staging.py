@@ -9,9 +9,10 @@ import errno
 import os
 import stat
 import time
+from collections.abc import Collection
 from typing import NamedTuple
 
-from replican.effects.clearing import remove_tree
+from replican.effects.clearing import PARTS, remove_tree
 from replican.effects.contents import NO_CONTENT, ContentStore, ShelfStore, Wanted
 from replican.effects.durable import open_shelf
 from replican.effects.worktree import DIRECTORY_FLAGS, FILE_FLAGS, give_mode, set_mode
@@ -23,7 +24,6 @@ _CHUNK = 1 << 20
 _HOLE = 1 << 16
 _ZEROS = bytes(_HOLE)
 _FLUSH_ONE_BY_ONE = 32
-_PARTS = (b"part-", b"delta-")
 PART_SECONDS = 7 * 24 * 3600
 """For how long after the last byte a part of a large file is kept that nothing was taken of."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -237,7 +237,7 @@ class Stage:
 
     def parts(self) -> list[bytes]:
         """The names of what has come of large files, in earlier runs: the beginning, or some blocks."""
-        return sorted(name for name in self._left if name.startswith(_PARTS))
+        return sorted(name for name in self._left if name.startswith(PARTS))
 
     def open_part(self, entry: Entry) -> int:
         """A descriptor, to read and append, of what has come of a large file so far; the caller closes it."""
@@ -357,8 +357,16 @@ class Stage:
         return [
             name
             for name in names
-            if not name.startswith(_PARTS) or name.partition(b"-")[2] in whole or self._is_old(name)
+            if not name.startswith(PARTS) or name.partition(b"-")[2] in whole or self._is_old(name)
         ]
+
+    def make_room(self, blobs: Collection[bytes], place: bytes) -> None:
+        """Drop what an earlier run left that is neither content with one of these ids, whole or in part, nor lies at
+        ``place``: a gate may have counted on the room."""
+        own = {blob.hex().encode() for blob in blobs}
+        for name in self._left - {place}:
+            if not name.startswith(PARTS) and name.partition(b"-")[0] not in own:
+                self.remove(name)
 
     def clear(self) -> None:
         """Drop the :meth:`leftovers`."""

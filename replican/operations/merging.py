@@ -19,7 +19,7 @@ from replican.decisions.treediff import Change, Tally, diff_trees, listing_at, t
 from replican.effects.contents import ContentStore, FolderStore
 from replican.effects.mirror import Mirror
 from replican.effects.objects import CHECKPOINT, TREE
-from replican.effects.preparing import Preparation, Prepared
+from replican.effects.preparing import Preparation, Prepared, place_of
 from replican.effects.refs import HEAD
 from replican.effects.site import Site
 from replican.effects.staging import Stage
@@ -27,7 +27,7 @@ from replican.effects.transition import Outcome, Transition
 from replican.effects.trash import Trash
 from replican.operations.hooking import ask_before_merge, tell_of_merge, told_at_gates
 from replican.operations.recording import deletion_gates, new_trees
-from replican.operations.room import room_gates
+from replican.operations.room import blobs_of, room_gates
 from replican.operations.trashing import rescue_changed
 from replican.repository import Repository
 from replican.values import paths
@@ -243,6 +243,7 @@ def carry_out(
         Trash(f"{repo.dotdir}/trash") as trash,
         Site(repo.root, repo.index, stage, trash, repo.traits) as site,
     ):
+        _make_room(stage, overlay, plan, mirror)
         here = FolderStore("this folder", repo.root, repo.index, by_hint=False)
         try:
             preparation = Preparation(overlay, stage, [here, trash.shelf, stage.shelf], stores, repo.progress, mirror)
@@ -262,6 +263,12 @@ def carry_out(
         repo.index.note_size(repo.index.count_files(), time.time_ns())
         stage.clear()
     return outcome
+
+
+def _make_room(stage: Stage, overlay: TreeOverlay, plan: Plan, mirror: Mirror | None) -> None:
+    place = place_of(plan, mirror)
+    if stage.leftovers() not in ([], [place]):
+        stage.make_room(set(blobs_of(overlay, plan)), place)
 
 
 def _note_pending(repo: Repository, pending: Sequence[Problem]) -> list[Problem]:

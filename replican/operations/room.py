@@ -4,18 +4,18 @@ What counts are bytes and names: some disks are full of small files while they s
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from replican.decisions.gates import Gate, no_inodes, no_room, pass_gates
 from replican.decisions.limits import Limits, Measure, measure_tree
-from replican.decisions.plan import Plan
-from replican.effects.clearing import Taken, left_of, room_taken
+from replican.decisions.plan import NewDirectory, Plan
+from replican.effects.clearing import Taken, left_of, parts_of_others, room_taken
 from replican.effects.contents import NO_CONTENT, ContentStore, Wanted, find
 from replican.effects.preparing import wanted_of
 from replican.repository import Repository
 from replican.values import paths
-from replican.values.ids import TreeId
+from replican.values.ids import BlobId, TreeId
 from replican.values.trees import DIRECTORY, Entry, TreeOverlay
 
 
@@ -62,8 +62,10 @@ def room_gates(
         return []
     room = room_at(repo.root)
     if not room.holds(need):
-        # What waits on the stage already (a mirror's copies, an interrupted run's) is not written again, or goes.
-        staged = room_taken(f"{repo.dotdir}/stage")
+        # What waits on the stage already (a mirror's copies, an interrupted run's) is not written again, or goes before
+        # anything comes; but what has come of other large files stays.
+        stage = f"{repo.dotdir}/stage"
+        staged = room_taken(stage, parts_of_others(stage, blobs_of(overlay, plan)))
         room = Room(room.size + staged.size, None if room.names is None else room.names + staged.names)
     return room.gates(need)
 
@@ -79,17 +81,31 @@ def _needed_by(overlay: TreeOverlay, plan: Plan, measured: dict[TreeId, Measure]
             size += below.size
             count += below.entries + 1
             continue
-        stack = [(new.path, new.entry)]
-        while stack:
-            path, entry = stack.pop()
-            if path in new.apart:
-                continue  # it is moved here
+        for entry in _made_for(overlay, new):
             count += 1
-            if entry.kind == DIRECTORY:
-                stack += [(paths.join(path, below.name), below) for below in overlay.tree(entry.tree)]
-            else:
-                size += entry.size
+            size += entry.size
     return Need(size, count)
+
+
+def blobs_of(overlay: TreeOverlay, plan: Plan) -> Iterator[BlobId]:
+    """The ids of all content that a plan puts down."""
+    for entry, _ in wanted_of(plan.groups):
+        yield entry.blob
+    for new in plan.new:
+        for entry in _made_for(overlay, new):
+            if entry.kind != DIRECTORY:
+                yield entry.blob
+
+
+def _made_for(overlay: TreeOverlay, new: NewDirectory) -> Iterator[Entry]:
+    stack = [(new.path, new.entry)]
+    while stack:
+        path, entry = stack.pop()
+        if path in new.apart:
+            continue  # it is moved here
+        yield entry
+        if entry.kind == DIRECTORY:
+            stack += [(paths.join(path, below.name), below) for below in overlay.tree(entry.tree)]
 
 
 def check_room(

@@ -163,6 +163,35 @@ def test_content_ahead_of_a_merge(cli, tmp_path: Path, disk: Disk, far: bool) ->
     assert_equal(b, tmp_path / "away")
 
 
+@pytest.mark.parametrize("where", ["a file", "a new directory"])
+def test_content_that_nobody_wants_any_more_makes_room(cli, tmp_path: Path, disk: Disk, where: str) -> None:
+    """It counts as room, so it goes before anything comes: not when all has come."""
+    a, b = tmp_path / "a", disk.path / "b"
+    write(a / "file", "x")
+    cli("clone", a, b)
+    write(a / "large", os.urandom(LARGE))
+    cli("-C", b, "fetch", "--content")
+    (a / "large").unlink()
+    write(a / ("other" if where == "a file" else "new/other"), os.urandom(LARGE))
+    disk.leave(LARGE // KIB // 2)
+    cli("-C", b, "sync")
+    assert_equal(a, b)
+    finish(cli, disk, a, b)
+
+
+def test_what_has_come_of_another_file_is_no_room(cli, tmp_path: Path, disk: Disk) -> None:
+    """A link was cut in the midst of it, and goes on where it was: it stays, and so it is in the way."""
+    a, b = tmp_path / "a", disk.path / "b"
+    write(a / "file", "x")
+    cli("clone", a, b)
+    part = write(b / f".replican/stage/part-{'7' * 64}", os.urandom(LARGE))
+    write(a / "other", os.urandom(LARGE))
+    cli("-C", b, "fetch")
+    disk.leave(LARGE // KIB // 2)
+    refuse(cli, disk, "-C", b, "merge")
+    assert part.exists()
+
+
 @pytest.mark.parametrize("where", ["in place", "beside", "elsewhere", "from elsewhere"])
 def test_a_restore(cli, tmp_path: Path, disk: Disk, where: str) -> None:
     a, b = tmp_path / "a", (tmp_path if where == "elsewhere" else disk.path) / "b"
