@@ -312,17 +312,17 @@ class _Repair:
     def mend_index(self) -> None:
         """A damaged index is made anew by a scan; a sound one is cleared of what a killed run left."""
         repo = self._repo
-        rebuilt = any("index was damaged" in note for note in repo.notes) or not os.path.exists(self._index)
+        missing = not os.path.exists(self._index)
         try:
             check_index(repo.index)
         except DamagedError as error:
             if error.code != "index-damaged":
                 raise
             repo.rebuild_index(error.message)
-            rebuilt = True
         try:
             repo.recover()
-            if rebuilt:
+            # One whose very beginning is damaged is made anew when it is opened, here or before.
+            if missing or any("index was damaged" in note for note in repo.notes):
                 observe(repo)
                 self.mended.append(Mended(INDEX, "index.db", "made anew by a scan of the folder"))
         except (DamagedError, NotFoundError) as error:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from folders import assert_equal, snapshot
+from folders import assert_equal, contents, snapshot
 from replicas import OLD, Replicas
 
 from replican.effects.block_cache import BlockCache
@@ -179,12 +179,20 @@ def test_reflogs(here: Replicas) -> None:
     assert len(here.json("b", "reflog")) == 1
 
 
-def test_the_index(here: Replicas) -> None:
+@pytest.mark.parametrize("at", [0, 5000])
+def test_the_index(here: Replicas, at: int) -> None:
+    """Damage at its beginning is found by opening it, the other by reading it. Then all files are known again."""
+    here("b", "commit")
     path = dot(here, "index.db")
     content = bytearray(path.read_bytes())
-    content[5000:9000] = os.urandom(4000)
+    content[at : at + 4000] = os.urandom(4000)
     path.write_bytes(content)
-    assert ("index", "index.db") in mend(here)
+    here("b", "fsck", "--content", code=6)
+    assert here.json("b", "fsck", "--repair")["mended"] == [
+        {"what": "index", "name": "index.db", "how": "made anew by a scan of the folder"}
+    ]
+    assert here.json("b", "fsck", "--content")["files"] == len(contents(here.base / "b"))
+    assert mend(here, damaged=False) == []
 
 
 def test_all_at_once(here: Replicas) -> None:
