@@ -14,6 +14,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from operator import le
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from replican.effects import durable
@@ -34,6 +35,7 @@ _NAMES_AT = len(_INDEX_HEAD) + _FAN_OUT.size
 _ENTRY_SIZE = ID_SIZE + 4 + 4
 _PACK_HEAD = struct.Struct(">4sLL")
 _CHUNK = 4096
+_MOST = (1 << 62) - 1  # no file is longer, and what is added to such an offset is one yet
 _FEW = 64  # ids: so many are searched through faster than they are bisected
 _LEVEL = 1  # of 9: trees are mostly hashes, and the higher levels gain next to nothing
 STORED: Final = 0
@@ -86,7 +88,9 @@ class Pack:
         self._crcs_at = _NAMES_AT + self.count * ID_SIZE
         self._offsets_at = self._crcs_at + self.count * 4
         self._large_at = _NAMES_AT + self.count * _ENTRY_SIZE
-        if not good or self._large_at + 2 * ID_SIZE > size:
+        # A checksum is no proof of sense: a remote may have written anything, and the right checksum behind it.
+        ordered = all(map(le, self._fan_out, self._fan_out[1:]))
+        if not good or not ordered or self._large_at + 2 * ID_SIZE > size:
             raise self._damaged_index()
 
     def _damaged_index(self) -> DamagedError:
@@ -134,7 +138,12 @@ class Pack:
     def _offset(self, position: int) -> int:
         (offset,) = struct.unpack_from(">L", self._index, self._offsets_at + 4 * position)
         if offset >> 31:
-            (offset,) = struct.unpack_from(">Q", self._index, self._large_at + 8 * (offset & 0x7FFFFFFF))
+            at = self._large_at + 8 * (offset & 0x7FFFFFFF)
+            if at + 8 > len(self._index) - 2 * ID_SIZE:
+                raise self._damaged(position)
+            (offset,) = struct.unpack_from(">Q", self._index, at)
+            if offset > _MOST:
+                raise self._damaged(position)
         return int(offset)
 
     def _data(self, at: int, size: int) -> bytes:
