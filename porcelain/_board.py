@@ -48,10 +48,10 @@ class Board:
         parts += [f"{remote.pending} pending"] * bool(remote.pending)
         rate = self._rates.get(name)
         parts += [] if rate is None else [rate]
-        parts += [escape_terminal(remote.message, keep="")] * bool(remote.message)
+        parts += [remote.message] * bool(remote.message)
         return "   ".join(parts)
 
 
 def _fit(line: str, columns: int) -> bytes:
-    """A line that takes one row of the terminal, and no more."""
-    return line[: max(1, columns - 1)].encode("utf-8", "backslashreplace") + b"\n"
+    """A line that takes one row of the terminal, and no more, and has nothing in it that a terminal would obey."""
+    return escape_terminal(line, keep="")[: max(1, columns - 1)].encode("utf-8", "backslashreplace") + b"\n"

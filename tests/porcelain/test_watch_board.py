@@ -56,7 +56,8 @@ def test_no_line_takes_two_rows_or_is_obeyed() -> None:
     board = Board()
     shown = [board.show(events.Started(AT, b"/folder", "ab", 7, "1", ("disk",)), 40)]
     shown.append(board.show(events.RemoteLost(AT, "disk", "remote", "\x1b[2J" + "x" * 100, None, None), 40))
-    assert all(len(row) < 40 for row in screen(shown))
+    shown.append(board.show(events.Gate(AT, None, False, ("missing-mount",), "\x1b[2J\u202e was" * 9, None), 40))
+    assert all(len(row) < 40 and "\u202e" not in row for row in screen(shown))
 
 
 def test_a_pause_and_a_gate_are_to_be_seen() -> None:
