@@ -17,6 +17,10 @@ from replican.values.blocks import AVERAGE, LEAST, MOST
 LARGE: Final = 1 << 20
 """Files of more bytes than this have a block list kept of them, and are transferred by it."""
 
+LASTING: Final = 2
+"""For how many more calls what was read for :func:`cut` stays in its place."""
+
+_WINDOW: Final = 768 << 10
 _NORMALIZATION: Final = 1
 _GEAR_SEED: Final = 0
 
@@ -37,21 +41,33 @@ def is_fast() -> bool:
     return str(_package().FastCDC.__module__) != "pyfastcdc.py.fastcdc"
 
 
-class _Stream:
-    def __init__(self, readinto: Callable[[memoryview], int]) -> None:
-        self.readinto = readinto
-
-
 def cut(readinto: Callable[[memoryview], int]) -> Iterator[tuple[int, bytes]]:
     """The length in bytes and the xxh3_128 of each block of what ``readinto`` reads: into the buffer that it is given,
     as much as it likes, 0 at the end.
 
-    Holds half a MiB at a time, however long the content is.
+    What it has read stays as it is during the next :data:`LASTING` calls: somebody beside may go on reading there.
+    Holds 3 MiB at a time, however long the content is.
     """
     from xxhash import xxh3_128_digest
 
     cutter = _package().FastCDC(
         AVERAGE, min_size=LEAST, max_size=MOST, normalized_chunking=_NORMALIZATION, seed=_GEAR_SEED
     )
-    for piece in cutter.cut_stream(_Stream(readinto)):
-        yield piece.length, xxh3_128_digest(piece.data)
+    buffers = [memoryview(bytearray(MOST + _WINDOW)) for _ in range(LASTING + 1)]
+    turn, start, end, has_ended = 0, 0, 0, False
+    view = buffers[0]
+    while not has_ended:
+        # Where a block ends may depend on all bytes up to the largest size, so those wait for what comes after them.
+        rest = view[start:end]
+        turn = (turn + 1) % len(buffers)
+        view, start, end = buffers[turn], 0, len(rest)
+        view[:end] = rest
+        while end < len(view) and not has_ended:
+            count = readinto(view[end:])
+            has_ended = not count
+            end += count
+        for piece in cutter.cut_buf(view[:end]):
+            if not has_ended and end - start < MOST:
+                break
+            start += piece.length
+            yield piece.length, xxh3_128_digest(piece.data)

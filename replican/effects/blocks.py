@@ -2,17 +2,15 @@
 
 import os
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from replican.chunking import cut
+from replican.chunking import LASTING, cut
 from replican.values.blocks import BlockList, list_blocks
 from replican.values.errors import MalformedError
 from replican.values.ids import BlobId, blob_hasher
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-
-_WAITING: Final = 4
 
 
 def blocks_of_pieces(pieces: Iterable[bytes]) -> BlockList:
@@ -53,9 +51,9 @@ def read_hashed_blocks(fd: int, size: int) -> tuple[BlobId, BlockList] | None:
     with ThreadPoolExecutor(1) as beside:
 
         def note(piece: memoryview) -> None:
-            if len(waiting) == _WAITING:
+            if len(waiting) == LASTING:
                 waiting.pop(0).result()
-            waiting.append(beside.submit(hasher.update, bytes(piece)))
+            waiting.append(beside.submit(hasher.update, piece))
 
         blocks = _read(_Source(fd, size, note))
     return None if blocks is None else (BlobId(hasher.digest()), blocks)
