@@ -158,6 +158,8 @@ def _hash_file(fd: int, progress: Progress | None, name: bytes, into: Copier | N
             long_copy = into.copy_long(fd, name, found.st_mode, mtime_ns, size)
         if long_copy is not None:
             length, (made, copy) = size, long_copy
+            if progress is not None:
+                progress.advance(0, length)
         else:
             os.lseek(fd, 0, os.SEEK_SET)
             length, made = _hash_long(fd, size, progress)

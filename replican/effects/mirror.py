@@ -57,8 +57,10 @@ class Copier(Protocol):
     def copy(self, name: bytes, mode: int, mtime_ns: int, content: bytes) -> Copy | None:
         """A small file, of which all is at hand."""
 
-    def copy_long(self, source: int, name: bytes, mode: int, mtime_ns: int, size: int) -> tuple[BlobId, Copy] | None:
-        """A large file, which is hashed on the way."""
+    def copy_long(
+        self, source: int, name: bytes, mode: int, mtime_ns: int, size: int
+    ) -> tuple[BlobId, Copy | None] | None:
+        """A large file, which is hashed on the way; None where it was not, and is left to whoever asked."""
 
     def drop(self, name: bytes) -> None:
         """It did not stay the same while it was read: what was made of it, if anything, is dropped."""

@@ -18,6 +18,7 @@ from replican.effects.faraway import Far
 from replican.effects.freezing import Freezer
 from replican.effects.headwatch import HeadWatch, wait_for_any
 from replican.effects.offering import Offer
+from replican.effects.precutting import Precutter
 from replican.effects.reflecting import Reflection
 from replican.effects.staging import Stage
 from replican.operations.cutting import Cutter
@@ -243,7 +244,10 @@ class Server:
         if message.mirror:
             refreshed = self._record_reflected(message.name)
         else:
-            refreshed = record_for(repo, message.name, mirror=self._freezer())
+            # Who has what was recorded here before will ask for the blocks of what was edited since.
+            has_some = self._asker_has_blocks and len(repo.objects.lacking(message.known)) < len(message.known)
+            precutter = Precutter(repo.block_cache_path, lambda path: repo.index.rows(path), has_some, self._freezer())
+            refreshed = record_for(repo, message.name, mirror=precutter)
         if self._offered.freezer is not None:
             self._offered.freezer.end()
         if self._cutter is not None:

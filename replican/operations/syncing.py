@@ -11,6 +11,7 @@ from replican.decisions.frontier import JoinKind
 from replican.decisions.treediff import Tally
 from replican.effects.mirror import Mirror
 from replican.effects.packs import get_ready
+from replican.effects.precutting import Precutter
 from replican.effects.refs import remote_head
 from replican.operations.fetching import Fetched, fetch_from
 from replican.operations.foretold import Foretold, merge_foretold
@@ -140,7 +141,8 @@ def _record_both(
     edited, it is merged meanwhile."""
 
     with remote.refreshing() as over_there:
-        recorded = record(repo, message, allowed=allowed, past_gates=True)
+        precutter = Precutter(repo.block_cache_path, lambda path: repo.index.rows(path), will_ask=False)
+        recorded = record(repo, message, allowed=allowed, past_gates=True, mirror=precutter)
         if over_there.goes_on(_SOON):
             get_ready()
         news = over_there.told()

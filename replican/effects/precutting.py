@@ -1,0 +1,108 @@
+"""Cutting while a scan hashes: of a large file that was edited, the block list is there when it is asked for.
+
+Who has the old version of a file asks for the blocks of the new one as soon as it is recorded. To cut it then would be
+to read it once more, while the other end waits; here it is cut from the buffers that it is hashed from, by this thread
+while another one hashes.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from replican.chunking import LARGE, is_fast
+from replican.effects.block_cache import BlockCache
+from replican.effects.blocks import read_hashed_blocks
+from replican.values.ids import BlobId
+from replican.values.listing import Row
+from replican.values.trees import FILE
+
+if TYPE_CHECKING:
+    from replican.effects.mirror import Copied, Copier, Copy, Copying
+
+
+class Precutter:
+    """What is given to a scan that is to cut what it reads: a :class:`~replican.effects.mirror.Copying`.
+
+    ``rows`` are those of a directory, as it was known until now: only what was a file before is cut. The lists go to
+    the cache at ``path``. Where nobody ``will_ask`` for certain, only those files are cut of whose old version there is
+    a list. What is copied besides goes ``to``. Where many files are read by other processes, none is cut.
+    """
+
+    def __init__(
+        self, path: str, rows: Callable[[bytes], Iterable[Row]], will_ask: bool, to: "Copying | None" = None
+    ) -> None:
+        self._path = path
+        self._rows = rows
+        self._will_ask = will_ask
+        self._to = to
+        self._process = os.getpid()
+
+    def has_room(self, files: int, size: int) -> bool:
+        return self._to is None or self._to.has_room(files, size)
+
+    @contextmanager
+    def directory(self, path: bytes, mode: int) -> "Iterator[Copier | None]":
+        if self._to is not None:
+            with self._to.directory(path, mode) as copier:
+                if copier is not None:
+                    yield copier
+                    return
+        large = (
+            {}
+            if os.getpid() != self._process
+            else {row.name: BlobId(row.id) for row in self._rows(path) if _is_large(row)}
+        )
+        if not large:
+            yield None
+            return
+        with BlockCache(self._path) as cache:
+            yield _Cutting(cache, large, self._will_ask)
+
+    def note(self, copied: "Copied") -> None:
+        if self._to is not None:
+            self._to.note(copied)
+
+    def send(self, some: bytes) -> None:
+        if self._to is not None:
+            self._to.send(some)
+
+    @property
+    def copied(self) -> "list[Copied]":
+        return [] if self._to is None else self._to.copied
+
+
+def _is_large(row: Row) -> bool:
+    return row.kind == FILE and row.size > LARGE
+
+
+class _Cutting:
+    """Cuts files of one directory of whose names is known what they held. It copies nothing."""
+
+    def __init__(self, cache: BlockCache, large: dict[bytes, BlobId], will_ask: bool) -> None:
+        self._cache = cache
+        self._large = large
+        self._will_ask = will_ask
+
+    def copy(self, name: bytes, mode: int, mtime_ns: int, content: bytes) -> "Copy | None":
+        return None
+
+    def copy_long(
+        self, source: int, name: bytes, mode: int, mtime_ns: int, size: int
+    ) -> "tuple[BlobId, Copy | None] | None":
+        before = self._large.get(name)
+        if before is None or size <= LARGE or not is_fast():
+            return None
+        if not self._will_ask and self._cache.get(before) is None:
+            return None
+        found = read_hashed_blocks(source, size)
+        if found is None:
+            return None
+        self._cache.put(*found)
+        return found[0], None
+
+    def drop(self, name: bytes) -> None:
+        """A list that was made is right whatever became of the file: it is that of the content that was read."""
+
+    def end(self) -> tuple[int, bytes]:
+        return 0, b""
