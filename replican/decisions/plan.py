@@ -4,8 +4,8 @@ A plan is computed from two trees, what the folder holds (the base) and what it 
 knows nothing of the disk; a transition carries it out, name by name, and looks again before each step.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator
+from typing import Final, NamedTuple
 
 from replican.decisions.treediff import Change, diff_trees, walk_tree
 from replican.values.ids import EMPTY_TREE, TreeId
@@ -13,6 +13,8 @@ from replican.values.names import group_key
 from replican.values.paths import ancestors_of, join, name_of, parent_of
 from replican.values.progress import Problem
 from replican.values.trees import DIRECTORY, Entry, TreeReader
+
+UNDECIDED: Final = "not read yet since an interruption"
 
 
 class Move(NamedTuple):
@@ -126,6 +128,36 @@ def make_plan(trees: TreeReader, base: TreeId, head: TreeId, changes: Iterable[C
         tuple(gone),
         tuple(sorted(perms)),
     )
+
+
+def leave(plan: Plan, undecided: Collection[bytes]) -> tuple[Plan, list[Problem]]:
+    """A plan without what touches paths of which nobody knows what they hold, and what that leaves pending.
+
+    A name is left alone with all its versions, a directory with all that is below it; one above them stays where it is.
+    """
+    if not undecided:
+        return plan, []
+    left: dict[Problem, None] = {}
+    alone = set(undecided)
+    names = {(parent_of(path), group_key(name_of(path))) for path in undecided}
+    above = {each for path in undecided for each in ancestors_of(path)}
+
+    def is_free(*paths: bytes, stays: bytes | None = None) -> bool:
+        free = stays not in above and not any(
+            _is_in(path, alone) or (parent_of(path), group_key(name_of(path))) in names for path in paths
+        )
+        if not free:
+            left.update(dict.fromkeys(Problem(path, UNDECIDED) for path in paths))
+        return free
+
+    return plan._replace(
+        recased=tuple(move for move in plan.recased if is_free(move.old, move.new, stays=move.old)),
+        new=tuple(new for new in plan.new if is_free(new.path)),
+        moves=tuple(move for move in plan.moves if is_free(move.old, move.new, stays=move.old)),
+        groups=tuple(group for group in plan.groups if is_free(*[change.path for change in group.changes])),
+        gone=tuple((path, entry) for path, entry in plan.gone if is_free(path, stays=path)),
+        perms=tuple(change for change in plan.perms if is_free(change.path)),
+    ), list(left)
 
 
 def _is_in(path: bytes, directories: set[bytes]) -> bool:

@@ -7,7 +7,7 @@ not "deleted": the rows stand, and there is a problem.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from replican.effects.assemble import PLACEHOLDER
@@ -152,6 +152,21 @@ class Examined:
         self.flawed = True
         if row.kind == DIRECTORY:
             self.standing.append(path)
+
+    def leave(self, undecided: Mapping[bytes, str], known: Mapping[bytes, Row]) -> None:
+        """Of these files, each with its cause, nobody can tell what they hold: nothing is new there, whatever was
+        found. ``known`` are the directory's own rows."""
+        found = {row.name: row for row in self.rows}
+        todo = dict(self.todo)
+        for name, cause in undecided.items():
+            row, now = known.get(name), found.get(name)
+            if row is None and name in todo:
+                self.problems.append(Problem(join(self.path, name), cause))
+                self.flawed = True
+            elif row is not None and row.kind != DIRECTORY and now is not row:
+                self.rows = [each for each in self.rows if each is not now]
+                self.stand(row, cause)
+        self.todo = [each for each in self.todo if each[0] not in undecided]
 
     def take(self, answers: Sequence[Answer]) -> None:
         """What hashing found, in the order of ``todo``."""

@@ -259,9 +259,10 @@ class Index:
         moves: Iterable[tuple[bytes, bytes]] = (),
         keep_journal: bool = False,
         trash: Iterable["TrashItem"] = (),
+        undecided: Iterable[JournalEntry] | None = None,
     ) -> None:
         """Write what a transition has put on the disk straight to the base, with what it has put into the trash, and
-        clear the journal: one durable transaction.
+        clear the journal but for what is ``undecided`` (None: what was so before): one durable transaction.
 
         First ``moves`` are done, in their order: all records at and below the old path go to the new one. Then ``gone``
         directories go with all below them, then ``changed`` records take their places. What was observed before is
@@ -278,7 +279,7 @@ class Index:
             connection.executemany("DELETE FROM dirs WHERE path = ?", [(record.path,) for record in changed])
             records.put(connection, changed, self._database.number("base_gen"))
             if not keep_journal:
-                connection.execute("DELETE FROM journal")
+                tables.end_journal(connection, undecided)
             self._check_root(root)
 
     def drop_rows(self, paths: Iterable[bytes]) -> TreeId:

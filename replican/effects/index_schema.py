@@ -8,7 +8,7 @@ from typing import Final
 
 from replican.values.errors import DamagedError, FolderError, LockedError, NoSpaceError
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 APPLICATION_ID: Final = 0x7265706C
 
 # dirs is small and lies together, so that all digests are read in a few ms; the rows' blobs are apart.
@@ -28,7 +28,9 @@ CREATE TRIGGER dirs_gone AFTER DELETE ON dirs WHEN OLD.listing IS NOT NULL BEGIN
     DELETE FROM listings WHERE id = OLD.listing;
 END;
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE journal (path BLOB PRIMARY KEY, old BLOB, new BLOB, seal INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE journal (
+    path BLOB PRIMARY KEY, old BLOB, new BLOB, cause TEXT NOT NULL, seal INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE problems (list TEXT NOT NULL, path BLOB NOT NULL, cause TEXT NOT NULL, held INTEGER NOT NULL);
 CREATE INDEX problems_list ON problems (list);
 CREATE TABLE said (path BLOB NOT NULL, cause TEXT NOT NULL, PRIMARY KEY (path, cause)) WITHOUT ROWID;

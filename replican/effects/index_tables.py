@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PROBLEMS: Final = "problems"
 PENDING: Final = "pending"
 _JOURNAL: Final = "its journal"
+_ALL_OF_JOURNAL: Final = "SELECT path, old, new, cause, seal FROM journal"
 WINDOW_NS: Final = 600_000_000_000
 """How long a deletion is counted against the folder's former size: ten minutes."""
 SEAL_OFFSET: Final = 1 << 63
@@ -78,26 +79,35 @@ def _unpacked(payload: bytes | None) -> Entry | None:
 def note_journal(connection: sqlite3.Connection, entries: Iterable[JournalEntry]) -> None:
     """Add to the journal. A path that is there already keeps its older old version: that is what it held."""
     there: dict[bytes, bytes | None] = {}
-    for path, old, new, seal in connection.execute("SELECT path, old, new, seal FROM journal"):
-        _check(seal, _JOURNAL, path, old, new)
+    for path, old, new, cause, seal in connection.execute(_ALL_OF_JOURNAL):
+        _check(seal, _JOURNAL, path, old, new, cause)
         there[path] = old
     rows = []
-    for path, old_entry, new_entry in entries:
+    for path, old_entry, new_entry, cause in entries:
         old = there[path] if path in there else _packed(old_entry)
         there[path], new = old, _packed(new_entry)
-        rows.append((path, old, new, _seal(path, old, new)))
-    connection.executemany("INSERT OR REPLACE INTO journal VALUES (?, ?, ?, ?)", rows)
+        rows.append((path, old, new, cause, _seal(path, old, new, cause)))
+    connection.executemany("INSERT OR REPLACE INTO journal VALUES (?, ?, ?, ?, ?)", rows)
 
 
 def journal(connection: sqlite3.Connection) -> list[JournalEntry]:
     entries: list[JournalEntry] = []
-    for path, old, new, seal in connection.execute("SELECT path, old, new, seal FROM journal ORDER BY path"):
-        _check(seal, _JOURNAL, path, old, new)
+    for path, old, new, cause, seal in connection.execute(f"{_ALL_OF_JOURNAL} ORDER BY path"):
+        _check(seal, _JOURNAL, path, old, new, cause)
         try:
-            entries.append(JournalEntry(path, _unpacked(old), _unpacked(new)))
+            entries.append(JournalEntry(path, _unpacked(old), _unpacked(new), cause))
         except (MalformedError, IndexError) as error:
             raise IndexDamagedError("the index is damaged: its journal is not what was written") from error
     return entries
+
+
+def end_journal(connection: sqlite3.Connection, undecided: Iterable[JournalEntry] | None) -> None:
+    """Clear the journal, but for what is ``undecided`` now; None for what was so before."""
+    if undecided is None:
+        connection.execute("DELETE FROM journal WHERE cause = ''")
+        return
+    connection.execute("DELETE FROM journal")
+    note_journal(connection, undecided)
 
 
 # -- problems, pending paths, and what was said --------------------------------------------------------------

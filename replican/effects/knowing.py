@@ -3,7 +3,7 @@
 The index hears of a new directory when the batch ends that brought it. Where a kill came first, all in it would be new
 to the next scan, and its user's: what cannot be read just then, and is deleted elsewhere meanwhile, would come back.
 The journal has the tree that was meant to come. What looks like an entry of it gets a row, which the next scan
-verifies; what does not is left to the scan.
+verifies; what does not is left to the scan; what cannot be read, where only that could tell, is undecided.
 """
 
 import errno
@@ -11,10 +11,10 @@ import os
 import stat
 from collections.abc import Sequence
 
+from replican.effects.hashing import cause_of, hash_name
 from replican.effects.index import JournalEntry
 from replican.effects.ledger import Ledger
 from replican.effects.mirror import PLACE
-from replican.effects.trash import hash_name
 from replican.effects.worktree import Directories, set_mode
 from replican.values.errors import DamagedError, NotFoundError
 from replican.values.ids import TreeId
@@ -23,7 +23,7 @@ from replican.values.paths import join, name_of, parent_of
 from replican.values.traits import Traits
 from replican.values.trees import DIRECTORY, FILE, Entry, TreeReader
 
-_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 def smudged(version: Entry, found: os.stat_result | None, traits: Traits) -> Row:
@@ -36,7 +36,8 @@ def smudged(version: Entry, found: os.stat_result | None, traits: Traits) -> Row
 
 
 class Newcomers:
-    """The new directories of one journal. ``trees`` are those of the log.
+    """The new directories of one journal. ``trees`` are those of the log; ``undecided`` is what could not be read, at
+    or below them.
 
     First all are known again, then, when nothing has to be reached in them any more, they get their last permissions.
     """
@@ -55,25 +56,35 @@ class Newcomers:
         self._stage_fd = stage_fd
         self._traits = traits
         self._trees = trees
+        self.undecided: list[JournalEntry] = []
         self._named = {entry.path for entry in journal}
         # What was moved is taken over by the next scan, with rows that are better than any from here.
-        goes = [(path, old) for path, old, new in journal if old is not None and old.kind == DIRECTORY and new is None]
-        self._moved = {row.ino for row in [ledger.row(path) for path, _ in goes] if row is not None}
-        self._going = {old.id for _, old in goes}
+        goes = [(each.path, each.old) for each in journal if each.old is not None and each.new is None]
+        self._moved = {row.ino for row in [ledger.row(path) for path, old in goes if old.kind == DIRECTORY] if row}
+        self._going = {old.id for _, old in goes if old.kind == DIRECTORY}
         self._listed: tuple[bytes, set[bytes]] | None = None
         self._places: list[bytes] | None = None
         self._closed: list[tuple[bytes, Entry]] = []
 
     def know(self, entry: JournalEntry) -> None:
         """Put rows for a directory that came, and for what is in it. Names in it that the journal has are left out."""
-        path, old, new = entry
+        path, old, new, cause = entry
         above = parent_of(path)
-        if old is not None or new is None or new.kind != DIRECTORY or self._ledger.row(path) is not None:
+        comes = new is not None and new.kind == DIRECTORY and (old is None or old.kind == DIRECTORY)
+        if new is None or not comes or self._ledger.row(path) is not None:
             return
         if above and not self._ledger.rows(above) and self._ledger.row(above) is None:
             return  # nothing is known of where it lies
-        top = self._look_at_top(path)
-        whole = top is not None and new.id not in self._going and self._came_whole(path)
+        try:
+            top = self._look_at_top(path)
+        except OSError as error:
+            if error.errno not in GONE:
+                self.undecided.append(entry._replace(cause=cause_of(error)))
+            return
+        if old is not None and not cause:
+            return  # it was moved, and only its permissions were to be changed there
+        # What the stage shows by now is not about a kill that is longer ago.
+        whole = not cause and top is not None and new.id not in self._going and self._came_whole(path)
         stack: list[tuple[bytes, Entry, os.stat_result | None]] = [] if top is None else [(path, new, top)]
         while stack:
             at, version, found = stack.pop()
@@ -85,7 +96,10 @@ class Newcomers:
             try:
                 seen = None if found is None else self._look_into(at, listing)
             except OSError as error:
-                if error.errno in _GONE or not whole:
+                if error.errno in GONE:
+                    continue
+                if not whole:
+                    self.undecided.append(JournalEntry(at, old if at == path else None, version, cause_of(error)))
                     continue
                 seen = None
             self._put_directory(at, version, found)
@@ -96,7 +110,11 @@ class Newcomers:
                     continue
                 if child.kind == DIRECTORY:
                     stack.append((below, child, lies))
-                elif lies is None or self._is_what_came(at, child, lies, whole):
+                    continue
+                came = True if lies is None else self._is_what_came(at, child, lies, whole)
+                if isinstance(came, str):
+                    self.undecided.append(JournalEntry(below, None, child, came))
+                elif came:
                     self._ledger.put(at, smudged(child, lies, self._traits))
 
     def finish_permissions(self) -> list[bytes]:
@@ -117,15 +135,13 @@ class Newcomers:
         return finished
 
     def _look_at_top(self, path: bytes) -> os.stat_result | None:
-        """What has come there, under just this name: another's may answer to it where names are folded."""
+        """What has come there, under just this name: another's may answer to it where names are folded. Raises
+        ``OSError`` where that cannot be told."""
         above, name = parent_of(path), name_of(path)
-        try:
-            fd = self._directories.open(above)
-            if self._listed is None or self._listed[0] != above:
-                self._listed = above, set(map(os.fsencode, os.listdir(fd)))
-            return os.lstat(name, dir_fd=fd) if name in self._listed[1] else None
-        except OSError:
-            return None
+        fd = self._directories.open(above)
+        if self._listed is None or self._listed[0] != above:
+            self._listed = above, set(map(os.fsencode, os.listdir(fd)))
+        return os.lstat(name, dir_fd=fd) if name in self._listed[1] else None
 
     def _look_into(self, path: bytes, listing: Sequence[Entry]) -> dict[bytes, os.stat_result]:
         """What lies there of a listing; raises ``OSError`` where that cannot be told."""
@@ -166,8 +182,9 @@ class Newcomers:
             return error.errno not in (errno.ENOENT, errno.ENOTDIR)
         return True
 
-    def _is_what_came(self, directory: bytes, version: Entry, found: os.stat_result, whole: bool) -> bool:
-        """Whether a file or a link is the version that came: its user's would be taken for an edit of that.
+    def _is_what_came(self, directory: bytes, version: Entry, found: os.stat_result, whole: bool) -> bool | str:
+        """Whether a file or a link is the version that came: its user's would be taken for an edit of that. Where it
+        cannot be read, why.
 
         Of what came whole its user had each before them: what looks like it is it, or an edit of it. Elsewhere what
         stood there before may look the same.
@@ -176,7 +193,8 @@ class Newcomers:
             return False
         if whole:
             return found.st_size == version.size and self._traits.same_time(found.st_mtime_ns, version.mtime_ns)
-        return hash_name(version.name, self._directories.open(directory)) == version.id
+        answer = hash_name(version.name, self._directories.open(directory))
+        return answer if isinstance(answer, str) else answer is not None and answer[6] == version.id
 
     def _put_directory(self, path: bytes, version: Entry, found: os.stat_result | None) -> None:
         mode, ino = (version.perm, 0) if found is None else (found.st_mode & 0o7777, found.st_ino)

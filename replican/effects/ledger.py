@@ -16,6 +16,7 @@ from replican.effects.index_records import DirRecord, Known
 from replican.effects.mirror import Filled
 from replican.effects.trash import TrashItem
 from replican.values.ids import TreeId
+from replican.values.journal import JournalEntry
 from replican.values.listing import Row, decode_listing, is_racy
 from replican.values.paths import ancestors_of, name_of, parent_of
 from replican.values.trees import DIRECTORY
@@ -114,12 +115,18 @@ class Ledger:
         self.put(parent_of(new), row)
         self._moves.append((old, new))
 
-    def settle(self, trash: Sequence[TrashItem] = (), flushing: AbstractContextManager[None] | None = None) -> None:
+    def settle(
+        self,
+        trash: Sequence[TrashItem] = (),
+        flushing: AbstractContextManager[None] | None = None,
+        undecided: Sequence[JournalEntry] | None = None,
+    ) -> None:
         """Tell the index, in one transaction: rows, trees above them, what came to the ``trash``; the journal is
-        cleared. ``flushing`` is done before that, beside working the trees out."""
+        cleared but for what is ``undecided`` (None: what was so before). ``flushing`` is done before that, beside
+        working the trees out."""
         with flushing or nullcontext():
             records, assembled = self._assemble()
-        self._index.rebase(records, assembled.gone, assembled.root, self._moves, trash=trash)
+        self._index.rebase(records, assembled.gone, assembled.root, self._moves, trash=trash, undecided=undecided)
         self._records.clear()
         self._rows.clear()
         self._loaded.clear()

@@ -3,14 +3,21 @@
 The journal names every path that was about to be changed, with its old and its new version. A path that holds either
 is known again. One that holds neither was changed by the user in between, on which of both nobody knows: its rows are
 dropped with those of its other versions, so nothing counts as removed, and every version is kept.
+
+One that cannot be read is undecided: it stays in the journal with the cause, its rows stand, nothing is recorded of it
+and nothing done to it, and each command that writes looks again. What it holds may be the old version, the new one, or
+its user's.
 """
 
 import errno
 import os
 import stat
+from collections.abc import Sequence
 
+from replican.effects.hashing import SPECIAL, Answer, cause_of
+from replican.effects.hashing import hash_name as look_inside
 from replican.effects.index import Index, JournalEntry
-from replican.effects.knowing import Newcomers, smudged
+from replican.effects.knowing import GONE, Newcomers, smudged
 from replican.effects.ledger import Ledger
 from replican.effects.linux import rename_new
 from replican.effects.placing import sweep
@@ -20,7 +27,7 @@ from replican.effects.trash import Trash, hash_name
 from replican.effects.worktree import Directories, set_mode, set_mtime
 from replican.values.ids import BlobId, CheckpointId
 from replican.values.names import copy_name, group_key
-from replican.values.paths import join, name_of, parent_of
+from replican.values.paths import join, name_of, parent_of, show
 from replican.values.traits import Traits
 from replican.values.trees import DIRECTORY, LINK, LINK_PERM, Entry, TreeReader
 
@@ -31,29 +38,48 @@ def recover(root: str, dotdir: str, index: Index, head: CheckpointId | None, tre
     ``trees`` are those of the log.
     """
     index.settle(head)
-    journal = list(index.journal())
+    journal = index.journal()
     if not journal:
         return []
     with Directories(root) as directories, Stage(f"{dotdir}/stage") as stage, Trash(f"{dotdir}/trash") as trash:
         recovery = _Recovery(index, directories, stage, trash)
-        recovery.clear_stage(journal)
-        recovery.clear_trash(journal)
+        # For what was undecided before, stage and trash have been looked at: what came to them since is not its.
+        fresh = [entry for entry in journal if not entry.cause]
+        recovery.clear_stage(fresh)
+        recovery.clear_trash(fresh)
         newcomers = Newcomers(recovery.ledger, directories, stage.fd, known_traits(index), journal, trees)
         for entry in journal:
             newcomers.know(entry)
         for entry in journal:
             if not any(side is not None and side.kind == DIRECTORY for side in (entry.old, entry.new)):
                 recovery.look_at(entry)
+        undecided = newcomers.undecided + recovery.undecided
+        if set(undecided) == set(journal):
+            return []  # what was observed stands
         finished = [entry.path for entry in journal if recovery.finish_permissions(entry)]
         directories.flush(finished + newcomers.finish_permissions())
         index.add_trash(trash.taken)
-        recovery.ledger.settle()
-    return ["an earlier command was interrupted: its work has been looked at, and goes on from there"]
+        recovery.ledger.settle(undecided=undecided)
+    notes = ["an earlier command was interrupted: its work has been looked at, and goes on from there"]
+    return (notes if fresh else []) + told_of_undecided(undecided)
+
+
+def told_of_undecided(undecided: Sequence[JournalEntry]) -> list[str]:
+    """What the user should hear of paths that could not be read after a kill."""
+    if not undecided:
+        return []
+    first = undecided[0]
+    more = f" and {len(undecided) - 1} more" if len(undecided) > 1 else ""
+    return [
+        f"since a command was interrupted, {show(first.path)}{more} could not be read ({first.cause}): "
+        "nothing is done there until it can"
+    ]
 
 
 class _Recovery:
     def __init__(self, index: Index, directories: Directories, stage: Stage, trash: Trash) -> None:
         self.ledger = Ledger(index)
+        self.undecided: list[JournalEntry] = []
         self._index = index
         self._directories = directories
         self._stage = stage
@@ -67,7 +93,7 @@ class _Recovery:
         Several paths may have been about to get the same content: then the old version tells which of them it was.
         """
         meant: dict[bytes, list[tuple[bytes, Entry]]] = {}
-        for path, old, new in journal:
+        for path, old, new, _ in journal:
             if old is not None and new is not None and old.kind != DIRECTORY:
                 meant.setdefault(new.id, []).append((path, old))
         for listed in os.listdir(self._stage.fd):
@@ -91,7 +117,7 @@ class _Recovery:
         user in the moment before: it goes back.
         """
         meant: dict[bytes, list[tuple[bytes, Entry]]] = {}
-        for path, old, _ in journal:
+        for path, old, _, _ in journal:
             if old is not None and old.kind != DIRECTORY:
                 meant.setdefault(old.id, []).append((path, old))
         noted = {item.file for item in (*self._index.trash(), *self._trash.taken)} if meant else set()
@@ -118,7 +144,7 @@ class _Recovery:
         return True
 
     def look_at(self, entry: JournalEntry) -> None:
-        path, old, new = entry
+        path, old, new, _ = entry
         directory, name = parent_of(path), name_of(path)
         try:
             fd = self._directories.open(directory)
@@ -126,8 +152,11 @@ class _Recovery:
             found: os.stat_result | None = os.lstat(name, dir_fd=fd)
         except FileNotFoundError:
             found = None
-        except OSError:
-            self._forget_group(directory, name)
+        except OSError as error:
+            if error.errno in GONE:
+                self._forget_group(directory, name)
+            else:
+                self.undecided.append(entry._replace(cause=cause_of(error)))
             return
         if found is None:
             if old is None or new is None:
@@ -135,13 +164,17 @@ class _Recovery:
             else:
                 self._forget_group(directory, name)
             return
-        holds = _version(name, fd, found)
+        answer: Answer = None
         try:
             if found.st_size == 0 and self._put_back(name, fd, [new, old]):
                 found = os.lstat(name, dir_fd=fd)
-                holds = _version(name, fd, found)
+            answer = look_inside(name, fd)
         except OSError:
-            holds = b"?", None  # as far as it went, nobody knows
+            pass  # as far as it went, nobody knows
+        if isinstance(answer, str) and answer != SPECIAL:
+            self.undecided.append(entry._replace(cause=answer))
+            return
+        holds = (answer[0], answer[6]) if isinstance(answer, tuple) else None
         matching = [v for v in (new, old) if v is not None and holds == (v.kind, v.id)]
         if not matching:
             self._forget_group(directory, name)
@@ -155,7 +188,7 @@ class _Recovery:
 
         The old ones would be taken for its user's at the new place, where the index knows nothing.
         """
-        path, old, new = entry
+        path, old, new, _ = entry
         if old is None or new is None or (old.kind, new.kind) != (DIRECTORY, DIRECTORY) or not self._traits.modes:
             return False
         try:
@@ -212,11 +245,6 @@ def _nearest(versions: list[Entry], found: os.stat_result, traits: Traits) -> En
         if same_perm and traits.same_time(found.st_mtime_ns, version.mtime_ns):
             return version
     return versions[-1]
-
-
-def _version(name: bytes, fd: int, found: os.stat_result) -> tuple[bytes, bytes | None]:
-    kind = b"l" if stat.S_ISLNK(found.st_mode) else b"f" if stat.S_ISREG(found.st_mode) else b"?"
-    return kind, hash_name(name, fd)
 
 
 def bring_back(

@@ -73,7 +73,9 @@ class Survey:
         self._mirror = mirror
         self.known: Mapping[bytes, Known] = PartlyKnown(index) if partly else index.digests()
         self.assembler = Assembler(self.known.get, index.record, index.observed_root())
-        self.walk = Walk(root, index, self.known, self.assembler, take or self._take, full)
+        # Who only asks what differs is told of those, too: one command more looks at them again.
+        undecided = [entry for entry in index.journal() if entry.cause] if take is None else []
+        self.walk = Walk(root, index, self.known, self.assembler, take or self._take, full, undecided)
         self._reading: Reading[_Waiting, Completed] = Reading(root, self._complete, workers, mirror)
         self._pairs: list[Pair] | None = []
         self.hashed_files = 0

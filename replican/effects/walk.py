@@ -11,7 +11,7 @@ import errno
 import os
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from replican.effects.assemble import Assembler
@@ -24,9 +24,10 @@ from replican.effects.probing import known_traits
 from replican.effects.renames import Renames
 from replican.effects.worktree import DIRECTORY_FLAGS, TEMPORARY_PREFIX, open_root, opened_directory
 from replican.values.errors import FolderError
+from replican.values.journal import JournalEntry
 from replican.values.listing import DIGEST_SIZE, DIRECTORY_MODE, KIND_MASK, Row, stat_digest
 from replican.values.names import DOT_DIRECTORY
-from replican.values.paths import join
+from replican.values.paths import join, name_of, parent_of
 from replican.values.progress import Problem, Progress, Silent
 from replican.values.trees import DIRECTORY
 
@@ -77,7 +78,7 @@ class Walk:
     ``assembler`` takes what is known at once; ``examined`` gets every directory that differs from its record, with
     the rows that
     it was compared with (some names may have to be hashed). ``full``: take nothing from the index on the strength of
-    stat data.
+    stat data. What is ``undecided`` is not looked at: what is known of it stands.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Walk:
         assembler: Assembler,
         examined: Callable[[Examined, dict[bytes, Row]], None],
         full: bool = False,
+        undecided: Iterable[JournalEntry] = (),
     ) -> None:
         self._progress: Progress = Silent()
         self._uncounted = 0
@@ -97,6 +99,10 @@ class Walk:
         self._assembler = assembler
         self._examined = examined
         self._full = full
+        self._undecided: dict[bytes, dict[bytes, str]] = {}
+        """The causes, by directory and name."""
+        for entry in undecided:
+            self._undecided.setdefault(parent_of(entry.path), {})[name_of(entry.path)] = entry.cause
         self._traits = known_traits(index)
         self.renames = Renames(index, known, assembler, self._traits.modes)
         self.seen: set[bytes] = set()
@@ -139,6 +145,11 @@ class Walk:
                 frame.close()
 
     def _step(self, frame: _Frame, place: _Place) -> _Frame | None:
+        cause = self._undecided.get(frame.path, {}).get(os.fsencode(place.name)) if self._undecided else None
+        if cause is not None and not self._is_recorded(place.path):
+            self.problems.append(Problem(place.path, cause))
+            self._put_aside(place)
+            return None
         try:
             if frame.fd < 0:
                 frame.fd = self._reopen(frame.path)
@@ -331,6 +342,10 @@ class Walk:
         if not self._traits.modes or self._traits.step_ns > 1:
             examined.base = {row.name: row for row in self._index.rows(path, observed=False)}
         examined.compare(items, rows, rules, self._full, fd)
+        if self._undecided:
+            undecided = self._undecided.get(path, {})
+            asked = {name: undecided[name] for name in undecided if not place.wanted or name in place.wanted}
+            examined.leave(asked, rows if tracked else {})
         self.problems += examined.problems
         self.skipped += examined.skipped
         self.standing += examined.standing

@@ -10,6 +10,7 @@ from replican.effects import lock
 from replican.effects.asking import ask
 from replican.effects.index import Index
 from replican.effects.observe import observe_paths
+from replican.effects.recovery import told_of_undecided
 from replican.effects.refs import remote_head
 from replican.effects.scan import Scan, scan
 from replican.repository import Repository
@@ -145,12 +146,14 @@ def _look(repo: Repository, index: Index, notes: list[str], state: State | None,
     head_tree = repo.tree_of(head)
     base = index.base_root()
     pending = [] if lost else _pending(repo, index, base, head_tree)
-    if not lost and index.journal():
+    journal = [] if lost else index.journal()
+    if any(not entry.cause for entry in journal):
         at_work = lock.holder(repo.dotdir)
         if at_work is None:
             notes.append("an earlier command was interrupted: the next one that writes finishes its work")
         else:
             notes.append(f"{lock.show(at_work)} is changing the folder at this moment")
+    notes += told_of_undecided([entry for entry in journal if entry.cause])
     seen = _see(repo, index, state)
     overlay = TreeOverlay(repo)
     overlay.new.update(seen.payloads)

@@ -13,7 +13,7 @@ from replican.decisions import gates
 from replican.decisions.fitting import plan_for
 from replican.decisions.frontier import Joined, JoinKind, join, merge_checkpoint
 from replican.decisions.limits import Limits, Measure, measured_changes
-from replican.decisions.plan import Plan
+from replican.decisions.plan import Plan, leave
 from replican.decisions.reconcile import OpenConflict, conflicts_in, conflicts_of
 from replican.decisions.treediff import Change, Tally, diff_trees, listing_at, tally, tally_changes
 from replican.effects.contents import ContentStore, FolderStore
@@ -234,10 +234,11 @@ def carry_out(
 
     Where the content of a path in ``must_have`` is not to be had, nothing is recorded: ``RefusedError``.
     """
+    plan, left = leave(plan, [entry.path for entry in repo.index.journal()])
     if plan.is_empty:
         if record is not None:
             record()
-        return NO_OUTCOME._replace(pending=_note_pending(repo, plan.held))
+        return NO_OUTCOME._replace(pending=_note_pending(repo, [*plan.held, *left]))
     with (
         Stage(f"{repo.dotdir}/stage") as stage,
         Trash(f"{repo.dotdir}/trash") as trash,
@@ -258,7 +259,7 @@ def carry_out(
             _check_sources(prepared, stores, must_have)
             record()
         outcome = Transition(site, repo.progress).run(prepared)
-        outcome = outcome._replace(pending=_note_pending(repo, [*plan.held, *outcome.pending]))
+        outcome = outcome._replace(pending=_note_pending(repo, [*plan.held, *left, *outcome.pending]))
         repo.notes += rescue_changed(repo.root, repo.index, trash)
         repo.index.note_size(repo.index.count_files(), time.time_ns())
         stage.clear()

@@ -115,7 +115,9 @@ def needed_content(repo: Repository) -> set[bytes]:
             needed.update(entry.id for _, entry in walk_tree(repo, new.tree) if entry.kind != DIRECTORY)
     if needed:
         needed -= repo.index.find_paths([item.blob for item in repo.index.trash() if item.blob in needed]).keys()
-    return needed
+    # A file that could not be read after a kill may not be what its row says.
+    replaced = [entry.old for entry in repo.index.journal()]
+    return needed | {each.id for each in replaced if each is not None and each.kind != DIRECTORY}
 
 
 def _expire(repo: Repository, trash: Trash, limit_ns: int, dry_run: bool) -> tuple[int, int, int]:
@@ -159,7 +161,7 @@ def _blob_of(file: bytes) -> bytes:
 
 def _clear_stage(repo: Repository, dry_run: bool) -> tuple[int, int]:
     """Clear the stage if nothing has come to it for a day; how many names, and how many bytes."""
-    if repo.index.journal():
+    if any(not entry.cause for entry in repo.index.journal()):
         return 0, 0
     with Stage(f"{repo.dotdir}/stage") as stage:
         names = stage.leftovers()

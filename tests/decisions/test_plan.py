@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_trees import MemoryTrees, parse
 
-from replican.decisions.plan import Plan, make_plan
+from replican.decisions.plan import UNDECIDED, Plan, leave, make_plan
 
 
 class Row(NamedTuple):
@@ -96,6 +96,42 @@ def test_directories_go_deepest_first() -> None:
     trees = MemoryTrees()
     plan = make_plan(trees, parse(trees, "d/e/f/a=1 d/b=2"), parse(trees, ""))
     assert [path for path, _ in plan.gone] == [b"d/e/f", b"d/e", b"d"]
+
+
+class Left(NamedTuple):
+    what: str
+    base: str
+    head: str
+    undecided: str
+    steps: str
+    pending: str
+
+
+LEFT = [
+    Left("nothing is undecided", "a=1", "a=2", "", "~a", ""),
+    Left("another name", "a=1 b=2", "a=2 b=3", "b", "~a", "b"),
+    Left("all versions of its name", "a=1", "a=3@5 a~2@4 b=1", "a", "+b", "a a~2"),
+    Left("a move from it, and to it", "a=1 b=2", "c=1 d=2", "a d", "", "a b c d"),
+    Left("a directory with what is below", "d/a=1 d/e/b=2 f=1", "d/a=2 d/e/b=3 f=2", "d/e", "~d/a ~f", "d/e/b"),
+    Left("a new directory, and what moves into it", "a=1", "n/a=1 n/b=2 m/c=3", "n", "+m/", "a n n/a"),
+    Left("what goes above it stays", "d/e/a=1 d/b=2", "", "d/e/a", "-d/b", "d d/e d/e/a"),
+    Left("what moves above it stays", "d/e/a=1 b=2", "f/e/a=1", "d/e/a", "-b", "d f"),
+    Left("permissions", "d/a=1 e/b=2", "d/a=1 d/:700 e/b=2 e/:700", "d", "e/!", "d"),
+    Left("permissions above it", "d/a=1", "d/a=1 d/:700", "d/a", "d/!", ""),
+    Left("a directory in its place", "d=1", "d/a=2", "d", "", "d"),
+    Left("it in the place of a directory", "d/a=1", "d=2", "d", "", "d d/a"),
+]
+
+
+@pytest.mark.parametrize("row", LEFT, ids=[row.what for row in LEFT])
+def test_what_is_undecided_is_left_alone(row: Left) -> None:
+    trees = MemoryTrees()
+    whole = make_plan(trees, parse(trees, row.base), parse(trees, row.head))
+    plan, pending = leave(whole, [path.encode() for path in row.undecided.split()])
+    assert shown(trees, plan) == " ".join(sorted(row.steps.split()))
+    names = [each.path.decode().partition(".conflict-") for each in pending]
+    assert sorted(f"{name}~2" if copy else name for name, copy, _ in names) == row.pending.split()
+    assert {each.cause for each in pending} <= {UNDECIDED}
 
 
 NAMES = st.sampled_from(["a", "b", "d/a", "d/b", "d/e/a", "f/a", "f/e/a"])

@@ -22,6 +22,21 @@ def test_the_journal(index: Index, path: str) -> None:
         assert again.journal() == []
 
 
+def test_what_is_undecided_stays_in_the_journal(index: Index, path: str) -> None:
+    """Until a recovery says otherwise."""
+    old, new = Entry(b"x", FILE, 0o644, 1, -5, ZEROS), Entry(b"x", LINK, 0o777, 1, 5, bytes(range(32)))
+    undecided = [JournalEntry(b"a/x", old, new, "permission denied"), JournalEntry(b"n", None, None, "\xfc")]
+    index.note_journal([JournalEntry(b"a/x", new, old), JournalEntry(b"b", old, None)])
+    index.rebase([], [], EMPTY_TREE, undecided=undecided)
+    index.note_journal([JournalEntry(b"c", None, new)])
+    index.rebase([], [], EMPTY_TREE)
+    index.close()
+    with Index.open(path, writable=True) as again:
+        assert again.journal() == undecided
+        again.rebase([], [], EMPTY_TREE, undecided=[])
+        assert again.journal() == []
+
+
 def test_problems_and_pending_paths(index: Index) -> None:
     problems = [Problem(b"b", "permission denied"), Problem(b"a\xff", "special file", True)]
     index.set_problems(problems)

@@ -16,7 +16,7 @@ from replican.operations.undoing import undo
 from replican.repository import Repository
 from replican.values.errors import DivergedError, RefusedError, RemoteError
 from replican.values.journal import JournalEntry
-from replican.values.trees import Entry
+from replican.values.trees import DIRECTORY, Entry
 
 ALLOWED = frozenset({"--allow-mass-delete", "--allow-unrelated", "--allow-missing-mount"})
 USUAL = (RefusedError, DivergedError, RemoteError)
@@ -74,6 +74,11 @@ def left_by(root: str) -> tuple[list[JournalEntry], list[bytes]]:
             return [], []
         behind = [change.path for change in diff_trees(repo, repo.index.base_root(), repo.head_tree)]
         return repo.index.journal(), behind
+
+
+def about(entry: JournalEntry) -> tuple[bytes, bool]:
+    """The path that an entry of a journal is about, and whether it is about all below that."""
+    return entry.path, any(side is not None and side.kind == DIRECTORY for side in (entry.old, entry.new))
 
 
 def missing(root: str) -> list[tuple[bytes, Entry]]:

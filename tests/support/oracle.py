@@ -90,10 +90,9 @@ class Oracle:
         the next run, nobody can tell from what the run did."""
         self._open.setdefault(who, set()).add((path, whole))
 
-    def looked(self, who: Iterable[int]) -> None:
-        """Runs there have come to their end, and know again what a killed one left."""
-        for each in who:
-            self._open.pop(each, None)
+    def looked(self, who: int, left: Iterable[tuple[bytes, bool]]) -> None:
+        """Runs there have come to their end, and know again what a killed one left, but for what is ``left``."""
+        self._open[who] = set(left)
 
     def _doubt_changed(self, who: int, changed: set[bytes]) -> None:
         for path, whole in self._open.get(who, ()):

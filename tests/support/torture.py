@@ -20,7 +20,7 @@ from folders import SECOND, differences, snapshot
 from in_turns import InTurns
 from killing import BrokenOffError, Moments, killed
 from machine import Machine, moment
-from one_command import ALLOWED, forget, left_by, missing, run
+from one_command import ALLOWED, about, forget, left_by, missing, run
 from oracle import Oracle
 from simulation import links_of
 from users import BEGINNING, DAY, User
@@ -30,7 +30,6 @@ from replican.effects import linux, preparing, worktree
 from replican.effects.config import RemoteSettings
 from replican.operations import folders
 from replican.repository import Repository
-from replican.values.trees import DIRECTORY
 
 COMMANDS = {"record": 2, "pull": 8, "push": 3, "sync": 6, "fetch": 2, "merge": 3, "undo": 1, "gc": 2}
 """What is run, with how often."""
@@ -41,7 +40,7 @@ EARLY_SHARE, HELD_SHARE = 0.2, 0.03
 program has a file open while a command runs."""
 SETTLED_SHARE, SHUT_SHARE = 0.1, 0.1
 """How often somebody who has a conflict before them settles it, whatever else they would have done; and how often
-a new directory that a killed command was about to bring cannot be opened then, for a while."""
+what a killed command was about to change cannot be opened then, for a while."""
 TOPOLOGIES, PEERS = ["star", "ring", "chain", "mesh", "oneway"], [2, 2, 3, 3, 4, 5]
 
 
@@ -266,7 +265,9 @@ class History:
             self.act(rng.choice(both), rng, f"{self.step}.7")
 
     def _looked(self, both: list[Peer]) -> None:
-        self.oracle.looked(each.number for each in both if not left_by(each.root)[0])
+        for each, left in [(each, left_by(each.root)[0]) for each in both]:
+            if all(entry.cause for entry in left):
+                self.oracle.looked(each.number, map(about, left))
 
     def _note_journal(self, peer: Peer) -> list[bytes]:
         """What a killed run was about to change, which nobody knows whether the user has seen, and what is pending.
@@ -276,12 +277,11 @@ class History:
         """
         written, names = left_by(peer.root)
         for entry in dict.fromkeys([*written, *self.machine.noted.get(f"{peer.root}/.replican/index.db", ())]):
-            whole = any(side is not None and side.kind == DIRECTORY for side in (entry.old, entry.new))
-            self.oracle.doubt(peer.number, entry.path, whole)
+            self.oracle.doubt(peer.number, *about(entry))
             self.say(f"    in its journal: {entry.path!r}")
             names.append(entry.path)
             chance = random.Random(f"{self.seed}/{self.step}/{entry.path!r}")
-            if entry.old is None and whole and chance.random() < SHUT_SHARE:
+            if chance.random() < SHUT_SHARE:
                 self.machine.unreadable.add(os.path.join(os.fsencode(peer.root), entry.path))
                 self.say(f"{peer}: {entry.path!r} cannot be opened for a while")
         return names
