@@ -1,4 +1,4 @@
-"""Folders in step on real disks that hold less: FAT and its like, whole seconds. Skipped where none can be mounted."""
+"""Folders in step on real disks that hold less: FAT, NTFS, whole seconds. Skipped where none can be mounted."""
 
 import os
 import shutil
@@ -11,6 +11,7 @@ from folders import contents, write
 
 MAKERS = {
     "vfat": (["mkfs.vfat"], ["mount", "-t", "vfat", "-o", "loop,umask=022,utf8=1"]),
+    "ntfs, by fuse": (["mkfs.ntfs", "-q", "-F", "-f"], ["ntfs-3g", "-o", "windows_names"]),
     "exfat": (["mkfs.exfat"], ["mount.exfat-fuse"]),
     "ext4 of whole seconds": (["mkfs.ext4", "-q", "-F", "-I", "128"], ["mount", "-o", "loop"]),
     "ext4 that folds": (["mkfs.ext4", "-q", "-F", "-O", "casefold"], ["mount", "-o", "loop"]),
