@@ -375,5 +375,4 @@ def links_of(topology: str, count: int) -> list[tuple[int, int]]:
         "chain": line + [(j, i) for i, j in line],
         "mesh": [(i, j) for i in range(count) for j in range(count) if i != j],
         "oneway": around,
-        "down": [(j, i) for i, j in line],
     }[topology]
