@@ -17,16 +17,15 @@ from replican.effects.channel import Channel
 from replican.effects.faraway import Far
 from replican.effects.freezing import Freezer
 from replican.effects.headwatch import HeadWatch, wait_for_any
-from replican.effects.offering import Offer
 from replican.effects.precutting import Precutter
 from replican.effects.reflecting import Reflection
 from replican.effects.staging import Stage
-from replican.operations.cutting import Cutter
 from replican.operations.linking import ReceivedObjects, clip, heed, hello_of
 from replican.operations.patching import BlockPatcher
 from replican.operations.receiving import record_for, take_in
 from replican.operations.remotes import Refreshed, diverged, terms_of
 from replican.operations.sending import Sent, log_above, objects_by_id
+from replican.operations.supplying import Supplier
 from replican.repository import Repository, is_replica
 from replican.values import messages
 from replican.values.errors import (
@@ -77,8 +76,7 @@ class Server:
         self._wait = wait
         self._hooks = hooks
         self._repository: Repository | None = None
-        self._offer: Offer | None = None
-        self._cutter: Cutter | None = None
+        self._supplier: Supplier | None = None
         self._stage: Stage | None = None
         self._minding: FolderMinding | None = None
         self._asker_has_blocks = False
@@ -93,11 +91,8 @@ class Server:
 
     def _let_go(self) -> None:
         self._close_freezer()
-        if self._cutter is not None:
-            self._cutter.close()
-            self._cutter = None  # it reads from the offer that goes
-        if self._offer is not None:
-            self._offer.close()
+        if self._supplier is not None:
+            self._supplier.close()
         if self._repository is not None:
             self._repository.close()
 
@@ -154,7 +149,7 @@ class Server:
             except ReplicanError:
                 return {}
 
-        self._offer = Offer(self._root, f"{repo.dotdir}/trash", find_paths)
+        self._supplier = Supplier(repo, self._channel, find_paths)
 
     # -- answers ------------------------------------------------------------------------------------------------
 
@@ -185,13 +180,10 @@ class Server:
                 self._send_objects(log_above(self._repo.objects, heads, have, message.most))
             case messages.WantObjects():
                 self._send_objects(objects_by_id(self._repo.objects, message.ids, below=message.below))
-            case messages.WantContents():
-                self._offered.send(message.items, channel.put)
-                channel.put_rest()
-            case messages.WantBlocks() | messages.WantRanges():
-                self._slices.answer(message, channel)
+            case messages.WantContents() | messages.WantBlocks() | messages.WantRanges():
+                self._supply.answer(message)
             case messages.Locate():
-                folder, trash = self._offered.locate(message.items)
+                folder, trash = self._supply.offer.locate(message.items)
                 channel.send(messages.Located(list(folder), list(trash)))
             case messages.Push():
                 channel.send(self._take_in(message))
@@ -212,16 +204,10 @@ class Server:
         return self._repository
 
     @property
-    def _offered(self) -> Offer:
+    def _supply(self) -> Supplier:
         assert self._repo is not None
-        assert self._offer is not None
-        return self._offer
-
-    @property
-    def _slices(self) -> Cutter:
-        if self._cutter is None:
-            self._cutter = Cutter(self._repo, self._offered)
-        return self._cutter
+        assert self._supplier is not None
+        return self._supplier
 
     def _init(self) -> None:
         if self._repository is None:
@@ -248,10 +234,9 @@ class Server:
             has_some = self._asker_has_blocks and len(repo.objects.lacking(message.known)) < len(message.known)
             precutter = Precutter(repo.block_cache_path, lambda path: repo.index.rows(path), has_some, self._freezer())
             refreshed = record_for(repo, message.name, mirror=precutter)
-        if self._offered.freezer is not None:
-            self._offered.freezer.end()
-        if self._cutter is not None:
-            self._cutter.forget()
+        if self._supply.offer.freezer is not None:
+            self._supply.offer.freezer.end()
+        self._supply.forget()
         head = repo.head
         sample: tuple[CheckpointId, ...] = ()
         if head is not None and len(repo.objects.lacking(message.known)) == len(message.known):
@@ -278,7 +263,7 @@ class Server:
 
     def _freezer(self) -> Freezer | None:
         """Who makes copies of what has changed while it was asked for, if anything did."""
-        offer = self._offered
+        offer = self._supply.offer
         if not offer.changed:
             return offer.freezer
         self._close_freezer()
@@ -287,9 +272,9 @@ class Server:
         return offer.freezer
 
     def _close_freezer(self) -> None:
-        if self._offer is not None and self._offer.freezer is not None:
-            self._offer.freezer.close()
-            self._offer.freezer = None
+        if self._supplier is not None and self._supplier.offer.freezer is not None:
+            self._supplier.offer.freezer.close()
+            self._supplier.offer.freezer = None
         if self._stage is not None:
             self._stage.close()
             self._stage = None

@@ -12,14 +12,13 @@ from replican.effects.contents import ContentStore
 from replican.effects.faraway import Far
 from replican.effects.launching import Link
 from replican.effects.mirror import Mirror
-from replican.effects.offering import Offer
 from replican.effects.reflecting import receive_copies
 from replican.effects.refs import HEAD, remote_head
-from replican.operations.cutting import Cutter
 from replican.operations.linking import Above, ReceivedObjects, Stored, heed, hello_of
 from replican.operations.patching import BlockPatcher
 from replican.operations.remotes import Refreshed, Taken, diverged
 from replican.operations.sending import log_above
+from replican.operations.supplying import Request, Supplier
 from replican.repository import Repository
 from replican.values import messages
 from replican.values.errors import (
@@ -353,28 +352,16 @@ class WiredRemote:
                 channel.put(encode_object(kind, payload))
         channel.put(end_of_objects())
         channel.put_rest()
-        offer = Offer(repo.root, f"{repo.dotdir}/trash", lambda blobs: repo.index.find_paths(blobs))
-        cutter = Cutter(repo, offer)
+        supplier = Supplier(repo, channel, lambda blobs: repo.index.find_paths(blobs), repo.progress.advance)
         repo.progress.begin("sending", wire=lambda: channel.traffic)
-
-        def put(data: bytes) -> None:
-            channel.put(data)
-            repo.progress.advance(0, len(data))
-
         try:
             while not isinstance(message := channel.receive(), messages.Pushed):
-                if isinstance(message, messages.WantContents):
-                    offer.send(message.items, put)
-                    channel.put_rest()
-                    repo.progress.advance(len(message.items))
-                elif isinstance(message, (messages.WantBlocks, messages.WantRanges)):
-                    cutter.answer(message, channel)
-                else:
+                if not isinstance(message, Request):
                     raise ProtocolError("it asked for something else than content")
+                supplier.answer(message)
         finally:
             repo.progress.end()
-            cutter.close()
-            offer.close()
+            supplier.close()
         if message.head != head or message.moved != (head != old):
             raise ProtocolError("it answered something else than what a push comes to")
         channel.files += message.files

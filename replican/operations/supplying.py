@@ -1,0 +1,71 @@
+"""Supplying: one folder's content, for the other end of a link, which asks for it by messages.
+
+That is who answers, and who pushes: there the ends change places.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from replican.effects.channel import Channel
+from replican.effects.offering import Offer
+from replican.operations.cutting import Cutter
+from replican.repository import Repository
+from replican.values import messages
+from replican.values.ids import BlobId
+from replican.values.messages import Item
+
+Request = messages.WantContents | messages.WantBlocks | messages.WantRanges
+
+
+class Supplier:
+    """Answers what is asked about content in ``repo``. Close it.
+
+    ``find_paths`` tells where content lies in the folder, and ``sent`` is told of so many contents and bytes that have
+    been sent.
+    """
+
+    def __init__(
+        self,
+        repo: Repository,
+        channel: Channel,
+        find_paths: Callable[[Collection[BlobId]], Mapping[BlobId, bytes]],
+        sent: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.offer = Offer(repo.root, f"{repo.dotdir}/trash", find_paths)
+        self._repo = repo
+        self._channel = channel
+        self._sent = sent
+        self._cutter: Cutter | None = None
+
+    def close(self) -> None:
+        """Give back what is held, but for the channel."""
+        if self._cutter is not None:
+            self._cutter.close()
+            self._cutter = None
+        self.offer.close()
+
+    def forget(self) -> None:
+        """The folder was looked at once more: what its index says now counts."""
+        if self._cutter is not None:
+            self._cutter.forget()
+
+    def answer(self, message: Request) -> None:
+        """Send the stream that answers a request."""
+        if isinstance(message, messages.WantContents):
+            self._send_contents(message.items)
+            return
+        if self._cutter is None:
+            self._cutter = Cutter(self._repo, self.offer)
+        self._cutter.answer(message, self._channel)
+
+    def _send_contents(self, items: Sequence[Item]) -> None:
+        self.offer.send(items, self._put if self._sent is not None else self._channel.put)
+        self._channel.put_rest()
+        self._tell(len(items), 0)
+
+    def _put(self, data: bytes) -> None:
+        self._channel.put(data)
+        self._tell(0, len(data))
+
+    def _tell(self, count: int, size: int) -> None:
+        if self._sent is not None:
+            self._sent(count, size)
