@@ -57,7 +57,7 @@ class NewDirectory(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What to do, each part sorted by path.
+    """What to do, each part sorted by path, but for ``perms``: each is there to be reached when its turn comes.
 
     ``new`` directories come first where nothing is in their way, then ``moves``, then the ``groups`` of files
     and links (those below directories that go included), then the ``gone`` directories, deepest first, then
@@ -126,8 +126,15 @@ def make_plan(trees: TreeReader, base: TreeId, head: TreeId, changes: Iterable[C
         tuple(matcher.moves),
         tuple(_groups(files)),
         tuple(gone),
-        tuple(sorted(perms)),
+        tuple(sorted(perms, key=lambda change: in_reach(change.path, change.new))),
     )
+
+
+def in_reach(path: bytes, new: Entry | None) -> tuple[bool, int, bytes]:
+    """By this, directories are sorted so that their owner can reach each until it has its new permissions: first those
+    that can be passed then, from above, so that what was shut is open; then those that cannot, from below."""
+    shut, depth = new is not None and not new.perm & 0o100, path.count(b"/")
+    return shut, -depth if shut else depth, path
 
 
 def leave(plan: Plan, undecided: Collection[bytes]) -> tuple[Plan, list[Problem]]:

@@ -14,6 +14,7 @@ import os
 import stat
 from collections.abc import Sequence
 
+from replican.decisions.plan import in_reach
 from replican.effects.hashing import SPECIAL, Answer, cause_of
 from replican.effects.hashing import hash_name as look_inside
 from replican.effects.index import Index, JournalEntry
@@ -56,6 +57,7 @@ def recover(root: str, dotdir: str, index: Index, head: CheckpointId | None, tre
         undecided = newcomers.undecided + recovery.undecided
         if set(undecided) == set(journal):
             return []  # what was observed stands
+        journal.sort(key=lambda entry: in_reach(entry.path, entry.new))
         finished = [entry.path for entry in journal if recovery.finish_permissions(entry)]
         directories.flush(finished + newcomers.finish_permissions())
         index.add_trash(trash.taken)

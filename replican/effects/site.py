@@ -82,12 +82,13 @@ class Site:
         """What should happen at ``path`` cannot be done."""
         self.pending.append(Problem(path, cause_of(error)))
 
-    def open(self, path: bytes, problem_paths: Callable[[], Iterable[bytes]]) -> int | None:
-        """The descriptor of a directory that is about to be changed; None, and pending, if it cannot be."""
+    def open(self, path: bytes, problem_paths: Callable[[], Iterable[bytes]], names: bool = True) -> int | None:
+        """The descriptor of a directory in which ``names`` are about to change, or only what lies there; None, and
+        pending, if that cannot be."""
         try:
             self.ledger.expect_directory(path)
             fd = self.directories.open(path)
-            if not os.access(".", os.W_OK | os.X_OK, dir_fd=fd, effective_ids=True):
+            if not os.access(".", os.W_OK | os.X_OK if names else os.X_OK, dir_fd=fd, effective_ids=True):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
             cause = CHANGED_HERE if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) else cause_of(error)

@@ -128,7 +128,7 @@ class Transition:
         row = self._site.ledger.row(change.path)
         if row is None or change.new is None:
             return
-        fd = self._site.open(parent_of(change.path), lambda: [change.path])
+        fd = self._site.open(parent_of(change.path), lambda: [change.path], names=False)
         if fd is None:
             return
         try:
@@ -209,7 +209,8 @@ class Transition:
 
     def _do_group(self, group: Group, slots: dict[bytes, Slot]) -> None:
         paths = [change.path for change in group.changes]
-        looked, fd = Looked(), self._site.open(group.directory, lambda: paths)
+        names = any(change.new is None or needs_content(change.old, change.new) for change in group.changes)
+        looked, fd = Looked(), self._site.open(group.directory, lambda: paths, names)
         if fd is None:
             return
         if not looked.at_group(group, fd, self._site.ledger.rows(group.directory)):

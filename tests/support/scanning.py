@@ -1,5 +1,6 @@
 """A folder with an index beside it, and what the folder holds as found out by other means than a scan."""
 
+import ctypes
 import hashlib
 import os
 import pickle
@@ -15,6 +16,9 @@ from replican.effects.scan import Scan, scan
 from replican.values.errors import NotFoundError
 from replican.values.ids import TreeId
 from replican.values.trees import DIRECTORY, Entry, parse_tree
+
+_CAPABILITY_VERSION = 0x20080522
+_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1 << 1, 1 << 2
 
 
 class Watched:
@@ -133,17 +137,30 @@ def plain(entries: dict[bytes, Entry]) -> dict[bytes, tuple[bytes, int, int, int
     }
 
 
-def as_nobody(work: Callable[[], Any]) -> Any:
+def _become_another() -> None:
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+
+
+def bound_by_permissions() -> None:
+    """From now on this process, also of root, is bound by the permissions of what is its own."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, data = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0), (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, data) == 0
+    data[0] &= ~(_CAP_DAC_OVERRIDE | _CAP_DAC_READ_SEARCH)
+    assert libc.capset(header, data) == 0, os.strerror(ctypes.get_errno())
+
+
+def as_nobody(work: Callable[[], Any], become: Callable[[], None] = _become_another) -> Any:
     """What ``work`` gives in a process that may not read everything: as root, one that has become another user."""
     out, into = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             os.close(out)
-            if os.geteuid() == 0:
-                os.setgroups([])
-                os.setgid(65534)
-                os.setuid(65534)
+            become()
             with os.fdopen(into, "wb") as pipe:
                 pickle.dump(work(), pipe)
             os._exit(0)
