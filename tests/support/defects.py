@@ -18,6 +18,7 @@ from replican.effects import placing, recovery, staging, transition, trash
 from replican.effects.assemble import Assembler
 from replican.effects.examine import Examined
 from replican.effects.index import Index
+from replican.effects.knowing import Newcomers
 from replican.effects.ledger import Ledger
 from replican.operations import merging, recording, tending
 from replican.values.checkpoints import Checkpoint
@@ -52,6 +53,11 @@ _EDITS = {"KILLED_SHARE": 0, "EDITED_SHARE": 1}
 PURE = Histories("in memory", 6000, {})
 REAL = Histories("of real folders", 600, {})
 KILLED = Histories("of real folders, with a kill in each command", 600, _KILLS)
+SHUT = Histories(
+    "of real folders, with a kill in each command, and what it was about to change shut after that",
+    600,
+    {**_KILLS, "SHUT_SHARE": 1},
+)
 SETTLED = Histories(
     "of two folders, with conflicts settled at once, and kills", 600, {**_KILLS, "SETTLED_SHARE": 0.6, "PEERS": [2]}
 )
@@ -333,6 +339,19 @@ def _killed_rows_trusted(patch: Patch) -> None:
     patch.setattr(recovery._Recovery, "look_at", look_at)
 
 
+def _unread_is_forgotten(patch: Patch) -> None:
+    """What cannot be read after a kill is treated as what holds neither of its versions."""
+    original = recovery._Recovery.look_at
+
+    def look_at(self: Any, entry: Any) -> None:
+        original(self, entry)
+        for path, *_ in self.undecided:
+            self._forget_group(*os.path.split(path))
+        self.undecided.clear()
+
+    patch.setattr(recovery._Recovery, "look_at", look_at)
+
+
 DEFECTS = [
     Defect("one merge base of several", PURE, _one_base_of_several),
     Defect("no merge base", PURE, _replaced(Graph, "common", lambda *_: frozenset())),
@@ -357,6 +376,9 @@ DEFECTS = [
     Defect("no journal is written", SETTLED, _replaced(Index, "note_journal", _nothing_noted), 119),
     Defect("after a kill the rows of a recorded head are forgotten", KILLED, _promise_forgotten),
     Defect("after a kill whatever lies there counts as ours", KILLED, _killed_rows_trusted),
+    Defect("new directories are not known after a kill", SHUT, _replaced(Newcomers, "know", lambda *_: None), 103),
+    Defect("after a kill what cannot be read is forgotten", SHUT, _unread_is_forgotten),
+    Defect("what is undecided is planned for", SHUT, _replaced(merging, "leave", lambda plan, _: (plan, []))),
     Defect("a change deep down is not told above", REAL, _subdirectories_are_forgotten),
     Defect("ignored files count as deleted", REAL, _ignored_are_deleted, 188),
     Defect("several merge bases joined without a base", PURE, _bases_without_a_base),
