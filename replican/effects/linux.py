@@ -78,6 +78,24 @@ def flush_filesystem(fd: int) -> None:
         raise OSError(code, os.strerror(code))
 
 
+def data_of(fd: int, size: int, piece: int) -> int:
+    """How many of the first ``size`` bytes of a file are no hole, in pieces of so many bytes that begin at multiples of
+    that; all of them where nobody tells of holes."""
+    if not hasattr(os, "SEEK_DATA"):
+        return size
+    found = at = 0
+    while at < size:
+        try:
+            start = max(at, os.lseek(fd, at, os.SEEK_DATA) // piece * piece)
+            end = os.lseek(fd, max(start, at), os.SEEK_HOLE)
+        except OSError as error:
+            return found if error.errno == errno.ENXIO else size  # nothing but a hole is left
+        end = max(-(-end // piece) * piece, start + piece)
+        found += min(end, size) - min(start, size)
+        at = end
+    return found
+
+
 def is_open_for_writing(fd: int) -> bool | None:
     """Whether any process has the file open for writing, or mapped, that ``fd`` reads; None where that is not told.
 

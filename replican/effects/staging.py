@@ -21,8 +21,9 @@ from replican.values.trees import LINK, Entry
 
 SMALL = 1 << 20
 _CHUNK = 1 << 20
-_HOLE = 1 << 16
-_ZEROS = bytes(_HOLE)
+HOLE = 1 << 16
+"""Holes are made in pieces of so many bytes."""
+_ZEROS = bytes(HOLE)
 _FLUSH_ONE_BY_ONE = 32
 PART_SECONDS = 7 * 24 * 3600
 """For how long after the last byte a part of a large file is kept that nothing was taken of."""
@@ -113,8 +114,8 @@ def write_all(target: int, data: bytes | memoryview) -> None:
 
 
 def _write_with_holes(target: int, data: memoryview) -> None:
-    for at in range(0, len(data), _HOLE):
-        piece = data[at : at + _HOLE]
+    for at in range(0, len(data), HOLE):
+        piece = data[at : at + HOLE]
         if piece == _ZEROS[: len(piece)]:
             os.lseek(target, len(piece), os.SEEK_CUR)
         else:

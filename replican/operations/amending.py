@@ -49,7 +49,7 @@ def amend(
     """
     old = repo.head
     with told_at_gates(repo):
-        plan, counted = plan_past_gates(repo, overlay, repo.index.base_root(), tree, allowed)
+        plan, counted = plan_past_gates(repo, overlay, repo.index.base_root(), tree, allowed, stores)
     if tree == repo.tree_of(old):
         return Amended(old, old, counted, NO_OUTCOME, plan)
 

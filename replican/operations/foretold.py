@@ -91,7 +91,8 @@ def _go_ahead(
     objects = _objects(overlay, news)
     with ExitStack() as held:
         storing = held.enter_context(beside(lambda: repo.objects.add(objects))) if len(objects) > _MANY else None
-        aim = aim_at(repo, overlay, news.after, [], allowed)
+        stores = held.enter_context(remote.contents())
+        aim = aim_at(repo, overlay, news.after, stores, [], allowed)
 
         def record() -> None:
             if storing is not None:
@@ -107,7 +108,6 @@ def _go_ahead(
                 raise _OtherwiseError
             record_merge(repo, overlay, ours, theirs, checkpoint, f"merge {remote.name}")
 
-        stores = held.enter_context(remote.contents())
         outcome = carry_out(repo, overlay, aim.plan, stores, record, mirror=mirror)
     head = repo.head
     tell_of_merge(repo, remote.name, ours, head, aim.conflicts)

@@ -85,10 +85,10 @@ def merge(
         tree = EMPTY_TREE if checkpoint is None else checkpoint.tree
         unrelated = _unrelated(repo, joined, merged_before) if joined.kind is JoinKind.MERGE else None
         if dry_run:
-            aim = aim_at(repo, overlay, tree, [unrelated], allowed)
+            aim = aim_at(repo, overlay, tree, stores, [unrelated], allowed)
             return Merged(joined.kind, ours, head, aim.tally, NO_OUTCOME, aim.conflicts, [], aim.plan)
         with told_at_gates(repo, whom):
-            aim = aim_at(repo, overlay, tree, [unrelated], allowed)
+            aim = aim_at(repo, overlay, tree, stores, [unrelated], allowed)
             if head != ours and theirs is not None:
                 ask_before_merge(repo, whom, theirs)
         outcome = carry_out(
@@ -112,13 +112,19 @@ class Aim(NamedTuple):
 
 
 def aim_at(
-    repo: Repository, overlay: TreeOverlay, tree: TreeId, closed: list[gates.Gate | None], allowed: frozenset[str]
+    repo: Repository,
+    overlay: TreeOverlay,
+    tree: TreeId,
+    stores: Sequence[ContentStore],
+    closed: list[gates.Gate | None],
+    allowed: frozenset[str],
 ) -> Aim:
-    """Plan how the folder comes to hold ``tree``; raises ``RefusedError`` at a gate, also at those in ``closed``."""
+    """Plan how the folder comes to hold ``tree``, with content of ``stores``; raises ``RefusedError`` at a gate, also
+    at those in ``closed``."""
     base, head = repo.index.base_root(), repo.head_tree
     measured: dict[TreeId, Measure] = {}
     changes = measured_changes(overlay, base, tree, Limits(), measured)
-    plan, counted = plan_past_gates(repo, overlay, base, tree, allowed, closed, changes, measured)
+    plan, counted = plan_past_gates(repo, overlay, base, tree, allowed, stores, closed, changes, measured)
     return Aim(plan, counted, new_conflicts(overlay, head, tree, changes if base == head else None))
 
 
@@ -128,21 +134,22 @@ def plan_past_gates(
     base: TreeId,
     tree: TreeId,
     allowed: frozenset[str],
+    stores: Sequence[ContentStore] = (),
     closed: Sequence[gates.Gate | None] = (),
     changes: Sequence[Change] | None = None,
     measured: dict[TreeId, Measure] | None = None,
 ) -> tuple[Plan, Tally]:
     """The plan that brings the folder from ``base`` to ``tree``, and what it comes to.
 
-    ``changes`` are those between the two, and ``measured`` are directories, where they are known. Raises
-    ``RefusedError`` at a gate, also at those in ``closed``.
+    ``stores`` have content for it; ``changes`` are those between the two, and ``measured`` are directories, where they
+    are known. Raises ``RefusedError`` at a gate, also at those in ``closed``.
     """
     plan = plan_for(overlay, repo.traits, base, tree, changes)
     if plan.fitted is None and changes is not None:
         counted = tally_changes(overlay, changes)
     else:
         counted = tally(overlay, base, tree if plan.fitted is None else plan.fitted)
-    room = room_gates(repo, overlay, plan, {} if measured is None else measured)
+    room = room_gates(repo, overlay, plan, {} if measured is None else measured, stores)
     gates.pass_gates([*closed, *deletion_gates(repo.index, counted), *room], allowed)
     return plan, counted
 

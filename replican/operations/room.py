@@ -4,7 +4,7 @@ What counts are bytes and names: some disks are full of small files while they s
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from replican.decisions.gates import Gate, no_inodes, no_room, pass_gates
@@ -12,11 +12,13 @@ from replican.decisions.limits import Limits, Measure, measure_tree
 from replican.decisions.plan import NewDirectory, Plan
 from replican.effects.clearing import Taken, left_of, parts_of_others, room_taken
 from replican.effects.contents import NO_CONTENT, ContentStore, Wanted, find
+from replican.effects.linux import data_of
 from replican.effects.preparing import wanted_of
+from replican.effects.staging import HOLE, SMALL
 from replican.repository import Repository
 from replican.values import paths
 from replican.values.ids import BlobId, TreeId
-from replican.values.trees import DIRECTORY, Entry, TreeOverlay
+from replican.values.trees import DIRECTORY, FILE, Entry, TreeOverlay
 
 
 class Need(NamedTuple):
@@ -54,9 +56,14 @@ def room_at(path: str) -> Room:
 
 
 def room_gates(
-    repo: Repository, overlay: TreeOverlay, plan: Plan, measured: dict[TreeId, Measure]
+    repo: Repository,
+    overlay: TreeOverlay,
+    plan: Plan,
+    measured: dict[TreeId, Measure],
+    stores: Sequence[ContentStore] = (),
 ) -> list[Gate | None]:
-    """Whether the disk has room for what a plan will write; ``measured`` are directories that were measured."""
+    """Whether the disk has room for what a plan will write; ``measured`` are directories that were measured, and
+    ``stores`` have what it needs."""
     need = _needed_by(overlay, plan, measured)
     if not need.names:
         return []
@@ -67,7 +74,28 @@ def room_gates(
         stage = f"{repo.dotdir}/stage"
         staged = room_taken(stage, parts_of_others(stage, blobs_of(overlay, plan)))
         room = Room(room.size + staged.size, None if room.names is None else room.names + staged.names)
+        if not room.holds(need):
+            need = need._replace(size=need.size - holes_of(_contents_of(overlay, plan), stores))
     return room.gates(need)
+
+
+def holes_of(wanted: Iterable[tuple[Entry, Wanted]], stores: Sequence[ContentStore]) -> int:
+    """How many bytes of these contents are holes, where a store can open the files here: they stay holes."""
+    large = [(entry, item) for entry, item in wanted if entry.kind == FILE and entry.size > SMALL]
+    near = [store for store in stores if not store.is_far]
+    for store in near:
+        store.locate([item for _, item in large])
+    holes = 0
+    for entry, item in large:
+        for store in near:
+            fd = store.open_file(item)
+            if fd is not None:
+                try:
+                    holes += entry.size - data_of(fd, entry.size, HOLE)
+                finally:
+                    os.close(fd)
+                break
+    return holes
 
 
 def _needed_by(overlay: TreeOverlay, plan: Plan, measured: dict[TreeId, Measure]) -> Need:
@@ -81,7 +109,7 @@ def _needed_by(overlay: TreeOverlay, plan: Plan, measured: dict[TreeId, Measure]
             size += below.size
             count += below.entries + 1
             continue
-        for entry in _made_for(overlay, new):
+        for _, entry in _made_for(overlay, new):
             count += 1
             size += entry.size
     return Need(size, count)
@@ -89,21 +117,24 @@ def _needed_by(overlay: TreeOverlay, plan: Plan, measured: dict[TreeId, Measure]
 
 def blobs_of(overlay: TreeOverlay, plan: Plan) -> Iterator[BlobId]:
     """The ids of all content that a plan puts down."""
-    for entry, _ in wanted_of(plan.groups):
-        yield entry.blob
+    return (entry.blob for entry, _ in _contents_of(overlay, plan))
+
+
+def _contents_of(overlay: TreeOverlay, plan: Plan) -> Iterator[tuple[Entry, Wanted]]:
+    yield from wanted_of(plan.groups)
     for new in plan.new:
-        for entry in _made_for(overlay, new):
+        for path, entry in _made_for(overlay, new):
             if entry.kind != DIRECTORY:
-                yield entry.blob
+                yield entry, Wanted(entry.blob, entry.kind, entry.size, path)
 
 
-def _made_for(overlay: TreeOverlay, new: NewDirectory) -> Iterator[Entry]:
+def _made_for(overlay: TreeOverlay, new: NewDirectory) -> Iterator[tuple[bytes, Entry]]:
     stack = [(new.path, new.entry)]
     while stack:
         path, entry = stack.pop()
         if path in new.apart:
             continue  # it is moved here
-        yield entry
+        yield path, entry
         if entry.kind == DIRECTORY:
             stack += [(paths.join(path, below.name), below) for below in overlay.tree(entry.tree)]
 
@@ -124,8 +155,8 @@ def check_room(
     if target is not None and apart:
         places.append((room_at(target), False, directories))
 
-    def closed(entries: Sequence[Entry], left: Taken) -> list[Gate]:
-        size, names = sum([entry.size for entry in entries]), len(entries)
+    def closed(entries: Sequence[Entry], left: Taken, holes: int = 0) -> list[Gate]:
+        size, names = sum([entry.size for entry in entries]) - holes, len(entries)
         found: list[Gate | None] = []
         for room, is_stage, more in places:
             there = left if is_stage else Taken(0, 0)
@@ -136,7 +167,10 @@ def check_room(
         # Looked at closely only now, for it takes long: what is nowhere needs no room, nor what is staged already.
         there = find(stores, [item for entry, item in wanted if entry.id != NO_CONTENT])
         coming = [entry for entry, _ in wanted if entry.id == NO_CONTENT or entry.id in there]
-        pass_gates(closed(coming, left_of(stage, coming)), ())
+        left = left_of(stage, coming)
+        if closed(coming, left):
+            fresh = [each for each in wanted if each[0].id in there and not left_of(stage, each[:1]).names]
+            pass_gates(closed(coming, left, holes_of(fresh, stores)), ())
 
 
 def _disk_of(path: str) -> int:

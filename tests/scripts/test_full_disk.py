@@ -163,6 +163,38 @@ def test_content_ahead_of_a_merge(cli, tmp_path: Path, disk: Disk, far: bool) ->
     assert_equal(b, tmp_path / "away")
 
 
+@pytest.mark.parametrize("where", ["a file", "a new directory", "restored"])
+@pytest.mark.parametrize("data", [1, 12])
+def test_holes_take_no_room(cli, tmp_path: Path, disk: Disk, where: str, data: int) -> None:
+    """What is in between does, in the pieces in which holes are made: of 64 KiB, each with one byte in it."""
+    a, b = tmp_path / "a", disk.path / "b"
+    write(a / "file", "x")
+    name = "new/holes" if where == "a new directory" else "holes"
+    if where == "restored":
+        write(a / name, "x")
+    cli("clone", a, b)
+    write(a / name, "")
+    with open(a / name, "r+b") as file:
+        for at in range(data << 4):
+            file.seek((at << 17) + 70_000)
+            file.write(b"data")
+        file.truncate(100 << 20)
+    cli("-C", b, "fetch")
+    words = ["-C", b, "merge"]
+    if where == "restored":
+        disk.make_room()
+        cli(*words)
+        (b / name).unlink()
+        words = ["-C", b, "restore", name]
+    disk.leave(4 * data << 10 if data == 1 else LARGE // KIB)
+    if data > 1:
+        refuse(cli, disk, *words)
+        disk.make_room()
+    cli(*words)
+    assert_equal(a, b)
+    assert (b / name).stat().st_blocks * 512 <= data << 20
+
+
 @pytest.mark.parametrize("where", ["a file", "a new directory"])
 def test_content_that_nobody_wants_any_more_makes_room(cli, tmp_path: Path, disk: Disk, where: str) -> None:
     """It counts as room, so it goes before anything comes: not when all has come."""
@@ -266,14 +298,19 @@ def test_a_first_clone(cli, tmp_path: Path, disk: Disk, what: str, far: bool) ->
         write(a / f"{number % 7}/{number}", os.urandom(size))
     if what == "holes":
         with open(a / "holes", "wb") as file:
-            file.truncate(1 << 30)
+            file.truncate(100 << 20)
     disk.leave(8 << 10)
     free = disk.free
+    if what == "holes" and not far:  # they are copied as holes
+        cli("clone", a, b, env=env)
+        assert_equal(a, b)
+        assert (b / "holes").stat().st_blocks * 512 < 1 << 20
+        return
     refused = cli("clone", f"there:{a}" if far else a, b, env=env, code=3)
     assert "bytes free, and" in refused.err
     assert free - disk.free < 1 << 20, "more than its log"
     assert list((b / ".replican/stage").iterdir()) == []
-    if what == "holes":  # they would be copied as holes, and their size counts
+    if what == "holes":  # nobody here knows of holes over there, and their size counts
         return
     disk.make_room()
     cli("clone", f"there:{a}" if far else a, b, env=env)
