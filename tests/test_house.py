@@ -197,6 +197,7 @@ def test_the_architecture_page_knows_the_rooms_that_there_are() -> None:
 
 def test_each_test_that_the_architecture_page_names_is_there() -> None:
     page = (HOUSE / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    assert [file for file in re.findall(r"`(tests/[\w/.]+)[:`]", page) if not (HOUSE / file).exists()] == []
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
     assert len(named) > 10
     assert named == [(file, test) for file, test in named if f"\ndef {test}(" in (HOUSE / file).read_text("utf-8")]

@@ -72,6 +72,7 @@ def test_content_that_is_not_what_the_log_says(victim: Victim) -> None:
     evil, head = victim.evil, victim.head
     write(evil.root / "bytes", "evil")
     write(evil.root / "size", "evil")
+    write(evil.root / "size, too", "evil")
     write(evil.root / "good", "good")
     (evil.root / "through").symlink_to(victim.base / "outside/kept")
     os.mkfifo(evil.root / "waits")
@@ -82,6 +83,7 @@ def test_content_that_is_not_what_the_log_says(victim: Victim) -> None:
         file(b"folder", b"harm"),
         file(b"good", b"good"),
         file(b"size", b"evil", size=b"3"),
+        file(b"size, too", b"evil", size=b"5"),
         file(b"through", kept),
         file(b"waits", b"harm"),
     )
@@ -89,7 +91,7 @@ def test_content_that_is_not_what_the_log_says(victim: Victim) -> None:
     pull(victim, 4)
     assert contents(victim.base / "b") == {"good": b"good"}
     pending = {each["path"] for each in victim.run.json("b", "status")["pending"]}
-    assert pending == {"bytes", "folder", "size", "through", "waits"}
+    assert pending == {"bytes", "folder", "size", "size, too", "through", "waits"}
     victim.run("b", "fsck", "--content")
 
 
