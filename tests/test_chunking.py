@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from xxhash import xxh3_128_digest
 
-from replican.chunking import cut, is_fast
+from replican.chunking import cut, cut_pieces, is_fast
 from replican.values.blocks import LEAST, MOST, BlockList, list_blocks
 
 MIB = 1 << 20
@@ -144,7 +144,7 @@ def test_the_compiled_part_is_there_and_gives_the_cuts_of_the_plain_one(data: by
     (tmp_path / "data").write_bytes(data[: MIB // 2])
     script = """
 import os
-from replican.chunking import cut, is_fast
+from replican.chunking import cut, cut_pieces, is_fast
 with open("data", "rb") as file:
     print(is_fast(), [length for length, _ in cut(file.readinto)])
 """
@@ -156,3 +156,39 @@ def test_the_package_is_imported_when_something_is_cut(tmp_path: Path) -> None:
     script = "import sys, replican.chunking; print({'pyfastcdc', 'xxhash'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout == "set()\n"
+
+
+def pieces_like(data: bytes, old: bytes) -> list[tuple[bytes, bytes]]:
+    """The pieces of ``data`` where the list of ``old`` is known, which makes no difference."""
+    found = [(bytes(piece), hash) for piece, hash in cut_pieces(io.BytesIO(data).readinto, blocks_of(old))]
+    assert found == [(bytes(piece), hash) for piece, hash in cut_pieces(io.BytesIO(data).readinto)]
+    return found
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_with_the_list_of_another_version_the_pieces_are_the_same(data: bytes, name: str) -> None:
+    new = EDITS[name][0](data)
+    assert b"".join(piece for piece, _ in pieces_like(new, data)) == new
+    pieces_like(data, new)
+
+
+@pytest.mark.parametrize("end", GOLDEN[:-1])
+def test_the_byte_after_a_block_has_a_say(data: bytes, end: int) -> None:
+    """Most of these edits leave the block before as it is, and it may end elsewhere all the same."""
+    for byte in (0, 77, 131, 255):
+        pieces_like(data[:end] + bytes([byte]) + data[end + 1 :], data)
+    pieces_like(data[:end], data)
+    pieces_like(data[end:] + data[:end], data)
+
+
+def test_with_any_other_version_the_pieces_are_the_same(data: bytes) -> None:
+    rng = random.Random(7)
+    old = data
+    for _ in range(20):
+        at, length = rng.randrange(len(old)), rng.choice([1, 1000, 100_000, 700_000])
+        new = old[:at] + rng.choice([b"", rng.randbytes(length), old[-length:], bytes(length)]) + old[at + length :]
+        pieces_like(new, old)
+        old = new
+    for other in (b"", data[:1000], bytes(5 * MOST), content(MIB, 9)):
+        pieces_like(data, other)
+        pieces_like(other, data)

@@ -1,10 +1,10 @@
 """Reading content to list its blocks: of an open file, or of bytes that come in pieces."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from replican.chunking import LASTING, cut
+from replican.chunking import LASTING, cut, cut_pieces
 from replican.values.blocks import BlockList, list_blocks
 from replican.values.errors import MalformedError
 from replican.values.ids import BlobId, blob_hasher
@@ -42,8 +42,13 @@ def read_blocks(fd: int, size: int) -> BlockList | None:
     return _read(_Source(fd, size))
 
 
-def read_hashed_blocks(fd: int, size: int) -> tuple[BlobId, BlockList] | None:
-    """The same with the blob id of what was read: the list is that content's, whatever happened meanwhile."""
+def read_hashed_blocks(
+    fd: int, size: int, like: BlockList | None = None, take: Callable[[memoryview, bytes], None] | None = None
+) -> tuple[BlobId, BlockList] | None:
+    """The same with the blob id of what was read: the list is that content's, whatever happened meanwhile.
+
+    ``like`` is the full list of another version, if one is known; ``take`` is given each block and its hash.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     hasher = blob_hasher(size)
@@ -55,7 +60,7 @@ def read_hashed_blocks(fd: int, size: int) -> tuple[BlobId, BlockList] | None:
                 waiting.pop(0).result()
             waiting.append(beside.submit(hasher.update, piece))
 
-        blocks = _read(_Source(fd, size, note))
+        blocks = _read(_Source(fd, size, note), like, take)
     return None if blocks is None else (BlobId(hasher.digest()), blocks)
 
 
@@ -76,9 +81,17 @@ class _Source:
         return count
 
 
-def _read(source: _Source) -> BlockList | None:
+def _read(
+    source: _Source, like: BlockList | None = None, take: Callable[[memoryview, bytes], None] | None = None
+) -> BlockList | None:
+    def lengths() -> Iterator[tuple[int, bytes]]:
+        for piece, hash in cut_pieces(source.readinto, like):
+            if take is not None:
+                take(piece, hash)
+            yield len(piece), hash
+
     try:
-        blocks = list_blocks(cut(source.readinto))
+        blocks = list_blocks(lengths())
     except (OSError, MalformedError):
         return None
     return blocks if blocks.size == source.size else None
