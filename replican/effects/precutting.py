@@ -18,6 +18,7 @@ from replican.values.listing import Row
 from replican.values.trees import FILE
 
 if TYPE_CHECKING:
+    from replican.effects.earlysending import EarlySender
     from replican.effects.mirror import Copied, Copier, Copy, Copying
 
 
@@ -26,16 +27,23 @@ class Precutter:
 
     ``rows`` are those of a directory, as it was known until now: only what was a file before is cut. The lists go to
     the cache at ``path``. Where nobody ``will_ask`` for certain, only those files are cut of whose old version there is
-    a list. What is copied besides goes ``to``. Where many files are read by other processes, none is cut.
+    a list. Of these, ``early`` sends what differs to whoever waits. What is copied besides goes ``to``. Where many
+    files are read by other processes, none is cut.
     """
 
     def __init__(
-        self, path: str, rows: Callable[[bytes], Iterable[Row]], will_ask: bool, to: "Copying | None" = None
+        self,
+        path: str,
+        rows: Callable[[bytes], Iterable[Row]],
+        will_ask: bool,
+        to: "Copying | None" = None,
+        early: "EarlySender | None" = None,
     ) -> None:
         self._path = path
         self._rows = rows
         self._will_ask = will_ask
         self._to = to
+        self._early = early
         self._process = os.getpid()
 
     def has_room(self, files: int, size: int) -> bool:
@@ -57,7 +65,7 @@ class Precutter:
             yield None
             return
         with BlockCache(self._path) as cache:
-            yield _Cutting(cache, large, self._will_ask)
+            yield _Cutting(cache, large, self._will_ask, self._early)
 
     def note(self, copied: "Copied") -> None:
         if self._to is not None:
@@ -79,7 +87,10 @@ def _is_large(row: Row) -> bool:
 class _Cutting:
     """Cuts files of one directory of whose names is known what they held. It copies nothing."""
 
-    def __init__(self, cache: BlockCache, large: dict[bytes, BlobId], will_ask: bool) -> None:
+    def __init__(
+        self, cache: BlockCache, large: dict[bytes, BlobId], will_ask: bool, early: "EarlySender | None"
+    ) -> None:
+        self._early = early
         self._cache = cache
         self._large = large
         self._will_ask = will_ask
@@ -93,9 +104,13 @@ class _Cutting:
         before = self._large.get(name)
         if before is None or size <= LARGE or not is_fast():
             return None
-        if not self._will_ask and self._cache.get(before) is None:
+        known = self._cache.get(before)
+        if known is None and not self._will_ask:
             return None
-        found = read_hashed_blocks(source, size)
+        steps = None if known is None or self._early is None else self._early.file(before, known, size)
+        found = read_hashed_blocks(source, size, known, None if steps is None else steps.take)
+        if steps is not None:
+            steps.end(found is not None)
         if found is None:
             return None
         self._cache.put(*found)

@@ -79,7 +79,7 @@ def copy_hashed(source: int, target: int, size: int) -> BlobId | None:
             piece = piece[:count]
             waiting.append(beside.submit(hasher.update, piece))
             if sparse:
-                _write_with_holes(target, piece)
+                write_with_holes(target, piece)
             else:
                 write_all(target, piece)
             left -= count
@@ -113,7 +113,8 @@ def write_all(target: int, data: bytes | memoryview) -> None:
         done += os.write(target, memoryview(data)[done:])
 
 
-def _write_with_holes(target: int, data: memoryview) -> None:
+def write_with_holes(target: int, data: memoryview) -> None:
+    """Write all of ``data``, and nothing where it has many zeros: the file has to be given its size in the end."""
     for at in range(0, len(data), HOLE):
         piece = data[at : at + HOLE]
         if piece == _ZEROS[: len(piece)]:

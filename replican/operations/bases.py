@@ -106,6 +106,22 @@ class LocalFiles:
         path = self._paths[blob]
         return None if path is None else self._as(blob, path)
 
+    def opened(self, blob: BlobId) -> int | None:
+        """A descriptor of a file of the folder that should have this content: it is not read."""
+        self.locate([blob])
+        path = self._paths[blob]
+        row = None if path is None else self._row(path)
+        if path is None or row is None:
+            return None
+        try:
+            fd = open_regular(name_of(path), self._directories.open(parent_of(path)))
+        except OSError:
+            return None
+        if fd is not None and os.fstat(fd).st_size != row.size:
+            os.close(fd)
+            return None
+        return fd
+
     def locate(self, blobs: Iterable[BlobId]) -> None:
         """These may be asked for by :meth:`of`: one look-up for many."""
         missing = [blob for blob in blobs if blob not in self._paths]

@@ -20,6 +20,7 @@ from replican.effects.delta import Delta, name_on_stage
 from replican.effects.faraway import Far, Pair
 from replican.effects.staging import Stage
 from replican.operations.bases import LocalFiles, opened_bases
+from replican.operations.early import EarlyFiles
 from replican.repository import Repository
 from replican.values.blocks import BlockList
 from replican.values.ids import BlobId
@@ -46,9 +47,16 @@ class _OtherwiseError(Exception):
 
 class BlockPatcher:
     """Brings large files for ``repo`` over a ``channel``; ``is_able`` tells whether the other end can be asked for
-    blocks. A :class:`~replican.effects.faraway.Patcher`."""
+    blocks. What came ``early`` need not be asked for. A :class:`~replican.effects.faraway.Patcher`."""
 
-    def __init__(self, repo: Repository, channel: Callable[[], Channel], is_able: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        repo: Repository,
+        channel: Callable[[], Channel],
+        is_able: Callable[[], bool],
+        early: EarlyFiles | None = None,
+    ) -> None:
+        self._early = early
         self._repo = repo
         self._channel = channel
         self._is_able = is_able
@@ -56,6 +64,8 @@ class BlockPatcher:
     def bring(
         self, far: Far, wanted: Sequence[Pair], stage: Stage, progress: Progress, going: Sequence[bytes]
     ) -> list[Pair]:
+        if self._early is not None:
+            wanted = self._early.land(far, list(wanted), stage, progress, self._count)
         large = [pair for pair in wanted if pair[0].kind == FILE and pair[0].size > LARGE]
         if not large:
             return list(wanted)
@@ -66,6 +76,11 @@ class BlockPatcher:
                 return list(wanted)
             settled = _Pull(self._channel(), far, near, progress).bring(chosen)
         return [pair for pair in wanted if pair[1].blob not in settled]
+
+    def _count(self, spared: int) -> None:
+        channel = self._channel()
+        channel.files += 1
+        channel.saved += spared
 
 
 class _Near:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from replican.decisions.summary import summarize
 from replican.decisions.treediff import Tally
 from replican.effects.channel import Channel
+from replican.effects.earlysending import EarlySender
 from replican.effects.faraway import Far
 from replican.effects.freezing import Freezer
 from replican.effects.headwatch import HeadWatch, wait_for_any
@@ -230,10 +231,7 @@ class Server:
         if message.mirror:
             refreshed = self._record_reflected(message.name)
         else:
-            # Who has what was recorded here before will ask for the blocks of what was edited since.
-            has_some = self._asker_has_blocks and len(repo.objects.lacking(message.known)) < len(message.known)
-            precutter = Precutter(repo.block_cache_path, lambda path: repo.index.rows(path), has_some, self._freezer())
-            refreshed = record_for(repo, message.name, mirror=precutter)
+            refreshed = self._record_for(message)
         if self._supply.offer.freezer is not None:
             self._supply.offer.freezer.end()
         self._supply.forget()
@@ -245,6 +243,21 @@ class Server:
         unread = [messages.Note(each.path, clip(each.cause), each.held) for each in refreshed.unread[: messages.FEW]]
         notes = [clip(note) for note in refreshed.notes[:256]]
         return messages.Recorded(head, list(sample), self._is_behind(head), notes, unread, refreshed.refused)
+
+    def _record_for(self, message: messages.Record) -> Refreshed:
+        """Who has what was recorded here before will ask for the blocks of what was edited since, or has them sent at
+        once."""
+        repo, channel = self._repo, self._channel
+        has_some = self._asker_has_blocks and len(repo.objects.lacking(message.known)) < len(message.known)
+        with EarlySender(channel.put, channel.put_rest) as sender:
+            early = sender if message.early and messages.EARLY in messages.ABLE else None
+            precutter = Precutter(
+                repo.block_cache_path, lambda path: repo.index.rows(path), has_some, self._freezer(), early
+            )
+            refreshed = record_for(repo, message.name, mirror=precutter)
+            if early is not None:
+                early.end()
+        return refreshed
 
     def _record_reflected(self, name: str) -> Refreshed:
         """The other end makes copies of what is read. Of a folder that has a log, that would be little: and nobody

@@ -14,6 +14,7 @@ from replican.effects.launching import Link
 from replican.effects.mirror import Mirror
 from replican.effects.reflecting import receive_copies
 from replican.effects.refs import HEAD, remote_head
+from replican.operations.early import EarlyFiles, EarlyRecording
 from replican.operations.linking import Above, ReceivedObjects, Stored, heed, hello_of
 from replican.operations.patching import BlockPatcher
 from replican.operations.remotes import Refreshed, Taken, diverged
@@ -54,6 +55,7 @@ class WiredRemote:
         self.has_changed = False
         self._start = start
         self._repo = repo
+        self._early = None if repo is None else EarlyFiles(repo)
         self._link: Link | None = None
         self._hello: messages.Hello | None = None
         self._recorded: messages.Recorded | None = None
@@ -64,6 +66,8 @@ class WiredRemote:
 
     def close(self) -> None:
         """Say that there is no more to ask, and end the link."""
+        if self._early is not None:
+            self._early.close()
         link, self._link = self._link, None
         if link is not None:
             try:
@@ -74,7 +78,7 @@ class WiredRemote:
 
     def asks_for(self, repo: Repository) -> None:
         """From now on it is ``repo`` that asks."""
-        self._repo = repo
+        self._repo, self._early = repo, EarlyFiles(repo)
 
     # -- the link -----------------------------------------------------------------------------------------------
 
@@ -161,8 +165,9 @@ class WiredRemote:
                 reflects = messages.MIRROR in self._greet().able
             if reflects:
                 return self._refresh_reflected(self._repo, mirror)
-        with self.refreshing() as over_there:
-            return over_there.result()
+        with self.telling():
+            self._channel().send(messages.Record(self.name, self._known()))
+        return self._take_recorded()
 
     def _refresh_reflected(self, repo: Repository, mirror: Mirror) -> Refreshed:
         try:
@@ -175,10 +180,15 @@ class WiredRemote:
         return self._take_recorded()
 
     @contextmanager
-    def refreshing(self) -> "Iterator[_Recording]":
+    def refreshing(self) -> "Iterator[EarlyRecording]":
         with self.telling():
-            self._channel().send(messages.Record(self.name, self._known()))
-        yield _Recording(self)
+            self._channel().send(messages.Record(self.name, self._known(), early=self._early is not None))
+        yield EarlyRecording(self._take_early, self._take_recorded)
+
+    def _take_early(self) -> None:
+        with self.telling():
+            if self._early is not None and messages.EARLY in self._greet().able:
+                self._early.take(self._channel().stream())
 
     def _known(self) -> list[bytes]:
         repo = self._repo
@@ -302,7 +312,7 @@ class WiredRemote:
                 raise failure from error
             unreached(failure)
 
-        patcher = None if self._repo is None else BlockPatcher(self._repo, self._greeted, self._has_blocks)
+        patcher = None if self._repo is None else BlockPatcher(self._repo, self._greeted, self._has_blocks, self._early)
         far = Far(self.name, self._greeted, failed, patcher)
         try:
             yield [far.folder, far.trash]
@@ -367,20 +377,6 @@ class WiredRemote:
         channel.files += message.files
         channel.saved += message.saved
         return message
-
-
-class _Recording:
-    def __init__(self, remote: WiredRemote) -> None:
-        self._remote = remote
-
-    def goes_on(self, seconds: float) -> bool:
-        return False  # an answer from afar is not worth a look at the clock
-
-    def told(self) -> None:
-        return None
-
-    def result(self) -> Refreshed:
-        return self._remote._take_recorded()
 
 
 def _problem(note: messages.Note) -> Problem:

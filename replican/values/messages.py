@@ -24,7 +24,9 @@ HEADS: Final = "heads"
 """The ability to tell when the head moves."""
 MIRROR: Final = "mirror"
 """The ability to send what is read for the first checkpoint while it is read."""
-ABLE: Final = frozenset([ZSTD, BLOCKS, HEADS, MIRROR])
+EARLY: Final = "early"
+"""The ability to send what an edited file has that its old version has not while it is read."""
+ABLE: Final = frozenset([ZSTD, BLOCKS, HEADS, MIRROR, EARLY])
 """What this release can do beyond the version."""
 
 AT_ONCE: Final = 512
@@ -88,11 +90,13 @@ class Init(_Message, tag="init"):
 class Record(_Message, tag="record"):
     """Record what the folder's user did; answered with :class:`Recorded`. ``name`` is what the asker calls the folder,
     for what is told; ``known`` are heads that it need not be told about. With ``mirror`` a stream of copies stands
-    before the answer: of small files that are read for the first checkpoint of a log."""
+    before the answer: of small files that are read for the first checkpoint of a log. With ``early`` it is a stream of
+    early files: of large ones that were edited."""
 
     name: Word
     known: Ids = []
     mirror: bool = False
+    early: bool = False
 
 
 class Note(_Part):
@@ -271,6 +275,8 @@ def decode_message(body: bytes) -> Message:
                 raise ProtocolError("content is asked for from beyond its end")
             if isinstance(message, WantBlocks) and (item.link or item.size is None):
                 raise ProtocolError("a block list is asked for of what is no file of a known size")
+    elif isinstance(message, Record) and message.mirror and message.early:
+        raise ProtocolError("one of two streams can stand before an answer")
     elif isinstance(message, WantRanges):
         _check_path(message.path)
         end = 0

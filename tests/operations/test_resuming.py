@@ -59,6 +59,24 @@ def test_a_pull_by_blocks_that_is_cut(world: CutLinks, cut: int) -> None:
     assert world.stage() == []
 
 
+@pytest.mark.parametrize("cut", [100, 20_000, 300_000, 600_000, 900_000, 1_100_000, 1_300_000])
+def test_a_pull_of_what_comes_early_that_is_cut(world: CutLinks, cut: int) -> None:
+    """An edit of a file that was edited before is on its way before anybody has asked for it."""
+    write(world.there / "large", OLD)
+    world.pull()
+    write(world.there / "large", OLD + b"edited")
+    world.pull()
+    new = OLD[:MIB] + noise(MIB) + OLD[MIB : 2 * MIB] + noise(300_000) + OLD[2 * MIB :] + b"edited"
+    write(world.there / "large", new)
+    assert world.pull(answers=cut) is None
+    assert (world.here / "large").read_bytes() == OLD + b"edited"
+    rest = world.pull()
+    assert rest is not None
+    assert rest < MIB + 300_000 + 4 * MOST - max(0, cut - 3 * MOST) + SAID
+    assert_equal(world.there, world.here)
+    assert world.stage() == []
+
+
 def test_a_link_that_is_cut_again_and_again(world: CutLinks) -> None:
     """Each pull loses what was in flight, and no more: so all comes in the end, however short the links last."""
     write(world.there / "large", OLD)

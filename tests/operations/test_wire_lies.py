@@ -11,6 +11,7 @@ from folders import contents, noise, snapshot, write
 from head_waiting import wait_for_heads
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lying import Overheard, Told, damaged, drain
 
 from replican.decisions import gates
 from replican.effects.channel import Channel
@@ -23,8 +24,9 @@ from replican.operations.serving import serve
 from replican.operations.syncing import pull, sync
 from replican.repository import Repository
 from replican.values import messages
+from replican.values.early import end_of_early
 from replican.values.errors import ReplicanError
-from replican.values.frames import PREAMBLE, Deframer, encode_frame
+from replican.values.frames import BYTES, PREAMBLE, Deframer, encode_frame
 from replican.values.ids import blob_id
 from replican.values.streams import end_of_objects
 
@@ -43,16 +45,6 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with Repository.init(str(root)) as repo:
         record(repo)
     return root
-
-
-def drain(source: int) -> threading.Thread:
-    def read() -> None:
-        while os.read(source, 1 << 16):
-            pass
-
-    thread = threading.Thread(target=read, daemon=True)
-    thread.start()
-    return thread
 
 
 def served(root: Path, said: bytes) -> None:
@@ -128,71 +120,6 @@ def test_an_asker_that_says_anything(there: Path, said: bytes, greeted: bool) ->
 # -- an answerer that lies ---------------------------------------------------------------------------------------
 
 
-class Told:
-    """A link on which the far end says what is in ``said``, whatever it is asked."""
-
-    def __init__(self, said: bytes) -> None:
-        (source, into), (out, target) = os.pipe(), os.pipe()
-        self._reader = drain(out)
-        self._out = out
-
-        def write() -> None:
-            try:
-                left = said
-                while left:
-                    left = left[os.write(into, left) :]
-            except OSError:
-                pass
-            os.close(into)
-
-        self._writer = threading.Thread(target=write, daemon=True)
-        self._writer.start()
-        self.channel = Channel(source, target)
-
-    def close(self) -> int:
-        self.channel.close()
-        self._writer.join(10)
-        self._reader.join(10)
-        if self._out >= 0:
-            os.close(self._out)
-            self._out = -1
-        return 0
-
-    def why_it_ended(self) -> ReplicanError:
-        self.close()
-        return remotes.LinkError("it ended")
-
-
-class Overheard:
-    """A link to a true answerer; what it says is kept."""
-
-    def __init__(self, root: Path) -> None:
-        (source, into), (heard, told), (out, target) = os.pipe(), os.pipe(), os.pipe()
-        self.said = b""
-
-        def copy() -> None:
-            while data := os.read(heard, 1 << 16):
-                self.said += data
-                while data:
-                    data = data[os.write(into, data) :]
-            os.close(into)
-            os.close(heard)
-
-        self._threads = [
-            threading.Thread(target=copy, daemon=True),
-            threading.Thread(target=lambda: serve(out, told, str(root)), daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
-        self.channel = Channel(source, target)
-
-    def close(self) -> int:
-        self.channel.close()
-        for thread in self._threads:
-            thread.join(10)
-        return 0
-
-
 def asker(root: Path, link: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> Repository:
     monkeypatch.setattr(remotes, "start", lambda *_: link())
     repo = Repository.init(str(root))
@@ -213,18 +140,6 @@ def conversation(there: Path, here: Path, monkeypatch: pytest.MonkeyPatch, union
     assert union or contents(here) == contents(there)
     (only,) = links
     return only.said
-
-
-def damaged(said: bytes, rng: random.Random) -> bytes:
-    at = rng.randrange(len(PREAMBLE), min(len(said), 3000)) if rng.random() < 0.8 else rng.randrange(len(said))
-    kind = rng.randrange(4)
-    if kind == 0:
-        return said[:at]
-    if kind == 1:
-        return said[:at] + bytes([rng.randrange(256)]) + said[at + 1 :]
-    if kind == 2:
-        return said[:at] + rng.randbytes(rng.randrange(1, 9)) + said[at:]
-    return said[:at] + said[at + rng.randrange(1, 9) :]
 
 
 def test_an_answerer_that_lies(there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,7 +200,7 @@ def test_an_answerer_that_names_what_it_has_not(there: Path, tmp_path: Path, mon
     bad = encode_frame(
         1, messages._encoder.encode(messages.WantContents([messages.Item(bytes(32), path=b"../secret")]))
     )
-    told = PREAMBLE + hello + recorded + wants + bad
+    told = PREAMBLE + hello + encode_frame(BYTES, end_of_early()) + recorded + wants + bad
     with asker(here, lambda: Told(told), monkeypatch) as repo, pytest.raises(ReplicanError, match="not allowed"):
         sync(repo, "origin")
 

@@ -33,6 +33,10 @@ class Wire:
         self.ssh.write_text(self.whole)
         return self._to.stat().st_size + self._fro.stat().st_size
 
+    def asked(self) -> bytes:
+        """What was said to the other end."""
+        return self._to.read_bytes()
+
     def clone(self) -> None:
         self.cli("clone", "host:docs", "here")
 
@@ -53,6 +57,28 @@ def test_an_edit_pulled(wire: Wire) -> None:
     assert_equal(wire.there, wire.here)
     write(wire.there / "d/large", b"in front" + NEW)
     assert wire.count("pull") < SLACK
+    assert_equal(wire.there, wire.here)
+    assert os.listdir(wire.here / ".replican/stage") == []
+
+
+def test_an_edit_of_what_was_edited_before_comes_while_it_is_read(wire: Wire) -> None:
+    write(wire.there / "d/large", NEW)
+    wire.cli("pull", cwd=wire.here)
+    for number, edited in enumerate((b"in front" + NEW, NEW[:MIB] + b"in the middle" + NEW[MIB:], NEW[MIB:])):
+        write(wire.there / "d/large", edited)
+        assert wire.count("pull" if number else "sync") < 2 * 262_144 + 10_000
+        assert b"want-" not in wire.asked().replace(b"want-log", b"")
+        assert_equal(wire.there, wire.here)
+        assert os.listdir(wire.here / ".replican/stage") == []
+
+
+def test_what_came_early_and_is_not_wanted_goes(wire: Wire) -> None:
+    """Here, the file has been edited, too, to the same."""
+    write(wire.there / "d/large", NEW)
+    wire.cli("pull", cwd=wire.here)
+    for folder in (wire.there, wire.here):
+        write(folder / "d/large", NEW + b"the same", 10**18)
+    wire.cli("sync", cwd=wire.here)
     assert_equal(wire.there, wire.here)
     assert os.listdir(wire.here / ".replican/stage") == []
 

@@ -14,16 +14,17 @@ import atheris
 with atheris.instrument_imports(include=["replican"]):
     from replican.effects.channel import Channel
     from replican.operations.linking import heed
-    from replican.values import messages, streams
+    from replican.values import early, messages, streams
     from replican.values.blocks import parse_blocks
     from replican.values.checkpoints import encode_checkpoint, parse_checkpoint
     from replican.values.errors import ReplicanError
     from replican.values.frames import PREAMBLE, Deframer, encode_frame, unpack
+    from replican.values.ids import blob_id
     from replican.values.trees import encode_tree, parse_tree
 
 SEEDS = [
     messages.Hello(1, 1, able=["zstd", "heads"], rate=5000, patience=9),
-    messages.Record("origin", [bytes(32)]),
+    messages.Record("origin", [bytes(32)], early=True),
     messages.Recorded(bytes(32), [bytes(32)], True, ["note"], [messages.Note(b"path", "cause", True)]),
     messages.WantLog([bytes(32)], [bytes(32)], 5),
     messages.WantObjects([bytes(32)], True),
@@ -89,6 +90,17 @@ def read_contents(data: bytes) -> None:
             streams.read_end(reader)
 
 
+def read_early(data: bytes) -> None:
+    """Early files: no more of one than it says, and all of it where it says so."""
+    for file in early.read_early(streams.StreamReader(_more(data))):
+        length = 0
+        for step in file.steps():
+            assert step.new is None or len(step.new) == step.length
+            length += step.length
+        assert length <= file.size
+        assert length == file.size or not file.is_whole
+
+
 def read_channel(data: bytes) -> None:
     """One end of a link to which this is said."""
     (source, into), (out, target) = os.pipe(), os.pipe()
@@ -117,6 +129,7 @@ READERS: list[Callable[[bytes], object]] = [
     lambda data: read_object(b"tree", data),
     lambda data: read_object(b"commit", data),
     read_channel,
+    read_early,
 ]
 
 
@@ -150,6 +163,8 @@ def write_seeds(directory: str) -> None:
         seeds += [b"\0" + frame, b"\1" + frame[5:], b"\x08" + frame]
     seeds.append(b"\2" + streams.encode_object(b"tree", b"") + streams.end_of_objects())
     seeds.append(b"\3" + streams.encode_answer(streams.FROM_FOLDER, 4) + b"dear" + streams.STAYED + streams.GONE)
+    steps = early.encode_run(3, 4) + early.encode_new(b"new") + early.encode_ending(True)
+    seeds.append(b"\x09" + early.encode_beginning(blob_id(b"old"), 7) + steps + early.end_of_early())
     for number, seed in enumerate(seeds):
         with open(f"{directory}/seed-{number}", "wb") as file:
             file.write(seed)

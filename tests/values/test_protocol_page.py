@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from replican.effects import channel
-from replican.values import blocks, frames, messages, streams
+from replican.values import blocks, early, frames, messages, streams
+from replican.values.ids import blob_id
 
 PAGE = (Path(__file__).resolve().parents[2] / "man/replican-protocol.7").read_text(encoding="utf-8")
 PLAIN = re.sub(r"\\f[BRI]|\\&", "", PAGE).replace("\\-", "-").replace("\\(aq", "'")
@@ -94,6 +95,17 @@ def test_block_lists_and_ranges() -> None:
     assert full.shortened().encoded == b"\2" + head + one[1:] + bytes(range(8)) + other[1:] + bytes(8)
     assert streams.encode_listed(full.encoded) == b"l" + len(full.encoded).to_bytes(4, "big") + full.encoded
     assert re.findall(r"^\.BR? ([gcftyn])\b", ranges, re.MULTILINE) == ["g", "c", "f", "t", "y", "n"]
+
+
+def test_early_files() -> None:
+    text = PLAIN.split(".SH STREAMS OF EARLY FILES")[1].split(".SH STREAMS OF CONTENTS")[0]
+    for number in (early.FILES_LIMIT, early.RUN_LIMIT, early.NEW_LIMIT, blocks.MOST):
+        assert re.search(rf"\b{number}\b", text), number
+    assert re.findall(r"^(?:\.B )?([a-z])(?:\t1 byte|$)", text, re.MULTILINE) == ["a", "o", "b", "e", "x"]
+    assert early.encode_beginning(blob_id(b""), 5) == b"a" + blob_id(b"") + bytes(7) + b"\5"
+    assert early.encode_run(6, 7) == b"o" + bytes(7) + b"\6" + bytes(3) + b"\7"
+    assert early.encode_new(b"new") == b"b" + bytes(3) + b"\3new"
+    assert (early.encode_ending(True), early.encode_ending(False), early.end_of_early()) == (b"e", b"x", b".")
 
 
 def test_the_example() -> None:

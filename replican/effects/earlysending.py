@@ -1,0 +1,138 @@
+"""Sending early files: an edited file goes to the other end of a link while it is read to be recorded.
+
+It goes as steps from its old version, of which the blocks are known here. Whoever records waits for nobody: what the
+link does not take at once is held, which is bounded by how many new bytes may be sent unasked.
+"""
+
+from collections.abc import Callable
+from queue import SimpleQueue
+from threading import Thread
+from typing import Final
+
+from replican.values.blocks import BlockList
+from replican.values.early import (
+    NEW_LIMIT,
+    RUN_LIMIT,
+    encode_beginning,
+    encode_ending,
+    encode_new,
+    encode_run,
+    end_of_early,
+)
+from replican.values.errors import ReplicanError
+from replican.values.ids import BlobId
+
+_FILES: Final = 64
+
+
+class EarlySender:
+    """Sends a stream of early files. A context manager. ``put`` sends some of it, ``put_rest`` what is left of that;
+    both are called by a thread of its own until it is ended, and raise ``ReplicanError``."""
+
+    def __init__(self, put: Callable[[bytes], None], put_rest: Callable[[], None]) -> None:
+        self._put = put
+        self._put_rest = put_rest
+        self._line: SimpleQueue[bytes] = SimpleQueue()
+        self._error: ReplicanError | None = None
+        self._thread: Thread | None = None
+        self._files = 0
+        self._new = 0
+
+    def file(self, old: BlobId, blocks: BlockList, size: int) -> "EarlySteps | None":
+        """Begin with a file of ``size`` bytes whose old version has these blocks; None where it is not to be sent."""
+        if self._files == _FILES or self._new >= NEW_LIMIT:
+            return None
+        self._files += 1
+        self.say(encode_beginning(old, size))
+        return EarlySteps(self, blocks)
+
+    def may_send(self, count: int) -> bool:
+        """Whether so many new bytes may be sent; they are counted then."""
+        if self._new + count > NEW_LIMIT:
+            return False
+        self._new += count
+        return True
+
+    def say(self, data: bytes) -> None:
+        """This goes on its way."""
+        if self._thread is None:
+            self._thread = Thread(target=self._send, daemon=True)
+            self._thread.start()
+        self._line.put(data)
+
+    def _send(self) -> None:
+        try:
+            while data := self._line.get():
+                self._put(data)
+                if self._line.empty():
+                    self._put_rest()
+        except ReplicanError as error:
+            self._error = error
+
+    def __enter__(self) -> "EarlySender":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread is not None:
+            self._line.put(b"")
+            self._thread.join()
+
+    def end(self) -> None:
+        """There is no more: wait until everything has been sent. Raises what kept it from that."""
+        self.__exit__()
+        self._thread = None
+        if self._error is not None:
+            raise self._error
+        self._put(end_of_early())
+        self._put_rest()
+
+
+class EarlySteps:
+    """The steps of one file, block by block."""
+
+    def __init__(self, sender: EarlySender, blocks: BlockList) -> None:
+        self._sender = sender
+        self._blocks = list(blocks)
+        self._numbers = {hash: number for number, (_, _, hash) in enumerate(self._blocks)}
+        self._next = 0
+        self._from, self._length = 0, 0  # of a run of the old version that has not been told
+        self._is_off = False
+
+    def take(self, data: memoryview, hash: bytes) -> None:
+        """The next block, and its hash."""
+        if self._is_off:
+            return
+        number = self._next
+        if number == len(self._blocks) or self._blocks[number].hash != hash:
+            number = self._numbers.get(hash, -1)
+        if number >= 0 and self._blocks[number].length == len(data):
+            self._next = number + 1
+            self._go_on(self._blocks[number].offset, len(data))
+            return
+        self._tell()
+        if self._sender.may_send(len(data)):
+            self._sender.say(encode_new(bytes(data)))
+        else:
+            self._stop(False)
+
+    def _go_on(self, offset: int, length: int) -> None:
+        if self._length and (self._from + self._length != offset or self._length + length > RUN_LIMIT):
+            self._tell()
+        if not self._length:
+            self._from = offset
+        self._length += length
+
+    def _tell(self) -> None:
+        if self._length:
+            self._sender.say(encode_run(self._from, self._length))
+            self._length = 0
+
+    def end(self, is_whole: bool) -> None:
+        """That was all; or it did not stay as long as it was."""
+        if not self._is_off:
+            self._tell()
+            self._stop(is_whole)
+
+    def _stop(self, is_whole: bool) -> None:
+        self._sender.say(encode_ending(is_whole))
+        self._is_off = True

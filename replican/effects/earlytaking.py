@@ -1,0 +1,256 @@
+"""Taking early files: what comes while it is read at the other end of a link is put together here meanwhile.
+
+Bytes of old versions are copied from files here, and all are hashed as they are written: what id a file has is known
+from that and from nothing else, and it is used only where a checkpoint names it. So it does no harm when the old
+version is not what it was, or the other end lies. What nobody wants goes, but for new bytes of a file that did not
+come to its end: the next run takes blocks from these.
+"""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from replican.effects.durable import open_shelf
+from replican.effects.linux import begin_to_write
+from replican.effects.staging import write_all, write_with_holes
+from replican.values.blocks import MOST, BlockList, list_blocks
+from replican.values.early import EarlyFile, Step, read_early
+from replican.values.errors import MalformedError, ReplicanError
+from replican.values.ids import BlobId, blob_hasher
+from replican.values.streams import StreamReader
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
+_NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_CHUNK: Final = 1 << 20
+_BUFFERS: Final = 4
+_WRITE: Final = 32 << 20
+_FILES: Final = 64
+_LEFT_FREE: Final = 64 << 20
+
+
+class OldVersion(NamedTuple):
+    """The old version of a file: open for reading, with its block list where that is known."""
+
+    fd: int
+    blocks: BlockList | None
+
+
+class EarlyFound(NamedTuple):
+    """A file that has been put together: its name on the stage, its block list where that is known, how many of its
+    bytes had to come."""
+
+    name: bytes
+    blocks: BlockList | None
+    new: int
+
+
+class EarlyTaker:
+    """Early files on the stage at ``path``. A context manager: what nobody took over goes with it.
+
+    ``find`` gives the old version of a file by its id, where it is here.
+    """
+
+    def __init__(self, path: str, find: Callable[[BlobId], OldVersion | None]) -> None:
+        self._path = path
+        self._find = find
+        self._directory = -1
+        self._found: dict[BlobId, EarlyFound] = {}
+        self._count = 0
+
+    def __enter__(self) -> "EarlyTaker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for found in self._found.values():
+            self._remove(found.name)
+        self._found.clear()
+        if self._directory >= 0:
+            os.close(self._directory)
+            self._directory = -1
+
+    def take(self, reader: StreamReader) -> None:
+        """Take all that comes. Raises ``ProtocolError``, and what the reader raises."""
+        for file in read_early(reader):
+            old = self._find(file.old) if self._has_room(file.size) else None
+            if old is None:
+                for _ in file.steps():
+                    pass
+                continue
+            try:
+                self._take_file(file, old)
+            finally:
+                os.close(old.fd)
+
+    def _has_room(self, size: int) -> bool:
+        """Whether it may be put together before anybody has looked whether the disk has room for all that is to come:
+        only where it plainly has."""
+        if len(self._found) == _FILES:
+            return False
+        try:
+            if self._directory < 0:
+                self._directory = open_shelf(self._path)
+            room = os.fstatvfs(self._directory)
+        except (OSError, ReplicanError):  # whoever needs the stage next tells of it
+            return False
+        return 2 * size + _LEFT_FREE <= room.f_bavail * room.f_frsize
+
+    def _take_file(self, file: EarlyFile, old: OldVersion) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._count += 1
+        name = b"early-%d-%d" % (os.getpid(), self._count)
+        self._remove(name)
+        try:
+            fd = os.open(name, _NEW, 0o600, dir_fd=self._directory)
+        except OSError:
+            fd = -1
+        putting: _Putting | None = None
+        try:
+            with ThreadPoolExecutor(1) as beside, ThreadPoolExecutor(1) as flushing:
+                if fd >= 0:
+                    putting = _Putting(fd, file.size, old, beside, flushing)
+                for step in file.steps():
+                    if putting is not None and not putting.put(step):
+                        putting = None
+                blob = putting.end() if putting is not None and file.is_whole else None
+        except BaseException:
+            if putting is not None and putting.new > MOST:
+                self._keep_part(name)
+            else:
+                self._remove(name)
+            raise
+        finally:
+            if fd >= 0:
+                os.close(fd)
+        if blob is None or putting is None:
+            self._remove(name)
+            return
+        if blob in self._found:
+            self._remove(self._found[blob].name)
+        self._found[blob] = EarlyFound(name, putting.blocks(), putting.new)
+
+    def _keep_part(self, name: bytes) -> None:
+        with suppress(OSError):
+            part = b"part-" + os.urandom(32).hex().encode()
+            os.rename(name, part, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+
+    def _remove(self, name: bytes) -> None:
+        with suppress(OSError):
+            os.unlink(name, dir_fd=self._directory)
+
+    def land(self, blob: BlobId, into: int, name: bytes) -> EarlyFound | None:
+        """Have the file with this id lie under ``name`` in the directory ``into``, which is the stage; None where it
+        did not come."""
+        found = self._found.pop(blob, None)
+        if found is None:
+            return None
+        try:
+            os.rename(found.name, name, src_dir_fd=self._directory, dst_dir_fd=into)
+        except OSError:  # somebody has tidied up meanwhile
+            return None
+        return found
+
+
+class _Putting:
+    """Puts one file together: by this thread, while another one hashes, and a third has the disk write."""
+
+    def __init__(self, fd: int, size: int, old: OldVersion, beside: "Executor", flushing: "Executor") -> None:
+        self.new = 0
+        self._fd = fd
+        self._old = old
+        self._beside = beside
+        self._flushing = flushing
+        self._size = size
+        found = os.fstat(old.fd)
+        self._is_sparse = found.st_blocks * 512 < found.st_size
+        self._hasher = blob_hasher(size)
+        self._buffers = [memoryview(bytearray(_CHUNK)) for _ in range(_BUFFERS)]
+        self._turn = 0
+        self._waiting: list[Future[None]] = []
+        self._at = self._flushed = 0
+        self._lengths: list[tuple[int, bytes]] | None = None
+        self._known: dict[int, tuple[int, bytes]] = {}
+        if old.blocks is not None:
+            self._lengths = []
+            self._known = {offset: (length, hash) for offset, length, hash in old.blocks}
+
+    def put(self, step: Step) -> bool:
+        """Put the next step; False where that is not possible."""
+        try:
+            if step.new is not None:
+                self.new += step.length
+                self._note_new(step.new)
+                self._write(memoryview(step.new), is_sparse=not any(step.new[:1]))
+                return True
+            self._note_old(step.offset, step.length)
+            return self._copy(step.offset, step.length)
+        except OSError:
+            return False
+
+    def _copy(self, offset: int, length: int) -> bool:
+        while length:
+            if len(self._waiting) >= _BUFFERS - 1:
+                self._waiting.pop(0).result()
+            buffer = self._buffers[self._turn]
+            self._turn = (self._turn + 1) % _BUFFERS
+            count = os.preadv(self._old.fd, [buffer[: min(length, _CHUNK)]], offset)
+            if not count:
+                return False
+            self._write(buffer[:count], self._is_sparse)
+            offset += count
+            length -= count
+        return True
+
+    def _write(self, data: memoryview, is_sparse: bool) -> None:
+        """Zeros become a hole where that is likely to have been one."""
+        if len(self._waiting) >= _BUFFERS - 1:
+            self._waiting.pop(0).result()
+        self._waiting.append(self._beside.submit(self._hasher.update, data))
+        if is_sparse:
+            write_with_holes(self._fd, data)
+        else:
+            write_all(self._fd, data)
+        self._at += len(data)
+        if self._at - self._flushed >= _WRITE:
+            self._flushing.submit(begin_to_write, self._fd, self._flushed, self._at - self._flushed)
+            self._flushed = self._at
+
+    def _note_new(self, data: bytes) -> None:
+        from xxhash import xxh3_128_digest
+
+        if self._lengths is not None:
+            self._lengths.append((len(data), xxh3_128_digest(data)))
+
+    def _note_old(self, offset: int, length: int) -> None:
+        """The old version's blocks there, if the run is made of some."""
+        while length and self._lengths is not None:
+            block = self._known.get(offset)
+            if block is None or block[0] > length:
+                self._lengths = None
+                return
+            self._lengths.append(block)
+            offset += block[0]
+            length -= block[0]
+
+    def end(self) -> BlobId | None:
+        """All has been put: the id of it, None where it cannot be written."""
+        for future in self._waiting:
+            future.result()
+        try:
+            os.ftruncate(self._fd, self._size)  # it may end with a hole
+        except OSError:
+            return None
+        return BlobId(self._hasher.digest())
+
+    def blocks(self) -> BlockList | None:
+        """The block list of it, where that of the old version is known."""
+        try:
+            return None if self._lengths is None else list_blocks(self._lengths)
+        except MalformedError:  # of steps that are no blocks
+            return None

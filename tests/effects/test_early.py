@@ -1,0 +1,204 @@
+"""Early files, from one end to the other: what is put together is what was read, or nothing is."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from folders import noise
+
+from replican.effects.blocks import blocks_of_pieces, read_hashed_blocks
+from replican.effects.earlysending import EarlySender
+from replican.effects.earlytaking import EarlyFound, EarlyTaker, OldVersion
+from replican.values.blocks import MOST, BlockList
+from replican.values.early import NEW_LIMIT, encode_beginning, encode_ending, encode_new, encode_run, end_of_early
+from replican.values.errors import LinkError
+from replican.values.ids import BlobId, blob_id
+from replican.values.streams import StreamReader
+
+MIB = 1 << 20
+OLD = noise(3 * MIB)
+
+
+class Here:
+    """A stage, and an old version that may be here."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.stage = base / "stage"
+        self.old = base / "old"
+        self.old.write_bytes(OLD)
+        self.blocks: BlockList | None = blocks_of_pieces([OLD])
+        self.is_old = blob_id(OLD)
+        self.asked: list[BlobId] = []
+
+    def find(self, old: BlobId) -> OldVersion | None:
+        self.asked.append(old)
+        return OldVersion(os.open(self.old, os.O_RDONLY), self.blocks) if old == self.is_old else None
+
+    def take(self, stream: bytes, wanted: bytes, cut_at: int | None = None) -> EarlyFound | None:
+        """Take a stream; what came of ``wanted``, which lies under the name ``landed`` then."""
+        data = stream[:cut_at]
+        at = 0
+
+        def more() -> bytes:
+            nonlocal at
+            if at >= len(data):
+                raise LinkError("the link was cut")
+            at += 50_000
+            return data[at - 50_000 : at]
+
+        with EarlyTaker(str(self.stage), self.find) as taker:
+            taker.take(StreamReader(more))
+            fd = os.open(self.stage, os.O_RDONLY)
+            try:
+                return taker.land(blob_id(wanted), fd, b"landed")
+            finally:
+                os.close(fd)
+
+    def names(self) -> list[str]:
+        return sorted(os.listdir(self.stage))
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Here:
+    return Here(tmp_path)
+
+
+def sent(here: Here, *versions: bytes, old: bytes = OLD) -> bytes:
+    """The stream of files that all were ``old``."""
+    stream = bytearray()
+    with EarlySender(stream.extend, lambda: None) as sender:
+        for new in versions:
+            path = here.base / "new"
+            path.write_bytes(new)
+            steps = sender.file(blob_id(old), blocks_of_pieces([old]), len(new))
+            assert steps is not None
+            fd = os.open(path, os.O_RDONLY)
+            assert read_hashed_blocks(fd, len(new), None, steps.take) is not None
+            os.close(fd)
+            steps.end(True)
+        sender.end()
+    return bytes(stream)
+
+
+EDITS: dict[str, Callable[[bytes], bytes]] = {
+    "bytes inserted in the middle": lambda old: old[:MIB] + noise(100_000, 2) + old[MIB:],
+    "bytes in front": lambda old: b"ten bytes!" + old,
+    "bytes appended": lambda old: old + noise(100_000, 2),
+    "halves exchanged": lambda old: old[MIB:] + old[:MIB],
+    "the same twice": lambda old: old + old,
+    "truncated": lambda old: old[: 2 * MIB + 5],
+    "nothing in common": lambda old: noise(2 * MIB, 3),
+    "zeros": lambda old: bytes(2 * MIB),
+    "nothing left": lambda old: b"",
+    "nothing changed": lambda old: old,
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit(here: Here, name: str) -> None:
+    new = EDITS[name](OLD)
+    stream = sent(here, new)
+    found = here.take(stream, new)
+    assert found is not None
+    assert (here.stage / "landed").read_bytes() == new
+    assert found.blocks == blocks_of_pieces([new])
+    assert here.names() == ["landed"]
+    assert found.new <= len(stream) <= found.new + 2000
+    if name not in ("nothing in common", "zeros"):
+        assert found.new < 100_000 + 2 * MOST
+    assert (here.stage / "landed").stat().st_mode & 0o777 == 0o600
+
+
+def test_holes_stay_holes(here: Here) -> None:
+    old = OLD[:MIB] + bytes(40 * MIB) + OLD[MIB:]
+    with open(here.old, "wb") as file:
+        file.write(OLD[:MIB])
+        file.seek(41 * MIB)
+        file.write(OLD[MIB:])
+    here.is_old, here.blocks = blob_id(old), blocks_of_pieces([old])
+    new = b"in front" + old + bytes(MIB)
+    assert here.take(sent(here, new, old=old), new) is not None
+    assert (here.stage / "landed").read_bytes() == new
+    assert (here.stage / "landed").stat().st_blocks * 512 < 6 * MIB
+
+
+def test_several_files_and_what_nobody_wants_goes(here: Here) -> None:
+    versions = [edit(OLD) for edit in EDITS.values()]
+    assert here.take(sent(here, *versions), versions[2]) is not None
+    assert here.names() == ["landed"]
+    assert (here.stage / "landed").read_bytes() == versions[2]
+    assert here.asked == [blob_id(OLD)] * len(versions)
+
+
+def test_where_the_old_version_is_not(here: Here) -> None:
+    other = noise(2 * MIB, 5)
+    assert here.take(sent(here, other + b"x", old=other), other + b"x") is None
+    assert here.names() == []
+
+
+@pytest.mark.parametrize("changed", [OLD[:MIB], b"x" + OLD[1:], b""])
+def test_an_old_version_that_is_another_by_now(here: Here, changed: bytes) -> None:
+    here.old.write_bytes(changed)
+    new = OLD + b"more"
+    assert here.take(sent(here, new), new) is None
+    assert here.names() == []
+
+
+def test_where_its_list_is_not_known_none_is_made(here: Here) -> None:
+    here.blocks = None
+    found = here.take(sent(here, OLD + b"more"), OLD + b"more")
+    assert found is not None
+    assert found.blocks is None
+
+
+def test_what_has_too_many_new_bytes_is_left(here: Here) -> None:
+    new = OLD + noise(NEW_LIMIT, 6)
+    stream = sent(here, new)
+    assert len(stream) < NEW_LIMIT + 10_000
+    assert here.take(stream, new) is None
+    assert here.names() == []
+
+
+def test_a_link_that_is_cut(here: Here) -> None:
+    """Little is sent once more; of much, what has come is there for the next run to take blocks from."""
+    new = OLD[:MIB] + noise(MIB, 7) + OLD[MIB:]
+    stream = sent(here, new)
+    with pytest.raises(LinkError):
+        here.take(stream, new, 200_000)
+    assert here.names() == []
+    with pytest.raises(LinkError):
+        here.take(stream, new, len(stream) - 200_000)
+    (part,) = here.names()
+    assert part.startswith("part-")
+    assert len((here.stage / part).read_bytes()) > MIB + MIB // 2
+
+
+def test_steps_that_are_no_blocks_are_right_all_the_same(here: Here) -> None:
+    """The other end may cut as it likes; its file is known by its id, and has no list here."""
+    new = OLD[5:1000] + b"new" + OLD[1:2]
+    stream = encode_beginning(blob_id(OLD), len(new)) + encode_run(5, 995) + encode_new(b"new") + encode_run(1, 1)
+    found = here.take(stream + encode_ending(True) + end_of_early(), new)
+    assert found is not None
+    assert (here.stage / "landed").read_bytes() == new
+    assert found.blocks is None
+
+
+def test_small_steps_are_no_list(here: Here) -> None:
+    stream = encode_beginning(blob_id(OLD), 2) + encode_new(b"a") + encode_new(b"b")
+    found = here.take(stream + encode_ending(True) + end_of_early(), b"ab")
+    assert found is not None
+    assert found.blocks is None
+
+
+def test_beyond_the_old_version_there_is_nothing(here: Here) -> None:
+    stream = encode_beginning(blob_id(OLD), 10) + encode_run(len(OLD) - 5, 10)
+    assert here.take(stream + encode_ending(True) + end_of_early(), OLD[-5:] + bytes(5)) is None
+    assert here.names() == []
+
+
+def test_a_file_for_which_there_is_no_room_is_not_begun(here: Here) -> None:
+    stream = encode_beginning(blob_id(OLD), 1 << 55) + encode_run(0, 10) + encode_ending(False)
+    assert here.take(stream + end_of_early(), b"") is None
+    assert here.asked == []
