@@ -222,7 +222,7 @@ def chain(
     changes: Mapping[bytes, Sequence[Row] | None],
     observed: bool = False,
     digests: Mapping[bytes, bytes | None] | None = None,
-    loaded: Mapping[bytes, Known] | None = None,
+    loaded: Mapping[bytes, DirRecord] | None = None,
 ) -> Assembled:
     """The records that result when some directories get other rows (None: the directory is gone), with all above them.
 
@@ -233,7 +233,7 @@ def chain(
     directory, which is not known under its new path yet. ``digests`` says what the stat data of a directory digest
     to; without,
     it is worked out from the rows, which holds where the directory has nothing else in it (it only costs a
-    comparison at the next scan where it has). ``loaded`` is what the index has of some directories, where that is at
+    comparison at the next scan where it has). ``loaded`` are the records of some directories, where they are at
     hand.
     """
     loaded = loaded or {}
@@ -242,11 +242,14 @@ def chain(
     def known(path: bytes) -> Known | None:
         if many is not None:
             return many.get(path)
-        return loaded.get(path) or index.known(path, observed)
+        found = loaded.get(path)
+        if found is None:
+            return index.known(path, observed)
+        return Known(found.digest, found.tree, found.ino, found.mount, 0, 0)
 
     assembler = Assembler(
         known,
-        lambda path: index.record(path, observed),
+        lambda path: loaded.get(path) or index.record(path, observed),
         index.observed_root() if observed else index.base_root(),
     )
     inodes = {

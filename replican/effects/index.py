@@ -5,7 +5,7 @@ beside them, what a scan has seen since. Every record carries a generation: up t
 observed, and of one path the greatest counts. So observed records become base records by one number.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
 from replican.effects import index_records as records
@@ -260,9 +260,11 @@ class Index:
         keep_journal: bool = False,
         trash: Iterable["TrashItem"] = (),
         undecided: Iterable[JournalEntry] | None = None,
+        before_commit: Callable[[], None] | None = None,
     ) -> None:
         """Write what a transition has put on the disk straight to the base, with what it has put into the trash, and
-        clear the journal but for what is ``undecided`` (None: what was so before): one durable transaction.
+        clear the journal but for what is ``undecided`` (None: what was so before): one durable transaction, which
+        waits for ``before_commit`` at its end.
 
         First ``moves`` are done, in their order: all records at and below the old path go to the new one. Then ``gone``
         directories go with all below them, then ``changed`` records take their places. What was observed before is
@@ -275,12 +277,12 @@ class Index:
                 records.move(connection, old, new)
             for path in gone:
                 records.remove(connection, path)
-            changed = list(changed)
-            connection.executemany("DELETE FROM dirs WHERE path = ?", [(record.path,) for record in changed])
-            records.put(connection, changed, self._database.number("base_gen"))
+            records.replace(connection, changed, self._database.number("base_gen"))
             if not keep_journal:
                 tables.end_journal(connection, undecided)
             self._check_root(root)
+            if before_commit is not None:
+                before_commit()
 
     def drop_rows(self, paths: Iterable[bytes]) -> TreeId:
         """Forget names in the base, of which nobody knows any more what the disk should hold; the base's tree then.

@@ -247,6 +247,35 @@ def put(connection: sqlite3.Connection, changed: Iterable[DirRecord], gen: int) 
     connection.executemany(f"INSERT INTO dirs ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
+def replace(connection: sqlite3.Connection, changed: Iterable[DirRecord], gen: int) -> None:
+    """Write records in the place of all that their paths have; at a generation, where a path has none.
+
+    Where it has one, that is overwritten as it lies: a deletion and an insertion write twice as many pages.
+    """
+    anew: list[DirRecord] = []
+    listings: list[tuple[bytes, int]] = []
+    rows: list[tuple[bytes | int | None, ...]] = []
+    for record in changed:
+        path, tree, digest, ino, mount, blob = record
+        found = connection.execute("SELECT gen, listing FROM dirs WHERE path = ?", (path,)).fetchall()
+        if len(found) != 1 or found[0][1] is None:
+            anew.append(record)
+            continue
+        ((lies, listing),) = found
+        files, size = listing_totals(blob)
+        values = (digest, tree, listing_sum(blob), signed(ino), int(mount), files, size)
+        listings.append((blob, listing))
+        rows.append((*values, _seal(path, lies, *values), path, lies))
+    connection.executemany("UPDATE listings SET rows = ? WHERE id = ?", listings)
+    connection.executemany(
+        "UPDATE dirs SET digest = ?, tree = ?, sum = ?, ino = ?, mount = ?, files = ?, size = ?, seal = ?"
+        " WHERE path = ? AND gen = ?",
+        rows,
+    )
+    connection.executemany("DELETE FROM dirs WHERE path = ?", [(record.path,) for record in anew])
+    put(connection, anew, gen)
+
+
 def bury(connection: sqlite3.Connection, path: bytes, gen: int) -> None:
     """Say at a generation that a directory is gone with all below it."""
     connection.execute(f"DELETE FROM dirs WHERE gen = :gen AND {_BELOW}", {"gen": gen, **below(path)})

@@ -8,11 +8,11 @@ import errno
 import os
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 
 from replican.effects.assemble import Assembled, chain
 from replican.effects.index import Index
-from replican.effects.index_records import DirRecord, Known
+from replican.effects.index_records import DirRecord
 from replican.effects.mirror import Filled
 from replican.effects.trash import TrashItem
 from replican.values.ids import TreeId
@@ -28,7 +28,7 @@ class Ledger:
     def __init__(self, index: Index) -> None:
         self._index = index
         self._rows: dict[bytes, dict[bytes, Row]] = {}
-        self._loaded: dict[bytes, Known] = {}
+        self._loaded: dict[bytes, DirRecord] = {}
         self._dirty: set[bytes] = set()
         self._records: dict[bytes, DirRecord] = {}
         self._gone: set[bytes] = set()
@@ -50,7 +50,7 @@ class Ledger:
         record = self._index.record(directory, observed=False)
         if record is None:
             return {}
-        self._loaded[directory] = Known(record.digest, record.tree, record.ino, record.mount, 0, 0)
+        self._loaded[directory] = record
         return {row.name: row for row in record.rows}
 
     def row(self, path: bytes) -> Row | None:
@@ -122,11 +122,20 @@ class Ledger:
         undecided: Sequence[JournalEntry] | None = None,
     ) -> None:
         """Tell the index, in one transaction: rows, trees above them, what came to the ``trash``; the journal is
-        cleared but for what is ``undecided`` (None: what was so before). ``flushing`` is done before that, beside
-        working the trees out."""
-        with flushing or nullcontext():
+        cleared but for what is ``undecided`` (None: what was so before). ``flushing`` is done before that is
+        committed, beside working the trees out and writing rows."""
+        with ExitStack() as held:
+            held.enter_context(flushing or nullcontext())
             records, assembled = self._assemble()
-        self._index.rebase(records, assembled.gone, assembled.root, self._moves, trash=trash, undecided=undecided)
+            self._index.rebase(
+                records,
+                assembled.gone,
+                assembled.root,
+                self._moves,
+                trash=trash,
+                undecided=undecided,
+                before_commit=held.close,
+            )
         self._records.clear()
         self._rows.clear()
         self._loaded.clear()

@@ -44,7 +44,8 @@ class Site:
         self.pending: list[Problem] = []
         self.written = self.removed = self.moved = 0
         self._index = index
-        self._touched: set[bytes] = set()
+        self._touched: dict[bytes, int | None] = {}
+        """What has to be flushed, each with the device on which it lies, where that is known."""
 
     def __enter__(self) -> "Site":
         return self
@@ -68,7 +69,7 @@ class Site:
             self.trash.taken.clear()
 
     def _flush(self) -> None:
-        self.directories.flush(self._touched)
+        self.directories.flush(self._touched, self._touched)
         self.trash.flush()
         self._touched.clear()
         self.directories.forget()
@@ -94,14 +95,14 @@ class Site:
             cause = CHANGED_HERE if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) else cause_of(error)
             self.pending += [Problem(path, cause) for path in problem_paths()]
             return None
-        self._touched.add(path)
+        self._touched[path] = os.fstat(fd).st_dev
         return fd
 
     def touch(self, path: bytes) -> None:
         """Names in a directory are about to change, or the attributes of whatever lies there: it has to be flushed."""
-        self._touched.add(path)
+        self._touched.setdefault(path)
 
     def forget(self, path: bytes) -> None:
         """A directory was removed: there is nothing to be flushed."""
         self.directories.forget()
-        self._touched.discard(path)
+        self._touched.pop(path, None)

@@ -7,7 +7,7 @@ a directory's place, at whatever moment, is an error and not a way out of the ro
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from replican.effects.linux import flush_filesystem
@@ -78,16 +78,20 @@ class Directories:
             names.append(part)
         return fds[-1]
 
-    def flush(self, paths: Collection[bytes]) -> None:
+    def flush(self, paths: Collection[bytes], devices: Mapping[bytes, int | None] | None = None) -> None:
         """Make durable what was renamed in these directories, and permissions and times that these directories, files
         and links were given: each where they are few, else the file systems on which they lie.
 
-        What was removed meanwhile needs none; raises ``OSError`` where the disk fails to.
+        ``devices`` are those on which some of them lie, as far as they are known: these need not be looked for. What
+        was removed meanwhile needs no flush; raises ``OSError`` where the disk fails to.
         """
         if len(paths) <= _FLUSH_ONE_BY_ONE and all(self._flush_one(path) for path in paths):
             return
-        flushed: set[int] = set()
+        known = devices or {}
+        flushed: set[int | None] = set()
         for path in paths:
+            if known.get(path) in flushed:
+                continue
             for place in (path, path.rpartition(b"/")[0]):  # no directory: where it lies
                 try:
                     fd = self.open(place)

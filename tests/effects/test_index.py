@@ -178,6 +178,33 @@ def test_rebase_writes_the_base_and_ends_the_journal(index: Index) -> None:
     check_index(index)
 
 
+def test_a_rebase_overwrites_records_and_adds_new_ones(index: Index) -> None:
+    fill(index)
+    rows = [*index.rows(b"a/b"), file(b"zz", b"put")]
+    new = directory(b"n")
+    made = chain(index, {b"a/b": rows, b"n": [file(b"new")], b"": sorted([*index.rows(b""), new])})
+    index.rebase(made.changed.values(), made.gone, made.root)
+    assert index.rows(b"a/b") == rows
+    assert index.rows(b"n") == [file(b"new")]
+    assert index.base_root() == made.root
+    check_index(index)
+
+
+def test_a_rebase_waits_before_it_is_committed(index: Index) -> None:
+    """What it says must not outlast what it stands for."""
+    root = fill(index)
+    index.note_journal([JournalEntry(b"a/b/y", None, None)])
+    made = chain(index, {b"a/b": [file(b"y", b"put")]})
+
+    def fail() -> None:
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="gone"):
+        index.rebase(made.changed.values(), made.gone, made.root, before_commit=fail)
+    assert (index.base_root(), len(index.journal())) == (root, 1)
+    check_index(index)
+
+
 def test_nothing_to_rebase_ends_the_journal(index: Index) -> None:
     root = fill(index)
     index.note_journal([JournalEntry(b"x", None, None)])
