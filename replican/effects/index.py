@@ -93,9 +93,8 @@ class Index:
 
     def rows(self, path: bytes, observed: bool = True) -> list[Row]:
         """The rows of a directory, sorted by name; none for a directory that is not recorded."""
-        record = self.record(path, observed)
         with self._database.reading():
-            return [] if record is None else record.rows
+            return [] if (record := self.record(path, observed)) is None else record.rows
 
     def row(self, path: bytes, observed: bool = True) -> Row | None:
         """The row of one path."""
@@ -264,11 +263,10 @@ class Index:
     ) -> None:
         """Write what a transition has put on the disk straight to the base, with what it has put into the trash, and
         clear the journal but for what is ``undecided`` (None: what was so before): one durable transaction, which
-        waits for ``before_commit`` at its end.
+        waits for ``before_commit``. What was observed before is forgotten.
 
         First ``moves`` are done, in their order: all records at and below the old path go to the new one. Then ``gone``
-        directories go with all below them, then ``changed`` records take their places. What was observed before is
-        forgotten.
+        directories go with all below them, then ``changed`` records take their places.
         """
         with self._database.writing(durable=True) as connection:
             tables.add_trash(connection, trash, b"")

@@ -253,8 +253,8 @@ class Transition:
             return
         found = as_placed(name, fd, placed)
         row = row_of(new, found)
-        self._site.ledger.put(parent_of(path), row)
-        self._site.leases.note(parent_of(path), row, found.st_dev)
+        if not self._site.ledger.put_placed(parent_of(path), row):
+            self._site.leases.note(parent_of(path), row, found.st_dev)
         self._site.written += 1
         self._progress.advance(1, new.size)
 

@@ -80,6 +80,11 @@ class Row(NamedTuple):
         """
         return self if self.kind == DIRECTORY or not is_racy(self.ctime_ns, looked_ns) else self._replace(ctime_ns=0)
 
+    def placed(self, looked_ns: int) -> "Row":
+        """The same of a file or link that was ours alone up to ``looked_ns``, and got its time before it took its
+        place: whoever writes to it makes its mtime and its ctime the same, which they are not."""
+        return self.settled(looked_ns) if is_racy(self.disk_mtime_ns, self.ctime_ns) else self
+
 
 def is_racy(ctime_ns: int, looked_ns: int) -> bool:
     """Whether a file with this ctime, looked at then, could have changed since within one tick of the clock."""

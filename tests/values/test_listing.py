@@ -171,6 +171,12 @@ def test_a_row_settles_with_time() -> None:
     young, old = row(ctime_ns=10**18 + 1), row(ctime_ns=10**18 - 10**9 + 1)
     assert young.settled(10**18).is_smudged
     assert old.settled(10**18) == old
+    given = young._replace(disk_mtime_ns=10**18 + 1 - RACY_NS)
+    assert given.placed(10**18) == given
+    assert given._replace(disk_mtime_ns=10**18 + 2 - RACY_NS).placed(10**18).is_smudged
+    assert given._replace(disk_mtime_ns=2 * 10**18).placed(10**18).is_smudged, "a time to come"
+    assert given._replace(disk_mtime_ns=10**18 - 10**9).placed(10**18).is_smudged, "whole seconds"
+    assert old._replace(disk_mtime_ns=10**18).placed(10**18) == old._replace(disk_mtime_ns=10**18)
     directory = row(kind=DIRECTORY, ctime_ns=0)
     assert directory.settled(10**18) == directory
     assert not directory.is_smudged
