@@ -14,7 +14,7 @@ Output: nothing but counts, or a line for each damage: what it is, its name, wha
 --repair, a line "mended" for each thing that was. With --json, an object with "ok", "checkpoints", "trees", "merges"
 (those that were made once more, and are right), "unproven" (those that join what is missing or damaged, or follow the
 rules of a later release), "files", "edited" and "damage" (each "what": object, ref, reflog, config, index, blocks,
-file or trash; "name"; "problem"), and "mended" (each "what", "name", "how").
+tail, file or trash; "name"; "problem"), and "mended" (each "what", "name", "how").
 
 Exit codes: 0 all is well (again); 6 something is damaged.
 

@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from replican import settings
+from replican.effects.durable import identity_of
 from replican.effects.lock import Lock
 from replican.effects.objects import ObjectStore
 from replican.effects.refs import HEAD, RefStore
+from replican.effects.tail import Tail
+from replican.effects.tailing import Tailing
 from replican.values.checkpoints import Author, Checkpoint
 from replican.values.errors import DamagedError, FolderError, NoRepositoryError, NotFoundError, UsageError
 from replican.values.hooks import Hooks, NoHooks
@@ -95,8 +98,10 @@ class Repository:
         self.for_another = False
         self.notes: list[str] = []
         self.hooks: Hooks = NoHooks()
-        self.objects = ObjectStore(os.path.join(self.dotdir, "objects"))
-        self.refs = RefStore(self.dotdir, self._flaw_of)
+        tail = Tail(self.dotdir)
+        self.objects = ObjectStore(os.path.join(self.dotdir, "objects"), tail)
+        self.refs = RefStore(self.dotdir, self._flaw_of, tail)
+        self.tailing = Tailing(tail, self.objects, self.refs, self._index_path)
         self._config: Config | None = None
         self._index: Index | None = None
         self._index_writable = False
@@ -141,6 +146,7 @@ class Repository:
         self.close_index()
         self.objects.close()
         self._held = None
+        self.tailing.close()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -190,12 +196,9 @@ class Repository:
         return self._index
 
     def _open_index(self) -> "Index":
-        from replican.effects.index import Index
-
-        path = os.path.join(self.dotdir, "index.db")
         self._index_writable = self._lock is not None
         try:
-            return Index.open(path, writable=self._index_writable)
+            return self._opened_index()
         except DamagedError as error:
             if error.code != "index-damaged":
                 raise
@@ -205,16 +208,27 @@ class Repository:
                     f"the index is damaged: {how}", "any command that writes rebuilds it: `replican commit`"
                 ) from error
             self.notes.append(f"the index was damaged ({how}): rebuilding it from the folder")
-            return Index.open(path, writable=True, rebuild=True)
+            return self._opened_index(rebuild=True)
+
+    def _opened_index(self, rebuild: bool = False) -> "Index":
+        from replican.effects.index import Index
+
+        index = Index.open(self._index_path, self._index_writable, rebuild, self.tailing.in_use)
+        index.beside = self.tailing
+        return index
+
+    @property
+    def _index_path(self) -> str:
+        return os.path.join(self.dotdir, "index.db")
 
     def rebuild_index(self, why: str) -> None:
         """Throw the index away and begin a new one; what is in it can be found out again by a scan."""
-        from replican.effects.index import Index
-
         self.close_index()
+        self._index_writable = True
         why = why.removeprefix("the index is damaged: ")
         self.notes.append(f"the index was damaged ({why}): rebuilding it from the folder")
-        self._index = Index.open(os.path.join(self.dotdir, "index.db"), writable=True, rebuild=True)
+        self._index = self._opened_index(rebuild=True)
+        self._index.take_journal()
 
     @property
     def block_cache_path(self) -> str:
@@ -234,7 +248,7 @@ class Repository:
         try:
             return self.objects.tree(tree)
         except NotFoundError:
-            if self._index is None and not os.path.exists(os.path.join(self.dotdir, "index.db")):
+            if self._index is None and not os.path.exists(self._index_path):
                 raise
             return self.index.tree(tree)
 
@@ -308,11 +322,6 @@ class Repository:
         """For reflogs."""
         return f"{settings.author_name(self._configured_author())} {self.config.peer_id}"
 
-    @property
-    def ssh_program(self) -> list[str]:
-        """The program that reaches other machines, with its options."""
-        return ssh_program(self.config)
-
     # -- writing ------------------------------------------------------------------------------------------------
 
     @property
@@ -338,7 +347,7 @@ class Repository:
         if not os.path.isdir(self.dotdir):
             raise NoRepositoryError(f"no replica at {self.root} any more", "is the disk that holds it mounted?")
         self._check_directories()
-        self._place = self._look_where()
+        self._place = identity_of(self.root)
         lock = Lock(self.dotdir, what)
         lock.acquire(self.wait)
         self._lock = lock
@@ -351,25 +360,21 @@ class Repository:
             raise
         finally:
             self.close_index()
-            self._lock = None
-            lock.release()
+            try:
+                self.tailing.end(interrupted)
+            finally:
+                self._lock = None
+                lock.release()
             if not interrupted:
                 self.notes += self.hooks.tell_now()
 
     def check_place(self) -> None:
         """Raise ``NoRepositoryError`` if the folder is not the one that was locked: its disk may be gone by now."""
-        if self._place != self._look_where():
+        if self._place != identity_of(self.root):
             raise NoRepositoryError(
                 f"no replica at {self.root} any more: another folder took its place",
                 "is the disk that holds it mounted?",
             )
-
-    def _look_where(self) -> tuple[int, int] | None:
-        try:
-            found = os.stat(self.root)
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
 
     def _check_directories(self) -> None:
         """Nothing is ever written through a link."""
@@ -383,7 +388,11 @@ class Repository:
         from replican.effects.recovery import recover
 
         try:
+            self.tailing.take_in()
+            self.index.take_journal()
             self.notes += recover(self.root, self.dotdir, self.index, self.head, self)
+            if not self.tailing.in_use:
+                self.tailing.put_down()
         except DamagedError as error:
             if error.code != "index-damaged":
                 raise

@@ -8,15 +8,17 @@ import errno
 import os
 import stat
 from itertools import count
+from typing import Final
 
 from replican.values.errors import DamagedError, FolderError, NoSpaceError, ReplicanError
 
 TEMPORARY_PREFIX = "tmp-"
 """Files of this prefix are unfinished: whoever holds the repository's lock may delete old ones."""
+WRONG_KIND: Final = frozenset([errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EEXIST])
+"""The errors where something of another kind lies at the place of a file of ours."""
 
 _OWN = ".replican"
 _NO_ROOM = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-_WRONG_KIND = frozenset([errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EEXIST])
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _numbers = count()
@@ -28,7 +30,7 @@ def explain(error: OSError, doing: str) -> ReplicanError:
     message = f"cannot {doing}: {(error.strerror or str(error)).lower()}"
     if error.errno in _NO_ROOM:
         return NoSpaceError(message, "make room on that disk, then run the same command again")
-    if error.errno in _WRONG_KIND:
+    if error.errno in WRONG_KIND:
         return DamagedError(message, "something else has the place of what replican keeps there: move it away")
     return FolderError(message)
 
@@ -108,19 +110,24 @@ def write_all(fd: int, content: bytes) -> None:
 
 def replace_file(path: str, content: bytes) -> None:
     """Put ``content`` in the place of ``path``: durable on return, and before it the old file is untouched."""
-    directory = os.path.dirname(path)
-    fd, temporary = create_temporary(directory)
+    put_file(path, content, flush=True)
+    flush_directory(os.path.dirname(path))
+
+
+def put_file(path: str, content: bytes, *, flush: bool = False) -> None:
+    """Put ``content`` in the place of ``path``; for who has it elsewhere, too, or will ``flush`` the directory."""
+    fd, temporary = create_temporary(os.path.dirname(path))
     try:
         try:
             write_all(fd, content)
-            os.fsync(fd)
+            if flush:
+                os.fsync(fd)
         finally:
             os.close(fd)
         os.rename(temporary, path)
     except BaseException:
         discard(temporary)
         raise
-    flush_directory(directory)
 
 
 def discard(path: str) -> None:
@@ -129,6 +136,15 @@ def discard(path: str) -> None:
         os.unlink(path)
     except OSError:
         pass
+
+
+def identity_of(path: str) -> tuple[int, int] | None:
+    """The device and the inode of what lies at a path; None where nothing does."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def names_in(directory: str) -> list[str]:

@@ -5,8 +5,9 @@ beside them, what a scan has seen since. Every record carries a generation: up t
 observed, and of one path the greatest counts. So observed records become base records by one number.
 """
 
+import sqlite3
 from collections.abc import Callable, Collection, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from replican.effects import index_records as records
 from replican.effects import index_tables as tables
@@ -15,7 +16,7 @@ from replican.effects.index_records import ASIDE, DirRecord, Known
 from replican.effects.index_schema import IndexDamagedError
 from replican.values.errors import NotFoundError
 from replican.values.ids import EMPTY_TREE, ID_SIZE, BlobId, CheckpointId, TreeId, tree_id
-from replican.values.journal import JournalEntry
+from replican.values.journal import Beside, JournalEntry, Nowhere
 from replican.values.listing import Row
 from replican.values.paths import name_of, parent_of
 from replican.values.progress import Problem
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from replican.effects.trash import TrashItem
 
 __all__ = ["ASIDE", "DirRecord", "Index", "IndexDamagedError", "JournalEntry", "Known"]
+
+
+_MARK: Final = "noted"
 
 
 class Index:
@@ -37,16 +41,17 @@ class Index:
     def __init__(self, database: Database, created: bool) -> None:
         self._database = database
         self.writable = database.writable
+        self.beside: Beside = Nowhere()
         self.created = created
         """Whether there was no index: nothing is known of the folder."""
 
     @classmethod
-    def open(cls, path: str, writable: bool = False, rebuild: bool = False) -> "Index":
+    def open(cls, path: str, writable: bool = False, rebuild: bool = False, kept: bool = False) -> "Index":
         """Open the index at ``path``; a writer creates a missing one, a reader takes it for empty.
 
-        A writer must hold the repository's lock. ``rebuild`` throws away what is there.
+        A writer must hold the lock. ``rebuild`` throws away what is there; for ``kept`` see ``index_database.keep``.
         """
-        return cls(*open_database(path, writable, rebuild))
+        return cls(*open_database(path, writable, rebuild, kept))
 
     def __enter__(self) -> "Index":
         return self
@@ -256,7 +261,6 @@ class Index:
         gone: Iterable[bytes],
         root: TreeId,
         moves: Iterable[tuple[bytes, bytes]] = (),
-        keep_journal: bool = False,
         trash: Iterable["TrashItem"] = (),
         undecided: Iterable[JournalEntry] | None = None,
         before_commit: Callable[[], None] | None = None,
@@ -276,38 +280,28 @@ class Index:
             for path in gone:
                 records.remove(connection, path)
             records.replace(connection, changed, self._database.number("base_gen"))
-            if not keep_journal:
-                tables.end_journal(connection, undecided)
+            self._end_journal(connection, undecided)
             self._check_root(root)
             if before_commit is not None:
                 before_commit()
-
-    def drop_rows(self, paths: Iterable[bytes]) -> TreeId:
-        """Forget names in the base, of which nobody knows any more what the disk should hold; the base's tree then.
-
-        What was observed is forgotten, too. The new trees are in the index alone.
-        """
-        from replican.effects.assemble import chain
-
-        changes: dict[bytes, list[Row] | None] = {}
-        for path in sorted(set(paths)):
-            directory, name = parent_of(path), name_of(path)
-            rows = changes[directory] if directory in changes else self.rows(directory, observed=False)
-            if rows is None or all(row.name != name for row in rows):
-                continue
-            changes[directory] = [row for row in rows if row.name != name]
-            if self.known(path, observed=False) is not None:
-                changes[path] = None
-        made = chain(self, changes, observed=False)
-        self.rebase(made.changed.values(), made.gone, made.root, keep_journal=True)
-        return made.root
 
     # -- small tables ----------------------------------------------------------------------------------------
 
     def note_journal(self, entries: Iterable[JournalEntry]) -> None:
         """Add to the journal, durably: these paths are about to be changed."""
-        with self._database.writing(durable=True) as connection:
+        entries = list(entries)
+        with self.beside.noting(entries) as noted, self._database.writing(durable=not noted) as connection:
             tables.note_journal(connection, entries)
+
+    def take_journal(self) -> None:
+        """After a power cut: take over what was noted beside, and is not known here to be done."""
+        mark, entries = self.beside.noted()
+        if mark and tables.meta_get(self._database.connection, _MARK) != mark:
+            with self._database.writing(durable=True) as connection:
+                if self.created:
+                    tables.meta_set(connection, _MARK, mark)
+                else:
+                    tables.note_journal(connection, entries)
 
     def journal(self) -> list[JournalEntry]:
         """The paths that were about to be changed when the last transition was cut off; sorted."""
@@ -317,7 +311,13 @@ class Index:
     def clear_journal(self) -> None:
         """Forget the journal, durably."""
         with self._database.writing(durable=True) as connection:
-            connection.execute("DELETE FROM journal")
+            self._end_journal(connection, ())
+
+    def _end_journal(self, connection: sqlite3.Connection, undecided: Iterable[JournalEntry] | None) -> None:
+        tables.end_journal(connection, undecided)
+        mark, _ = self.beside.noted()
+        if mark:
+            tables.meta_set(connection, _MARK, mark)
 
     def set_problems(self, problems: Iterable[Problem]) -> None:
         """Replace the list of paths that could not be read."""

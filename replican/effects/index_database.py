@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from replican.effects.durable import explain
 from replican.effects.index_schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, IndexDamagedError, translated
 from replican.effects.index_tables import meta_get, meta_set
 from replican.values.errors import DamagedError, FolderError, MalformedError, UnsupportedError
@@ -29,18 +30,19 @@ class _UnmadeError(IndexDamagedError):
 class Database:
     """A connection with its transactions."""
 
-    def __init__(self, connection: sqlite3.Connection, path: str, writable: bool) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: str, writable: bool, kept: bool = False) -> None:
         self.connection = connection
         self.writable = writable
+        self._kept = kept
         self._path = path
         self._synchronous = ""
         self._deep = False
         self._numbers: dict[str, int] = {}
 
     def close(self) -> None:
-        """Close it; the write-ahead log is emptied, as far as no reader is in it."""
+        """Close it; the write-ahead log is emptied, as far as no reader is in it, and it is not kept."""
         try:
-            if self.writable:
+            if self.writable and not self._kept:
                 self.connection.execute("PRAGMA busy_timeout = 0")
                 self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error:
@@ -59,7 +61,7 @@ class Database:
             yield connection
             return
         with translated(self._path):
-            wanted = "FULL" if durable else "NORMAL"
+            wanted = "FULL" if durable and not self._kept else "NORMAL"
             if wanted != self._synchronous:
                 connection.execute(f"PRAGMA synchronous = {wanted}")
                 self._synchronous = wanted
@@ -68,6 +70,8 @@ class Database:
             try:
                 yield connection
                 connection.execute("COMMIT")
+                if durable and self._kept:
+                    self._flush()
             except BaseException:
                 self._numbers.clear()
                 if connection.in_transaction:
@@ -75,6 +79,20 @@ class Database:
                 raise
             finally:
                 self._deep = False
+
+    def _flush(self) -> None:
+        """What SQLite does at the end of a transaction, without the flush of the directory that it adds for each new
+        connection: the log was made, and its name flushed, long ago."""
+        try:
+            fd = os.open(self._path + "-wal", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return  # all of it is in the database, which was flushed before the log went
+        try:
+            os.fdatasync(fd)
+        except OSError as error:
+            raise explain(error, f"write {self._path}-wal") from error
+        finally:
+            os.close(fd)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -98,11 +116,47 @@ class Database:
         self._numbers[key] = value
 
 
-def open_database(path: str, writable: bool, rebuild: bool) -> tuple[Database, bool]:
+def open_database(path: str, writable: bool, rebuild: bool, kept: bool = False) -> tuple[Database, bool]:
     """The database at ``path``, and whether there was none; ``rebuild`` throws an old one away."""
+    if rebuild:
+        let_go(path)
     with translated(path):
         connection, created = _open_for_writing(path, rebuild) if writable else _open_for_reading(path)
-    return Database(connection, path, writable), created
+        if kept and writable:
+            keep(path)
+    return Database(connection, path, writable, kept), created
+
+
+_kept: dict[str, tuple[int, sqlite3.Connection]] = {}
+
+
+def keep(path: str) -> None:
+    """Have this process keep the database open: what SQLite does at each end and at each new beginning of its
+    write-ahead log, several flushes, is not for who opens it again with each edit."""
+    known = _kept.get(path)
+    if known is not None:
+        if known[0] == os.stat(path).st_ino:
+            return
+        let_go(path)
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    connection.execute("SELECT count(*) FROM meta").fetchone()
+    _kept[path] = os.stat(path).st_ino, connection
+
+
+def let_go(path: str) -> None:
+    """Do not keep it open any more."""
+    known = _kept.pop(path, None)
+    if known is not None:
+        known[1].close()
+
+
+def _let_all_go() -> None:
+    """A child would take the locks of its parent's connections for its own."""
+    for path in list(_kept):
+        let_go(path)
+
+
+os.register_at_fork(before=_let_all_go)
 
 
 def _open_for_writing(path: str, rebuild: bool) -> tuple[sqlite3.Connection, bool]:

@@ -1,7 +1,7 @@
 """The object store: trees and checkpoints, loose and in packs, under `.replican/objects`.
 
-`loose/` holds few objects, a file each; `pack/` holds many in a file. Readers take no lock: files here never
-change once they have their names, and what a repack took away is looked for again in the new pack.
+`loose/` holds few objects, a file each; `pack/` holds many in a file; what was added last may be in the tail yet.
+Readers take no lock: files here never change once they have their names, and what went elsewhere is looked for again.
 
 Whatever is read has the hash that its id says. Trees and checkpoints are also well-formed; a raw payload is
 what was stored, and whoever takes one in from elsewhere has to parse it (:func:`check_object`).
@@ -17,6 +17,7 @@ from replican.effects.ages import TIMES, has_times
 from replican.effects.forms import CHECKPOINT, TREE, check_object, parse_as_checkpoint, parse_as_tree, show_kind
 from replican.effects.loose import PAYLOAD_LIMIT, LooseObjects, damaged_object, missing_object
 from replican.effects.packs import STORED, Pack, write_pack
+from replican.effects.tail import Tail
 from replican.values.checkpoints import Checkpoint
 from replican.values.errors import DamagedError, NotFoundError, RefusedError, ReplicanError
 from replican.values.ids import CheckpointId, TreeId, object_hash
@@ -42,6 +43,7 @@ _CACHED_ENTRIES = 150_000
 _CACHED_CHECKPOINTS = 4096
 _KEPT_BYTES = 32 << 20
 _LOOKS = 16
+_IN_TAIL = "tail"
 _Id = TypeVar("_Id", bound=bytes)
 
 
@@ -58,9 +60,10 @@ class StoreStats(NamedTuple):
 class ObjectStore:
     """The objects of one repository. Not for several threads; close it."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, tail: Tail | None = None) -> None:
         """``path`` is the directory `objects`; it is made when the first object is added."""
         self.path = path
+        self._tail = tail or Tail(os.path.dirname(path))
         self._loose = LooseObjects(path + "/loose")
         self._pack = path + "/pack"
         self._packs: dict[str, Pack] = {}
@@ -137,7 +140,7 @@ class ObjectStore:
         damage: DamagedError | None = None
         going_on = True
         while going_on:  # once more for what came since, and for what moved into another pack meanwhile
-            packs, lost = self._open_packs(), None
+            packs, lost, salt = self._open_packs(), None, self._tail.salt
             for pack in packs:
                 position = pack.position(id)
                 if position is None:
@@ -160,13 +163,11 @@ class ObjectStore:
             except DamagedError as error:
                 damage = error
             self._rescan()
-            going_on = self._open_packs() != packs
+            in_tail = self._tail.objects.get(id)
+            if in_tail is not None:
+                return in_tail
+            going_on = self._open_packs() != packs or self._tail.salt != salt
         raise damage or lost or next(iter(self._damage.values()), None) or missing_object(id)
-
-    def kind_and_size(self, id: bytes) -> tuple[bytes, int]:
-        """Kind and size of the payload in bytes, of an object that was read whole and verified."""
-        kind, payload = self.read(id)
-        return kind, len(payload)
 
     def has(self, id: bytes) -> bool:
         """Whether the object is there; not whether it is whole."""
@@ -180,29 +181,16 @@ class ObjectStore:
         return [id for id in missing if not self._holds(id, kind)]
 
     def ids(self) -> Iterator[tuple[bytes, bytes]]:
-        """Id and kind of every object, once, in no order; the kind as the store has it, not verified."""
-        seen: set[bytes] = set()
-        for name in self._loose.names():
-            id = bytes.fromhex(name)
-            kind = self._loose.kind(id)
-            if kind is not None:
-                seen.add(id)
-                yield id, kind
-        for pack in self._fresh_packs():
-            for position in range(pack.count):
-                id = pack.id_at(position)
-                if id not in seen:
-                    seen.add(id)
-                    yield id, self._kind_in(pack, position)
+        """Id and kind of every object, once, in no order."""
+        for id in self.every_id():
+            yield id, self.read(id)[0]
 
     def every_id(self) -> Iterator[bytes]:
         """The id of every object, once, also of those that are damaged; in no order."""
-        seen: set[bytes] = set()
-        for name in self._loose.names():
-            id = bytes.fromhex(name)
-            seen.add(id)
-            yield id
-        for pack in self._fresh_packs():
+        packs = self._fresh_packs()
+        seen: set[bytes] = {*self._tail.objects, *map(bytes.fromhex, self._loose.names())}
+        yield from seen
+        for pack in packs:
             for position in range(pack.count):
                 id = pack.id_at(position)
                 if id not in seen:
@@ -221,7 +209,9 @@ class ObjectStore:
                 if kind is not None:
                     found[id] = kind
         first = bytes.fromhex(prefix + "0" * (len(prefix) % 2))
-        for pack in self._fresh_packs():
+        packs = self._fresh_packs()
+        found |= {id: kind for id, (kind, _) in self._tail.objects.items() if id.hex().startswith(prefix)}
+        for pack in packs:
             for position in range(pack.first_from(first), pack.count):
                 id = pack.id_at(position)
                 if not id.hex().startswith(prefix):
@@ -243,8 +233,9 @@ class ObjectStore:
 
     # Writing: by whoever holds the repository's lock
 
-    def add(self, objects: Mapping[bytes, tuple[bytes, bytes]]) -> None:
-        """Store objects (id to kind and payload): durable on return, every file before the directory that names it.
+    def add(self, objects: Mapping[bytes, tuple[bytes, bytes]], *, from_tail: bool = False) -> None:
+        """Store objects (id to kind and payload): durable on return, every file before the directory that names it;
+        where the tail is in use, with what is flushed of that next. What comes ``from_tail`` is put beside it.
 
         What is there already, and whole, is left, and counts as new for :meth:`repack`: its file is touched, or it is
         written again where that would make others young, too. An object that does not have its hash raises
@@ -259,6 +250,9 @@ class ObjectStore:
         new, homes = [], set()
         for id in objects:
             home = self._home(id)
+            if home == _IN_TAIL:
+                new += [id] if from_tail else []
+                continue
             if home in homes and self._is_whole(id):
                 continue
             if home is None or has_times(home) or not self._is_whole(id):
@@ -277,7 +271,9 @@ class ObjectStore:
                 if damaged is not None:
                     self._gone.append(damaged)
                 self._rescan()
-            elif new:
+            elif new and (
+                from_tail or not self._tail.in_use or not self._tail.add_objects([objects[id] for id in new])
+            ):
                 self._loose.add({id: objects[id] for id in new})
         except OSError as error:
             raise durable.explain(error, f"write objects to {self.path}") from error
@@ -344,7 +340,8 @@ class ObjectStore:
         return list(self._packs.values())
 
     def _rescan(self) -> None:
-        """Take in the packs that are there now."""
+        """Take in what is in the tail now, and then the packs: what goes from there is here before it is gone."""
+        self._tail.look()
         for _ in range(_LOOKS):
             there = {match[1] for name in durable.names_in(self._pack) if (match := _PACK_INDEX.fullmatch(name))}
             for name in self._packs.keys() - there:
@@ -372,6 +369,8 @@ class ObjectStore:
             position = pack.position(id)
             if position is not None:
                 return self._kind_in(pack, position) == kind
+        if id in self._tail.objects:
+            return self._tail.objects[id][0] == kind
         return self._loose.kind(id) == kind
 
     def _kind_in(self, pack: Pack, position: int) -> bytes:
@@ -387,6 +386,8 @@ class ObjectStore:
         for pack in self._packs.values():
             if pack.position(id) is not None:
                 return pack.base + ".pack"
+        if id in self._tail.objects:
+            return _IN_TAIL
         path = self._loose.path_of(id)
         return path if os.path.lexists(path) else None
 

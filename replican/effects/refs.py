@@ -4,6 +4,9 @@
 likewise for a store. A file holds 64 hex digits and a newline. `<name>.log` has a line for each move, in git's
 form; it is written, and durable, before the ref moves, so it always knows what a damaged ref was. A line whose
 move did not come about (a kill in between) is known by what follows it: the chain of old and new values skips it.
+
+While the tail is in use, moves and their lines are appended to that, and the file of the ref is written only so that
+everybody hears of it: where the two differ, the tail leads on from what the file says.
 """
 
 import errno
@@ -11,24 +14,22 @@ import fcntl
 import os
 import re
 import stat
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, NamedTuple
+from typing import Final
 
 from replican.effects import durable
+from replican.effects.reflog import LINE, ReflogEntry, begun_line, entry_of, line_of
+from replican.effects.tail import Move, Tail
 from replican.values.errors import DamagedError, MovedError, UsageError
 from replican.values.ids import HEX_SIZE, CheckpointId
 
 HEAD: Final = "head"
 
-_NOBODY = "0" * HEX_SIZE
-_PIECE = 4096  # longer than most lines of a reflog
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9_-])?"
 _REMOTE = re.compile(_LABEL)
 _NAME = re.compile(rf"head|(?:remotes|stores)/{_LABEL}/head")
 _VALUE = re.compile(rb"([0-9a-f]{64})\n")
-_LINE = re.compile(r"([0-9a-f]{64}) ([0-9a-f]{64}) (.*) (-?[0-9]{1,19}) [+-][0-9]{4}\t(.*)")
 
 
 class _Any:
@@ -37,16 +38,6 @@ class _Any:
 
 ANY: Final = _Any()
 """In place of an expected value: whatever it is now."""
-
-
-class ReflogEntry(NamedTuple):
-    """One move of a ref. ``old`` is None where it began; ``time`` is in s since 1970, by this folder's clock."""
-
-    old: CheckpointId | None
-    new: CheckpointId | None
-    who: str
-    time: int
-    reason: str
 
 
 def is_remote_name(name: str) -> bool:
@@ -71,9 +62,15 @@ class RefStore:
     ``flaw_of`` tells why an id is none that a ref may have (None: it may): a ref with such an id is a damaged one.
     """
 
-    def __init__(self, dotdir: str, flaw_of: Callable[[CheckpointId], str | None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        dotdir: str,
+        flaw_of: Callable[[CheckpointId], str | None] = lambda _: None,
+        tail: Tail | None = None,
+    ) -> None:
         self._path = dotdir + "/refs"
         self._flaw_of = flaw_of
+        self._tail = tail or Tail(dotdir)
 
     def read(self, name: str) -> CheckpointId | None:
         """Where a ref is; None where there is no such ref.
@@ -91,6 +88,9 @@ class RefStore:
         """Where a ref is, whatever lies there: for who mends it. Raises as :meth:`read`, but for what an id is of."""
         check_ref_name(name)
         content = self._content(name)
+        moves = self._moves(name)
+        if moves:
+            return _led_on(content, moves)
         if content is not None:
             try:
                 return _parse(content)
@@ -108,12 +108,13 @@ class RefStore:
 
     def names(self) -> list[str]:
         """All refs that there are, sorted."""
-        found = [HEAD] if self._is_there(HEAD) else []
+        found = {HEAD} if self._is_there(HEAD) else set()
+        found |= self._moved()
         for group in ("remotes", "stores"):
             for label in durable.names_in(f"{self._path}/{group}"):
                 name = f"{group}/{label}/head"
                 if is_remote_name(label) and self._is_there(name):
-                    found.append(name)
+                    found.add(name)
         return sorted(found)
 
     def update(
@@ -124,23 +125,67 @@ class RefStore:
         reason: str,
         who: str,
         time_s: int | None = None,
+        *,
+        soon: bool = False,
     ) -> None:
-        """Move a ref to ``new`` if it is at ``old`` (None: not there), else raise ``MovedError``. Durable on return.
+        """Move a ref to ``new`` if it is at ``old`` (None: not there), else raise ``MovedError``. Durable on return, or
+        where the tail is in use and ``soon`` is given, with the next :meth:`settle`.
 
         With :data:`ANY`, a damaged ref is overwritten, too. ``reason`` and ``who`` go into the reflog.
         """
         check_ref_name(name)
-        directory = os.path.dirname(f"{self._path}/{name}")
-        content = new.hex().encode() + b"\n"
+        if self._tail.in_use:  # by who has the repository's lock, and needs no other
+            before = self._expect(name, old)
+            if before != new:
+                self._tail.add_move(name, line_of(before, new, who, reason, time_s))
+            if not soon:
+                self.settle()
+            return
         try:
-            durable.make_directory(directory)
+            durable.make_directory(os.path.dirname(f"{self._path}/{name}"))
             with self._exclusive():
                 before = self._expect(name, old)
-                if before != new or self._content(name) != content:
-                    self._append(name, _line(before, new, who, reason, time_s))
-                    durable.replace_file(f"{self._path}/{name}", content)
+                if before != new or self._content(name) != _content_of(new):
+                    self._append(name, line_of(before, new, who, reason, time_s))
+                    durable.replace_file(f"{self._path}/{name}", _content_of(new))
         except OSError as error:
             raise durable.explain(error, f"write the ref {name}") from error
+
+    def settle(self) -> None:
+        """Make durable what the tail has, and have everybody hear of the moves in it."""
+        there = {name: self._content(name) for name in self._moved()}
+        now = {name: _content_of(_led_on(content, self._moves(name))) for name, content in there.items()}
+        if self._tail.unflushed or now != there:
+            self._tail.flush()
+        for name, content in now.items():
+            if content != there[name]:
+                try:
+                    durable.make_directory(os.path.dirname(f"{self._path}/{name}"))
+                    durable.put_file(f"{self._path}/{name}", content)
+                except OSError as error:
+                    raise durable.explain(error, f"write the ref {name}") from error
+
+    def put_down(self) -> None:
+        """Write what the tail has of refs, durably, as though there were no tail."""
+        try:
+            for name in self._moved():
+                moves, content = self._moves(name), self._content(name)
+                there = (_read_file(f"{self._path}/{name}.log") or b"").splitlines(keepends=True)
+                durable.make_directory(os.path.dirname(f"{self._path}/{name}"))
+                with self._exclusive():
+                    self._append(name, b"".join([move.line for move in moves if move.line not in there]))
+                    durable.replace_file(f"{self._path}/{name}", _content_of(_led_on(content, moves)))
+        except OSError as error:
+            raise durable.explain(error, "write refs") from error
+
+    def _moved(self) -> set[str]:
+        """The refs that the tail has moves of. (It may be of a disk that was anybody's.)"""
+        self._tail.look()
+        return {move.name for move in self._tail.moves if _NAME.fullmatch(move.name) and ".." not in move.name}
+
+    def _moves(self, name: str) -> list[Move]:
+        self._tail.look()
+        return [move for move in self._tail.moves if move.name == name]
 
     def delete(self, name: str, old: CheckpointId | _Any | None = ANY) -> None:
         """Delete a ref that is at ``old``, else raise ``MovedError``; its reflog goes with it."""
@@ -163,8 +208,8 @@ class RefStore:
         check_ref_name(name)
         lines = self._lines(name)
         try:
-            content = self._content(name)
-            after = _parse(content) if content is not None else None
+            content, moves = self._content(name), self._moves(name)
+            after = _led_on(content, moves) if moves else _parse(content) if content is not None else None
         except DamagedError:
             after = lines[-1].new if lines else None
         found: list[ReflogEntry] = []
@@ -179,11 +224,11 @@ class RefStore:
         """The numbers, from 1, of the lines of a reflog that cannot be read: damaged, or cut off by a power cut."""
         check_ref_name(name)
         texts = (_read_file(f"{self._path}/{name}.log") or b"").decode("utf-8", "replace").split("\n")
-        return [number for number, text in enumerate(texts, 1) if text and not _LINE.fullmatch(text)]
+        return [number for number, text in enumerate(texts, 1) if text and not LINE.fullmatch(text)]
 
     def has_reflog(self, name: str) -> bool:
         """Whether there is a reflog: every ref that was ever moved has one."""
-        return self._is_there(f"{name}.log")
+        return self._is_there(f"{name}.log") or bool(self._moves(name))
 
     def mend_reflog(self, name: str, who: str, set_aside: Callable[[str], object]) -> bool:
         """Write a reflog anew that has lines which cannot be read, or that is missing beside its ref; whether it was
@@ -194,12 +239,12 @@ class RefStore:
         try:
             with self._exclusive():
                 if now is not None and not self.has_reflog(name):
-                    self._append(name, _line(None, now, who, "fsck --repair", None))
+                    self._append(name, line_of(None, now, who, "fsck --repair", None))
                     return True
                 if not self.unreadable_lines(name):
                     return False
                 texts = (_read_file(path) or b"").split(b"\n")
-                good = [text + b"\n" for text in texts if _LINE.fullmatch(text.decode("utf-8", "replace"))]
+                good = [text + b"\n" for text in texts if LINE.fullmatch(text.decode("utf-8", "replace"))]
                 set_aside(path)
                 durable.replace_file(path, b"".join(good))
                 return True
@@ -216,11 +261,10 @@ class RefStore:
 
     def _lines(self, name: str) -> list[ReflogEntry]:
         """The lines of a reflog that can be read, the oldest first."""
-        content = _read_file(f"{self._path}/{name}.log")
-        if content is None:
-            return []
-        texts = content.decode("utf-8", "replace").split("\n")
-        return [_entry(match) for text in texts if (match := _LINE.fullmatch(text))]
+        there = (_read_file(f"{self._path}/{name}.log") or b"").split(b"\n")
+        there += [line for move in self._moves(name) if (line := move.line[:-1]) not in there]
+        texts = b"\n".join(there).decode("utf-8", "replace").split("\n")
+        return [entry_of(match) for text in texts if (match := LINE.fullmatch(text))]
 
     def _damaged(self, name: str, how: str) -> DamagedError:
         entries = self._lines(name)
@@ -252,8 +296,8 @@ class RefStore:
             state = os.fstat(fd)
             if not stat.S_ISREG(state.st_mode):
                 raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
-            begun = _begun_line(fd, state.st_size)
-            if begun and not _LINE.fullmatch(begun.decode("utf-8", "replace")):
+            begun = begun_line(fd, state.st_size)
+            if begun and not LINE.fullmatch(begun.decode("utf-8", "replace")):
                 # A power cut, or a full disk: it never was whole, so no ref moved by it.
                 os.ftruncate(fd, state.st_size - len(begun))
                 begun = b""
@@ -290,16 +334,22 @@ def _read_file(path: str, limit: int = 1 << 30) -> bytes | None:
             raise durable.explain(error, f"read {path}") from error
 
 
-def _begun_line(fd: int, size: int) -> bytes:
-    """What stands behind the last end of a line; nothing in a file that ends as it should."""
-    tail, at = b"", size
-    while at and b"\n" not in tail:
-        start = max(0, at - _PIECE)
-        piece = os.pread(fd, at - start, start)
-        if not piece:
-            break
-        tail, at = piece + tail, start
-    return tail.rpartition(b"\n")[2]
+def _content_of(value: CheckpointId) -> bytes:
+    return value.hex().encode() + b"\n"
+
+
+def _led_on(content: bytes | None, moves: Sequence[Move]) -> CheckpointId:
+    """Where a ref is whose file has this content, after the moves that the tail has of it."""
+    try:
+        at = None if content is None else _parse(content)
+    except DamagedError:
+        return CheckpointId(moves[-1].new)
+    if content is None and moves[0].old is not None:
+        return CheckpointId(moves[-1].new)  # a power cut took the file
+    for move in moves:
+        if move.old == at:
+            at = CheckpointId(move.new)
+    return CheckpointId(moves[-1].new) if at is None else at
 
 
 def _parse(content: bytes) -> CheckpointId:
@@ -307,24 +357,3 @@ def _parse(content: bytes) -> CheckpointId:
     if value is None:
         raise DamagedError("a ref that holds no id")
     return CheckpointId(bytes.fromhex(value[1].decode()))
-
-
-def _entry(match: re.Match[str]) -> ReflogEntry:
-    old, new, who, seconds, reason = match.groups()
-    return ReflogEntry(_from_hex(old), _from_hex(new), who, int(seconds), reason)
-
-
-def _from_hex(digits: str) -> CheckpointId | None:
-    return None if digits == _NOBODY else CheckpointId(bytes.fromhex(digits))
-
-
-def _line(old: CheckpointId | None, new: CheckpointId, who: str, reason: str, time_s: int | None) -> bytes:
-    seconds = int(time.time()) if time_s is None else time_s
-    before = _NOBODY if old is None else old.hex()
-    text = f"{before} {new.hex()} {_flat(who)} {seconds} +0000\t{_flat(reason)}\n"
-    return text.encode("utf-8", "backslashreplace")
-
-
-def _flat(text: str) -> str:
-    """``text`` on one line."""
-    return " ".join(text.split())

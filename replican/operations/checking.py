@@ -28,6 +28,7 @@ INDEX = "index"
 BLOCKS = "blocks"
 FILE = "file"
 TRASH = "trash"
+TAIL = "tail"
 
 
 class Damage(NamedTuple):
@@ -68,6 +69,8 @@ class _Check:
 
     def run(self, content: bool) -> Checked:
         self._check_config()
+        if self._repo.tailing.flaw is not None:
+            self._add(TAIL, "tail", self._repo.tailing.flaw)
         self._check_objects()
         refs = self._check_refs()
         self._check_connectivity(refs)

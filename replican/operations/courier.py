@@ -177,6 +177,7 @@ class Courier:
         if self._repo is None or self._remote is None or self._attendance is None:
             self._close()
             self._repo = self._held.enter_context(Repository(self._root, wait=WAIT_SECONDS))
+            self._repo.tailing.begin()
             self._herald = self._held.enter_context(closing(Herald(self._repo)))
             self._remote = self._held.enter_context(opened_remote(self._repo, self._name))
             self._attendance = self._held.enter_context(attend(self._remote, self._bounds, self._random))

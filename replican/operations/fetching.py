@@ -65,7 +65,7 @@ def fetch_from(repo: Repository, remote: Remote, *, trust: bool = False) -> Fetc
                     "it was made anew: if this is meant, remove the remote and add it again",
                 )
         elif head != old:
-            repo.refs.update(ref, head, old, f"fetch {remote.name}", repo.who)
+            repo.refs.update(ref, head, old, f"fetch {remote.name}", repo.who, soon=True)
         forced = old is not None and head is not None and not _comes_from(repo, head, old, counts[0])
         return Fetched(remote.name, old, head, *counts, forced)
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from replican.decisions.treediff import find_entry
-from replican.effects.refs import HEAD, ReflogEntry
+from replican.effects.reflog import ReflogEntry
+from replican.effects.refs import HEAD
 from replican.repository import Repository
 from replican.values.checkpoints import Checkpoint
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId

@@ -219,12 +219,13 @@ def record_merge(
     checkpoint: Checkpoint | None,
     reason: str,
 ) -> None:
-    """Have the log's head be ``head``, where it is not ``ours`` already; needs the lock."""
+    """Have the log's head be ``head``, where it is not ``ours`` already; needs the lock. It is durable before a batch
+    begins, or with the end of the lock."""
     if head is None or checkpoint is None or head == ours:
         return
     objects = {each: (TREE, payload) for each, payload in new_trees(repo, overlay, checkpoint.tree).items()}
     repo.objects.add({**objects, head: (CHECKPOINT, encode_checkpoint(checkpoint))})
-    repo.refs.update(HEAD, head, ours, reason, repo.who)
+    repo.refs.update(HEAD, head, ours, reason, repo.who, soon=True)
 
 
 def carry_out(

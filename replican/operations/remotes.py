@@ -302,6 +302,8 @@ def _opened_folder(repo: Repository, name: str, root: str) -> "Iterator[FolderRe
     from replican.operations.hooking import admit_hooks
 
     admit_hooks(repo, name, other)
+    if repo.tailing.in_use:
+        other.tailing.begin()
     with other:
         remote = FolderRemote(name, root, other)
         try:

@@ -18,7 +18,7 @@ from replican.effects.loose import LooseObjects
 from replican.effects.objects import CHECKPOINT, TREE, check_object
 from replican.effects.refs import ANY, HEAD, remote_head
 from replican.effects.salvage import bad_packs, packs_aside, set_aside, whole_objects
-from replican.operations.checking import BLOCKS, INDEX, OBJECT, REF, REFLOG, Checked, check
+from replican.operations.checking import BLOCKS, INDEX, OBJECT, REF, REFLOG, TAIL, Checked, check
 from replican.operations.recording import observe
 from replican.operations.remaking import record_anew
 from replican.operations.remotes import Remote, opened_remote
@@ -80,6 +80,9 @@ class _Repair:
             self._clear(path, directory=True)
         for suffix in ("", "-wal", "-shm"):
             self._clear(self._index + suffix, directory=False)
+        if self._repo.tailing.flaw is not None:
+            set_aside(self._repo.dotdir, f"{self._repo.dotdir}/{TAIL}")
+            self.mended.append(Mended(TAIL, "tail", "set aside: what was recorded last may be missing"))
 
     # -- refs ---------------------------------------------------------------------------------------------------
 
@@ -127,7 +130,8 @@ class _Repair:
         except DamagedError:
             now = None
         else:
-            if now is None or now in values or not values or self._is_readable(now):
+            # The line of its last move may have been in the tail: then a remote may have what it names.
+            if now is None or now in values or not values or self._have(CHECKPOINT, now) is not None:
                 return
         if values:
             self._put_back(name, values[0], "which its reflog has")

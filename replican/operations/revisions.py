@@ -211,7 +211,7 @@ def whole_id(repo: Repository, id: bytes) -> Named:
     if id == EMPTY_TREE:
         return Named(TREE, id)
     try:
-        return Named(repo.objects.kind_and_size(id)[0], id)
+        return Named(repo.objects.read(id)[0], id)
     except NotFoundError:
         return Named(None, id)
 

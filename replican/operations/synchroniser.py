@@ -30,6 +30,9 @@ from replican.values.errors import FolderError, LockedError, NoRepositoryError, 
 
 _BUSY_SECONDS: Final = 0.01
 _BUSY_MOST: Final = 1.0
+_TIDY_SECONDS: Final = 2.0
+"""What is in the tail is put where it belongs once nothing has been recorded for so long."""
+_TIDY_AGAIN: Final = 30.0
 _ASLEEP_SECONDS: Final = 5.0
 """A machine that slept for longer may find another network, and other folders, when it wakes up."""
 
@@ -93,6 +96,7 @@ class Synchroniser:
         self._gate: str | None = None
         self._failures = 0
         self._busy = 0
+        self._tidy_at: float | None = time.monotonic()
         self._whole = True
         self._whole_why: str | None = None
         self._live = False
@@ -102,6 +106,7 @@ class Synchroniser:
     def run(self) -> None:
         """Watch until somebody wishes it to end. Raises ``LockedError`` where the folder is watched already."""
         self._repo.wait = 0.0  # who waits for a courier hears nothing meanwhile
+        self._repo.tailing.begin()
         self._began = time.monotonic()
         self._slept = self._clocks.all() - self._clocks.awake()
         started, lost = False, 0
@@ -172,6 +177,7 @@ class Synchroniser:
                         self._look(heads, recorder)
                     if self._live:
                         self._crew.keep()
+                        self._tidy()
                     ready = self._wait(heads, recorder, listener)
                     listener.turn(ready, lambda question: self._answer(question, recorder), time.monotonic())
         finally:
@@ -196,7 +202,7 @@ class Synchroniser:
         for event in self._herald.hear():
             self._tell(event)
         if heads.may_have_moved():
-            self._crew.send()
+            self._has_moved()
             self._whole = self._whole or self._gate is not None  # somebody may have decided
         return True
 
@@ -255,7 +261,27 @@ class Synchroniser:
         if self._whole:
             self._seen_whole(recorder, began)
         if heads.may_have_moved():
-            self._crew.send()
+            self._has_moved()
+
+    def _has_moved(self) -> None:
+        self._crew.send()
+        self._tidy_at = time.monotonic() + _TIDY_SECONDS
+
+    def _tidy(self) -> None:
+        """Empty the tail, if it is time for that."""
+        now = time.monotonic()
+        if self._tidy_at is None or self._tidy_at > now:
+            return
+        try:
+            with self._repo.writing("watch"):
+                self._repo.tailing.put_down()
+            self._tidy_at = None
+        except NoRepositoryError:
+            raise
+        except LockedError:
+            self._tidy_at = now + _TIDY_SECONDS
+        except ReplicanError:  # whatever it is, who records next will say so
+            self._tidy_at = now + _TIDY_AGAIN
 
     def _record(self) -> Recorded:
         """Record what has been seen."""
@@ -306,6 +332,8 @@ class Synchroniser:
         times = [self._crew.due, now + heads.due]
         if not self._paused:
             times.append(recorder.due)
+        if self._live and self._tidy_at is not None:
+            times.append(self._tidy_at)
         descriptors += [each for each in (heads.descriptor, recorder.descriptor) if each is not None]
         until = min(times)
         seconds = None if until == float("inf") else max(0.0, until - now)

@@ -175,7 +175,7 @@ def push_to(repo: Repository, remote: Remote) -> Pushed:
         with repo.writing("push"):
             known = repo.refs.read(remote_head(remote.name))
             if known != taken.new:
-                repo.refs.update(remote_head(remote.name), taken.new, known, f"push {remote.name}", repo.who)
+                repo.refs.update(remote_head(remote.name), taken.new, known, f"push {remote.name}", repo.who, soon=True)
     return Pushed(remote.name, taken.old, taken.new, taken.pending, taken.tally, Refreshed([], []))
 
 
@@ -217,7 +217,8 @@ def exchange(
             repo.notes += theirs.notes
         if round_ or ahead is None:
             if repo.head != remote.head or repo.head != repo.refs.read(remote_head(remote.name)):
-                fetch_from(repo, remote)
+                with repo.tailing.lasting():
+                    fetch_from(repo, remote)
             pulled.append(merge_remote(repo, remote, allowed=allowed))
         else:
             pulled.append(ahead.merged)

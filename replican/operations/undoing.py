@@ -11,7 +11,8 @@ from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import diff_trees, listing_at
 from replican.effects.contents import NO_CONTENT, Wanted, find
 from replican.effects.preparing import needs_content
-from replican.effects.refs import HEAD, ReflogEntry
+from replican.effects.reflog import ReflogEntry
+from replican.effects.refs import HEAD
 from replican.operations.amending import Amended, amend, would_amend
 from replican.operations.comparing import Difference, differences, on_disk
 from replican.operations.merging import check_found, new_conflicts

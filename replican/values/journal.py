@@ -1,6 +1,8 @@
 """The journal of a transition: the paths that it is about to change."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple, Protocol
 
 from replican.values.trees import Entry
 
@@ -17,3 +19,23 @@ class JournalEntry(NamedTuple):
     old: Entry | None
     new: Entry | None
     cause: str = ""
+
+
+class Beside(Protocol):
+    """Where a journal is noted, too: one flush for it, and for what is recorded with it."""
+
+    def noting(self, entries: Sequence[JournalEntry]) -> AbstractContextManager[bool]:
+        """Note what is about to be changed; whether that will be durable once the block has ended."""
+
+    def noted(self) -> tuple[bytes, Sequence[JournalEntry]]:
+        """What was noted last, and a mark that is its own; nothing, where nothing was."""
+
+
+class Nowhere:
+    """No :class:`Beside`."""
+
+    def noting(self, entries: Sequence[JournalEntry]) -> AbstractContextManager[bool]:
+        return nullcontext(False)
+
+    def noted(self) -> tuple[bytes, Sequence[JournalEntry]]:
+        return b"", ()

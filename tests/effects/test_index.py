@@ -236,19 +236,6 @@ def test_moves_and_what_is_gone_around_them(index: Index) -> None:
     check_index(index)
 
 
-def test_rows_of_which_nobody_knows_are_dropped(index: Index) -> None:
-    fill(index)
-    put(index, {b"a/b": [file(b"y", b"seen")]})
-    root = index.drop_rows([b"a/x", b"c/d", b"c/d/z", b"no/such", b"top", b"a/b/no"])
-    assert index.base_root() == index.observed_root() == root
-    assert {at: [row.name for row in rows] for at, rows in everything(index, False).items()} == {
-        b"": [b"a", b"c"], b"a": [b"b"], b"a/b": [b"y"], b"c": [b"l"],
-    }  # fmt: skip
-    assert index.row(b"a/b/y") == file(b"y", b"y")
-    assert [entry.name for entry in index.tree(root)] == [b"a", b"c"]
-    check_index(index)
-
-
 # -- trees and content ---------------------------------------------------------------------------------------
 
 

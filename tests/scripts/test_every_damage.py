@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from folders import assert_equal, contents, snapshot, write
 from replicas import OLD, Replicas
+from tailed import tailed
 from xxhash import xxh3_128_digest
 
 from replican.effects.block_cache import BlockCache
@@ -137,6 +138,18 @@ def build(run: Replicas) -> None:
 Answers = dict[tuple[str, ...], bytes]
 
 
+@pytest.fixture(scope="module")
+def kept_tailed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, recorded last as by a watch: with a tail."""
+    base = tmp_path_factory.mktemp("tailed")
+    with pytest.MonkeyPatch.context() as patch:
+        build(run := Replicas(base, patch))
+        run.write("b/watched", "7", OLD)
+        with tailed():
+            run("b", "sync")
+    return base
+
+
 @pytest.fixture
 def damaged(kept: Path, sound: tuple[Answers, set[bytes]], replicas: Replicas) -> Callable[[str, str], Answers]:
     """Damages one file of a new pair of replicas; what a sound one would answer."""
@@ -227,8 +240,34 @@ def test_damage(
     file: str,
     damage: str,
 ) -> None:
-    run, merged = replicas, sound[1]
-    look(run, damaged(file, damage))
+    check_damage(replicas, lambda: damaged(file, damage), sound[1])
+
+
+TAILED = ["tail", "refs/head", "refs/head.log", "index.db", "objects/pack/*.pack"]
+
+
+@pytest.mark.parametrize(("file", "damage"), [(file, damage) for file in TAILED for damage in DAMAGES][::STEP])
+def test_damage_beside_a_tail(
+    kept_tailed: Path, replicas: Replicas, file: str, damage: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    restore(kept_tailed, replicas)
+    assert (replicas.base / "b/.replican/tail").stat().st_size
+    answers = ask(replicas)
+    replicas("b", "fsck", "--content")
+    replicas("b", "sync")
+    merged = set(held(replicas.base))
+
+    def make() -> Answers:
+        restore(kept_tailed, replicas)
+        DAMAGES[damage](max((replicas.base / "b/.replican").glob(file)))
+        return answers
+
+    check_damage(replicas, make, merged)
+
+
+def check_damage(run: Replicas, make: Callable[[], Answers], merged: set[bytes]) -> None:
+    """What ``make`` has damaged, twice, does no harm that is not told; it says what sound replicas answer."""
+    look(run, make())
     before = snapshot(run.base / "b")
     found = run("b", "fsck", "--content", code=None)
     assert found.code in (0, 6), found
@@ -237,7 +276,7 @@ def test_damage(
         assert code == 0
         assert set(held(run.base)) == merged, "fsck found nothing, and yet something is different"
         return
-    answers = damaged(file, damage)
+    answers = make()
     mended = run("b", "fsck", "--content", "--repair", code=None)
     assert mended.code in (0, 6), mended
     assert snapshot(run.base / "b") == before

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import faults
 import pytest
-from cases import COMMANDS, FOLDERS, again, each_content, prepare, put_back, rest, trashed
+from cases import COMMANDS, FOLDERS, again, each_content, each_way, prepare, put_back, rest, started, trashed
 from folders import Seen, differences
 from replicas import Replicas
 from verdicts import Moments
@@ -90,18 +90,19 @@ def go_on(run: Replicas, name: str, expected: Expected, where: str) -> None:
     assert expected.trash <= trashed(run.base), f"not even in the trash: {expected.trash - trashed(run.base)}"
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(("name", "watched"), each_way())
 def test_killed_at_every_change(
     replicas: Replicas,
     kept: dict[str, Path],
     environment: dict[str, str],
     name: str,
+    watched: bool,
     program: Sequence[str],
     record_property: Callable[[str, object], None],
 ) -> None:
-    run = Faulty(replicas, kept[name], name, program, environment)
+    run = Faulty(replicas, kept[name], name, started(program, watched), environment)
     wanted = expected(replicas, name, kept[name])
-    moments = Moments(f"{name} killed")
+    moments = Moments(f"{name} {'as watched ' * watched}killed")
     for call, numbers in points(faults.CHANGES, name, run.creating()):
         if moments.count == ENOUGH:
             break

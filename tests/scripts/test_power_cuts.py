@@ -15,7 +15,7 @@ from typing import NamedTuple
 import faults
 import powercut
 import pytest
-from cases import COMMANDS, again, each_content, each_seen, prepare, rest, trashed
+from cases import COMMANDS, again, each_content, each_seen, each_way, prepare, rest, started, trashed
 from folders import Seen, differences
 from powercut import Disk, Keep, Recording, read_disk
 from replicas import Replicas
@@ -117,20 +117,21 @@ def check(run: Replicas, recorded: Recorded, disk: Disk) -> None:
     assert recorded.trash <= trashed(run.base), f"not even in the trash: {recorded.trash - trashed(run.base)}"
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(("name", "watched"), each_way())
 def test_cut_at_every_change(
     replicas: Replicas,
     environment: dict[str, str],
     name: str,
+    watched: bool,
     program: Sequence[str],
     record_property: Callable[[str, object], None],
 ) -> None:
-    recorded = record(replicas, name, program, environment)
+    recorded = record(replicas, name, started(program, watched), environment)
     chosen = moments_of(recorded)
     assert len(chosen) > SAMPLE, "next to nothing was recorded"
     if not TORTURE:
         chosen = random.Random(name).sample(chosen, SAMPLE)
-    moments = Moments(f"{name} without power")
+    moments = Moments(f"{name} {'as watched ' * watched}without power")
     for where, disk in cuts(recorded, chosen, 3 if TORTURE else 1):
         with moments.at(where):
             check(replicas, recorded, disk)
@@ -154,9 +155,11 @@ def check_end(run: Replicas, recorded: Recorded) -> None:
     assert not back, f"deleted, and there again: {back}"
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_cut_at_the_end(replicas: Replicas, environment: dict[str, str], name: str, program: Sequence[str]) -> None:
-    check_end(replicas, record(replicas, name, program, environment))
+@pytest.mark.parametrize(("name", "watched"), each_way())
+def test_cut_at_the_end(
+    replicas: Replicas, environment: dict[str, str], name: str, watched: bool, program: Sequence[str]
+) -> None:
+    check_end(replicas, record(replicas, name, started(program, watched), environment))
 
 
 def is_below(call: Call, *places: str) -> bool:
@@ -167,24 +170,26 @@ def is_index(call: Call) -> bool:
     return is_below(call, "/.replican/index.db")
 
 
-WITHOUT: dict[str, tuple[str, Unflushed]] = {
-    "staged files": ("merge", lambda call: is_below(call, "/.replican/stage/") or call.name == "syncfs"),
-    "objects": ("commit", lambda call: is_below(call, "/objects/loose/tmp-")),
-    "names of objects": ("commit", lambda call: call.paths[0].endswith("/objects/loose")),
-    "a ref": ("commit", lambda call: is_below(call, "/refs/tmp-")),
-    "the journal": ("merge", is_index),
-    "names in the folder": ("merge", lambda call: call.name == "fsync" and not is_below(call, "/.replican")),
+WITHOUT: dict[str, tuple[str, bool, Unflushed]] = {
+    "staged files": ("merge", False, lambda call: is_below(call, "/.replican/stage/") or call.name == "syncfs"),
+    "objects": ("commit", False, lambda call: is_below(call, "/objects/loose/tmp-")),
+    "names of objects": ("commit", False, lambda call: call.paths[0].endswith("/objects/loose")),
+    "a ref": ("commit", False, lambda call: is_below(call, "/refs/tmp-")),
+    "the journal": ("merge", False, is_index),
+    "names in the folder": ("merge", False, lambda call: call.name == "fsync" and not is_below(call, "/.replican")),
+    "the journal in the tail": ("merge", True, lambda call: is_below(call, "/.replican/tail")),
+    "staged files of a watch": ("merge", True, lambda call: is_below(call, "/stage/") or call.name == "syncfs"),
 }
-"""Flushes that could be missing, in a command that needs them. Without the journal everything comes to rest all the
-same, but what a swap has just taken out of a user's name never comes to the trash."""
+"""Flushes that could be missing, in a command that needs them, perhaps as a watch runs it. Without the journal
+everything comes to rest all the same, but what a swap has just taken out of a user's name never comes to the trash."""
 
 
 @pytest.mark.parametrize("what", WITHOUT)
 def test_a_flush_that_is_missing_is_noticed(
     replicas: Replicas, environment: dict[str, str], program: Sequence[str], what: str
 ) -> None:
-    name, unflushed = WITHOUT[what]
-    recorded = record(replicas, name, program, environment, unflushed)
+    name, watched, unflushed = WITHOUT[what]
+    recorded = record(replicas, name, started(program, watched), environment, unflushed)
     assert any(map(unflushed, recorded.recording.calls)), "there is no such flush"
     moments = moments_of(recorded)
     random.Random(what).shuffle(moments)
@@ -196,10 +201,10 @@ def test_a_flush_that_is_missing_is_noticed(
     pytest.fail(f"all is well without a flush of {what}")
 
 
-@pytest.mark.parametrize("name", ["commit", "pull", "clone"])
+@pytest.mark.parametrize(("name", "watched"), [("commit", False), ("pull", False), ("clone", False), ("commit", True)])
 def test_rows_that_are_not_flushed_are_noticed(
-    replicas: Replicas, environment: dict[str, str], program: Sequence[str], name: str
+    replicas: Replicas, environment: dict[str, str], program: Sequence[str], name: str, watched: bool
 ) -> None:
-    recorded = record(replicas, name, program, environment, is_index)
+    recorded = record(replicas, name, started(program, watched), environment, is_index)
     with pytest.raises(AssertionError, match=r"there again|exit code 4"):
         check_end(replicas, recorded)

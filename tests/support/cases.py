@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from folders import Seen, assert_equal, contents, remove, snapshot
@@ -23,6 +24,8 @@ COMMANDS: dict[str, list[str]] = {
     "clone": ["clone", "a", "c"],
     "repair": ["-C", "b", "fsck", "--repair"],
 }
+WATCHED = ("commit", "fetch", "merge", "pull", "push", "sync", "follow", "undo")
+"""Those whose work a watch does, too: with the tail in use."""
 # What a push needs to be a fast-forward, an undo to have something to take back, a resolve to have a conflict; and one
 # that only follows what is done over there.
 BEFORE: dict[str, list[list[str]]] = {
@@ -32,6 +35,18 @@ BEFORE: dict[str, list[list[str]]] = {
     "undo": [["-C", "b", "pull"]],
     "resolve": [["-C", "b", "pull"]],
 }
+
+
+def each_way() -> list[tuple[str, bool]]:
+    """The commands, and whether they are run as by a watch."""
+    return [(name, False) for name in COMMANDS] + [(name, True) for name in WATCHED]
+
+
+def started(program: Sequence[str], watched: bool) -> Sequence[str]:
+    """What to run as ``replican``."""
+    if not watched:
+        return program
+    return [str(Path(program[0]).with_name("python")), str(Path(__file__).with_name("tailed.py"))]
 
 
 def prepare(run: Replicas, name: str) -> None:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ Event = dict[str, Any]
 class Watch:
     """A `replican watch --json` of one folder."""
 
-    def __init__(self, root: Path, *options: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, root: Path, *options: str, environment: dict[str, str] | None = None, under: Sequence[str] = ()
+    ) -> None:
         self.root = root
         self.events: list[Event] = []
         self._rest = b""
-        words = [str(Path(sys.executable).parent / "replican"), "-C", str(root), "watch", "--json", *options]
+        words = [*under, str(Path(sys.executable).parent / "replican"), "-C", str(root), "watch", "--json", *options]
         self.process = subprocess.Popen(
             words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **(environment or {})}
         )
