@@ -11,6 +11,7 @@ from replican.effects.assemble import Packed, pack
 from replican.effects.examine import Examined, make_row
 from replican.effects.hashing import Found
 from replican.effects.mirror import Copied, Filled
+from replican.values.ids import TreeId
 from replican.values.listing import Row, digest_of_rows, encode_listing
 from replican.values.progress import Problem
 from replican.values.trees import Entry
@@ -33,6 +34,14 @@ class Completed(NamedTuple):
     files: int
     size: int
     copied: Copied | None
+
+
+class Glimpse(NamedTuple):
+    """A directory without subdirectories that was found changed: its tree before, and its listing now, as a tree."""
+
+    path: bytes
+    before: TreeId
+    payload: bytes
 
 
 def complete(examined: Examined, known: dict[bytes, Row], found: Found | None, with_pairs: bool) -> Completed:

@@ -235,7 +235,8 @@ def _end(pid: int) -> None:
 
 
 Tell = Callable[[Any], None]
-"""What work that is done beside may call, once, before it is done: see :meth:`Beside.told`."""
+"""What work that is done beside may call, before it is done, as often as it has something to tell: see
+:meth:`Beside.told`."""
 
 
 class Beside(Generic[Result]):
@@ -256,13 +257,11 @@ class Beside(Generic[Result]):
             _end(pid)
         self._workers.clear()
 
-    def goes_on(self, seconds: float) -> bool:
-        """Whether it still has nothing to tell after so many seconds."""
-        return not select.select(list(self._workers), [], [], seconds)[0]
-
     def told(self) -> object:
-        """Wait for what the work has to tell before it is done; None if it is done, and told nothing. Raises as
-        :meth:`result` does."""
+        """Wait for what the work has to tell next before it is done; None if it is done. Raises as :meth:`result`
+        does."""
+        if self._result:
+            return None
         number, answer = self._next()
         if number == _TOLD:
             return answer
@@ -296,24 +295,32 @@ def beside(work: Callable[[], Result]) -> Beside[Result]:
 
 def _work_telling(work: Callable[[Tell], Result], into: int) -> Result:
     # A thread of its own waits for the other process to listen: what holds a lock has to go on.
+    from queue import SimpleQueue
     from threading import Thread
 
-    sending: list[Thread] = []
+    waiting: SimpleQueue[object] = SimpleQueue()
+    senders: list[Thread] = []
+    end = object()
 
-    def send(told: object) -> None:
-        try:
-            _send(into, pickle.dumps((_TOLD, told, None), protocol=5))
-        except OSError:
-            pass  # whoever would have listened is gone
+    def send() -> None:
+        while (told := waiting.get()) is not end:
+            try:
+                _send(into, pickle.dumps((_TOLD, told, None), protocol=5))
+            except OSError:
+                pass  # whoever would have listened is gone
 
     def tell(told: object) -> None:
-        sending.append(Thread(target=send, args=(told,), daemon=True))
-        sending[0].start()
+        waiting.put(told)
+        if not senders:
+            senders.append(Thread(target=send, daemon=True))
+            senders[0].start()
 
-    result = work(tell)
-    for thread in sending:
-        thread.join()
-    return result
+    try:
+        return work(tell)
+    finally:
+        waiting.put(end)
+        for thread in senders:
+            thread.join()
 
 
 def beside_telling(work: Callable[[Tell], Result]) -> Beside[Result]:

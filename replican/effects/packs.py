@@ -276,11 +276,6 @@ def _write_files(
     return base
 
 
-def get_ready() -> None:
-    """Load what writing a pack takes: some 50 ms, better spent while there is nothing else to do."""
-    import dulwich.pack  # noqa: F401
-
-
 def discard_pack(base: str) -> None:
     """Delete the files of a pack, the index first: it never stays without its pack."""
     for suffix in (".idx", ".pack", TIMES):

@@ -16,6 +16,7 @@ from replican.effects.alongside import alongside
 from replican.effects.contents import ContentStore, Wanted
 from replican.effects.durable import explain
 from replican.effects.forkpool import beside
+from replican.effects.groundwork import Groundwork
 from replican.effects.linux import flush_filesystem
 from replican.effects.mirror import PLACE, Filled, Mirror
 from replican.effects.staging import SMALL, Slot, Stage
@@ -91,6 +92,7 @@ class Preparation:
         remote: Sequence[ContentStore],
         progress: Progress,
         mirror: Mirror | None = None,
+        groundwork: Groundwork | None = None,
     ) -> None:
         self._trees = trees
         self._stage = stage
@@ -98,6 +100,7 @@ class Preparation:
         self._remote = list(remote)
         self._progress = progress
         self._mirror = mirror
+        self._groundwork = groundwork
         self._lacking: list[Problem] = []
         self._going: list[bytes] = []
 
@@ -109,6 +112,8 @@ class Preparation:
         try:
             slots = self._stage_files(plan)
             built = self._build(plan)
+            if self._groundwork is not None:
+                self._groundwork.wait()
             with alongside(self._stage.flush):
                 if meanwhile is not None:
                     meanwhile(plan)
@@ -129,6 +134,8 @@ class Preparation:
         if not wanted:
             return slots
         self._progress.begin("staging", len(wanted), sum(entry.size for entry, _ in wanted))
+        if self._groundwork is not None:
+            wanted = self._take_staged(self._groundwork, wanted, slots)
         for stores in (self._local, self._remote):
             if not stores or not wanted:
                 continue
@@ -143,6 +150,20 @@ class Preparation:
             wanted = self._try([self._stage.shelf, *self._remote], wanted, slots)
         self._lacking += [Problem(item.hint, NO_SOURCE) for _, item in wanted]
         return slots
+
+    def _take_staged(
+        self, groundwork: Groundwork, wanted: list[tuple[Entry, Wanted]], slots: dict[bytes, Slot]
+    ) -> list[tuple[Entry, Wanted]]:
+        """Take what lies on the stage already; what is left to be staged."""
+        left: list[tuple[Entry, Wanted]] = []
+        for entry, item in wanted:
+            slot = groundwork.take(entry)
+            if slot is None:
+                left.append((entry, item))
+            else:
+                slots[item.hint] = slot
+                self._progress.advance(1, entry.size)
+        return left
 
     def _spare(self, size: int) -> None:
         """So many bytes were found nearer than in any far store."""

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from replican.effects.assemble import Assembled, Assembler, topmost
-from replican.effects.completing import Completed, Pair, complete
+from replican.effects.completing import Completed, Glimpse, Pair, complete
 from replican.effects.examine import Examined
 from replican.effects.hashing import Found, Job
-from replican.effects.index import DirRecord, Index, Known
+from replican.effects.index import ASIDE, DirRecord, Index, Known
 from replican.effects.mirror import Copying
 from replican.effects.partly import PartlyKnown
 from replican.effects.reading import Reading
@@ -49,6 +49,7 @@ class Scan(NamedTuple):
 
 
 Take = Callable[[Examined, dict[bytes, Row]], None]
+See = Callable[[Glimpse], None]
 _Waiting = tuple[Examined, dict[bytes, Row]]
 
 
@@ -67,10 +68,12 @@ class Survey:
         workers: int | None = None,
         mirror: Copying | None = None,
         partly: bool = False,
+        see: See | None = None,
     ) -> None:
-        """``partly``: no more than some paths will be wanted."""
+        """``partly``: no more than some paths will be wanted. ``see`` is shown changed directories on the way."""
         self._index = index
         self._mirror = mirror
+        self._see = see
         self.known: Mapping[bytes, Known] = PartlyKnown(index) if partly else index.digests()
         self.assembler = Assembler(self.known.get, index.record, index.observed_root())
         # Who only asks what differs is told of those, too: one command more looks at them again.
@@ -103,6 +106,10 @@ class Survey:
         self.hashed_size += size
         if copied is not None and self._mirror is not None:
             self._mirror.note(copied)
+        if self._see is not None and packed.tree is not None and packed.payload is not None:
+            known = self.known.get(path)
+            if known is not None and known.tree not in (ASIDE, packed.tree):
+                self._see(Glimpse(path, known.tree, packed.payload))
         self.assembler.put_packed(path, packed, digest, ino, mount, keep)
 
     def go(self, wanted: Wanted, progress: Progress) -> None:
@@ -166,15 +173,17 @@ def scan(
     workers: int | None = None,
     full: bool = False,
     mirror: Copying | None = None,
+    see: See | None = None,
 ) -> Scan:
     """Look at the whole folder, in one pass, against the observed rows of ``index``.
 
     Files whose stat data are as the index has them are not read, unless ``full``. ``workers`` is the number of
-    processes that hash where there is much to hash; 1 keeps it in this one. What is read is copied to ``mirror``.
+    processes that hash where there is much to hash; 1 keeps it in this one. What is read is copied to ``mirror``;
+    ``see`` is shown directories that have changed, as they are met.
     Raises ``NoRepositoryError`` without a folder, ``FolderError`` if it can't be read, ``IndexDamagedError``.
     """
     with uncollected():
-        survey = Survey(root, index, full, None, workers, mirror)
+        survey = Survey(root, index, full, None, workers, mirror, see=see)
         survey.go({}, progress or Silent())
         return survey.result()
 

@@ -298,13 +298,14 @@ class Stage:
         that a power cut takes with it costs fetching that content again."""
         from replican.effects.linux import flush_filesystem
 
-        if self._flush_all or len(self._unflushed) > _FLUSH_ONE_BY_ONE:
+        # What is staged meanwhile is for the next flush.
+        unflushed, self._unflushed = self._unflushed, []
+        everything, self._flush_all = self._flush_all, False
+        if everything or len(unflushed) > _FLUSH_ONE_BY_ONE:
             flush_filesystem(self.fd)
-        elif self._unflushed:
-            for name in self._unflushed:
+        elif unflushed:
+            for name in unflushed:
                 _flush_one(name, self.fd)
-        self._unflushed.clear()
-        self._flush_all = False
 
     def drop(self, slot: Slot) -> None:
         """Drop what could not take its place."""

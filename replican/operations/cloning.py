@@ -12,7 +12,7 @@ from replican.operations.fetching import fetch_from
 from replican.operations.folders import FolderRemote
 from replican.operations.foretold import merge_foretold
 from replican.operations.merging import Merged
-from replican.operations.recording import News, Recorded, record
+from replican.operations.recording import Recorded, record
 from replican.operations.remotes import SERVE, Refreshed, Remote, terms_of, wired_remote
 from replican.operations.syncing import merge_again, merge_remote
 from replican.repository import DOT, Repository, is_replica, ssh_program, user_config
@@ -76,10 +76,7 @@ def clone(
             # Into an empty folder, what is read for the origin's first checkpoint is copied in the same go.
             mirror = None if joined or copy.traits != STRONG else _mirror(held, copy)
             with remote.refreshing(mirror) as over_there:
-                news = over_there.told()
-                ahead = None
-                if isinstance(news, News):
-                    ahead = merge_foretold(copy, remote, news, over_there.result, mirror=mirror)
+                ahead = merge_foretold(copy, remote, over_there.told(), over_there.told, mirror=mirror)
                 refreshed = over_there.result()
             if ahead is None:
                 merged = _take_all(copy, remote, refreshed, mirror)

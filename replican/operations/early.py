@@ -76,9 +76,6 @@ class EarlyRecording:
         self._before = before
         self._answer = answer
 
-    def goes_on(self, seconds: float) -> bool:
-        return False  # an answer from afar is not worth a look at the clock
-
     def told(self) -> None:
         return None
 

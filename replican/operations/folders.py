@@ -10,8 +10,8 @@ from replican.effects.forkpool import Beside, beside_telling
 from replican.effects.mirror import Mirror
 from replican.effects.objects import ObjectStore
 from replican.operations.receiving import record_for, take_in
-from replican.operations.recording import News
 from replican.operations.remotes import Refreshed, Taken, diverged
+from replican.operations.telling import Tell
 from replican.repository import Repository
 from replican.values.errors import DamagedError, NotFoundError, RemoteError, ReplicanError
 from replican.values.hooks import POST_CHECKPOINT
@@ -41,7 +41,7 @@ class FolderRemote:
         *,
         mirror: Mirror | None = None,
         paths: Collection[bytes] | None = None,
-        tell: Callable[[News], None] | None = None,
+        tell: Tell | None = None,
     ) -> Refreshed:
         """``paths`` and ``tell`` are as those of ``record``."""
         try:
@@ -55,7 +55,7 @@ class FolderRemote:
         """Its scan is another process's. What that has copied to a ``mirror`` it tells with its news."""
         here = self.repository
 
-        def theirs(tell: Callable[[News], None]) -> Refreshed:
+        def theirs(tell: Tell) -> Refreshed:
             try:
                 with Repository(self.place, wait=here.wait, progress=here.progress) as anew:
                     anew.hooks = here.hooks

@@ -1,25 +1,28 @@
 """Merging ahead: what a remote's folder is about to record is staged here before it has been recorded over there.
 
 Where two folders were in step and only the other one was edited, its scan tells all that there is to know: so it does
-where nothing is here yet. While its process makes its log durable, this one looks at the trees, plans, and stages
-content. Recorded is in the usual order: over there first, then here, then the folder is changed. If anything turns out
+where nothing is here yet. While its process still looks, this one loads, reads and stages what it will need for what
+has been found so far; while that one makes its log durable, this one looks at the trees, plans, and stages the rest.
+Recorded is in the usual order: over there first, then here, then the folder is changed. If anything turns out
 otherwise, all that was done is undone by forgetting it, and the usual way is gone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
 from replican.decisions.frontier import JoinKind
+from replican.effects.contents import ContentStore
 from replican.effects.forkpool import beside
 from replican.effects.forms import TREE
+from replican.effects.groundwork import Groundwork
 from replican.effects.mirror import Mirror
 from replican.effects.refs import remote_head
 from replican.operations.fetching import Fetched, fetch_from
 from replican.operations.hooking import tell_of_merge
-from replican.operations.merging import Merged, aim_at, carry_out, record_merge
-from replican.operations.recording import News
-from replican.operations.remotes import Refreshed, Remote
+from replican.operations.merging import Merged, aim_at, carry_out, opened_site, record_merge
+from replican.operations.remotes import Remote
+from replican.operations.telling import Glimpses, Made, News
 from replican.repository import Repository
 from replican.values.errors import ReplicanError
 from replican.values.hooks import PRE_MERGE
@@ -32,7 +35,6 @@ _MANY = 200  # trees: writing so many down takes longer than beginning another p
 class Foretold(NamedTuple):
     """What came of it: as if the remote had been fetched and merged after it had recorded."""
 
-    refreshed: Refreshed
     fetched: Fetched
     merged: Merged
 
@@ -44,28 +46,47 @@ class _OtherwiseError(Exception):
 def merge_foretold(
     repo: Repository,
     remote: Remote,
-    news: News,
-    recorded: Callable[[], Refreshed],
+    heard: object,
+    hear: Callable[[], object],
     *,
     allowed: frozenset[str] = frozenset(),
     mirror: Mirror | None = None,
 ) -> Foretold | None:
-    """Bring the folder to what the remote is about to record; ``recorded`` waits until it has. A first clone has a
-    ``mirror`` with what was copied meanwhile.
+    """Bring the folder to what the remote is about to record. ``heard`` is what it told first, ``hear`` waits for what
+    comes next: see :mod:`replican.operations.telling`. A first clone has a ``mirror`` with what was copied meanwhile.
 
     None where the two were not in step, or where anything was in the way: then nothing here has changed.
     """
+    if not isinstance(heard, Glimpses | News):
+        return None
+    # Whoever has told of anything holds the lock over there, and waits for nobody.
     with repo.writing("merge"):
-        ours = repo.head
-        if repo.refs.read(remote_head(remote.name)) != ours or repo.head_tree != news.before:
+        ours, before = repo.head, repo.head_tree
+        if repo.refs.read(remote_head(remote.name)) != ours:
             return None
-        if repo.index.base_root() != news.before or repo.index.has_observed():
+        if repo.index.base_root() != before or repo.index.has_observed():
             return None
         if repo.hooks.has(PRE_MERGE):
             return None  # it wants to know which checkpoint
-        came: list[tuple[Refreshed, Fetched]] = []
+        came: list[Fetched] = []
+        overlay = TreeOverlay(repo)
         try:
-            return _go_ahead(repo, remote, news, ours, recorded, allowed, mirror, came)
+            with ExitStack() as held:
+                stores = held.enter_context(remote.contents())
+                groundwork = None
+                if isinstance(heard, Glimpses):
+                    site = held.enter_context(opened_site(repo))
+                    groundwork = held.enter_context(Groundwork(overlay, repo.objects.keep_parsed, site, stores))
+                while isinstance(heard, Glimpses):
+                    if groundwork is not None:
+                        groundwork.lay(heard.directories)
+                    heard = hear()
+                if not isinstance(heard, News) or heard.before != before:
+                    return None
+                if groundwork is not None:
+                    groundwork.flush()
+                told = _Told(heard, hear, stores, groundwork)
+                return _go_ahead(repo, remote, overlay, told, ours, allowed, mirror, came)
         except _OtherwiseError:
             return None
         except ReplicanError:
@@ -74,17 +95,32 @@ def merge_foretold(
             return None  # whatever it is, it will be met on the usual way, and said there
 
 
+class _Told(NamedTuple):
+    """What was told, who tells what comes next, and what was made of it so far."""
+
+    news: News
+    hear: Callable[[], object]
+    stores: Sequence[ContentStore]
+    groundwork: Groundwork | None
+
+    def wait(self) -> None:
+        """Wait until it is recorded, or nothing is told any more."""
+        heard: object = self.news
+        while not (heard is None or isinstance(heard, Made)):
+            heard = self.hear()
+
+
 def _go_ahead(
     repo: Repository,
     remote: Remote,
-    news: News,
+    overlay: TreeOverlay,
+    told: _Told,
     ours: CheckpointId | None,
-    recorded: Callable[[], Refreshed],
     allowed: frozenset[str],
     mirror: Mirror | None,
-    came: list[tuple[Refreshed, Fetched]],
+    came: list[Fetched],
 ) -> Foretold:
-    overlay = TreeOverlay(repo)
+    news = told.news
     _take_told(repo, overlay, news)
     if mirror is not None:
         mirror.take_over(news.copied)
@@ -97,8 +133,8 @@ def _go_ahead(
         def record() -> None:
             if storing is not None:
                 storing.result()
-            refreshed = recorded()
-            came.append((refreshed, fetch_from(repo, remote)))
+            told.wait()
+            came.append(fetch_from(repo, remote))
             theirs = repo.refs.read(remote_head(remote.name))
             checkpoint = None if theirs is None else repo.checkpoint(theirs)
             if checkpoint is None or (checkpoint.tree, checkpoint.parents) != (
@@ -108,11 +144,11 @@ def _go_ahead(
                 raise _OtherwiseError
             record_merge(repo, overlay, ours, theirs, checkpoint, f"merge {remote.name}")
 
-        outcome = carry_out(repo, overlay, aim.plan, stores, record, mirror=mirror)
+        outcome = carry_out(repo, overlay, aim.plan, told.stores, record, mirror=mirror, groundwork=told.groundwork)
     head = repo.head
     tell_of_merge(repo, remote.name, ours, head, aim.conflicts)
     merged = Merged(JoinKind.FAST_FORWARD, ours, head, aim.tally, outcome, aim.conflicts, outcome.pending, aim.plan)
-    return Foretold(*came[0], merged)
+    return Foretold(came[0], merged)
 
 
 def _objects(overlay: TreeOverlay, news: News) -> dict[bytes, tuple[bytes, bytes]]:

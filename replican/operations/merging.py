@@ -6,7 +6,8 @@ written only leaves the disk behind the head, where the next command goes on.
 """
 
 import time
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
 from replican.decisions import gates
@@ -17,6 +18,7 @@ from replican.decisions.plan import Plan, leave
 from replican.decisions.reconcile import OpenConflict, conflicts_in, conflicts_of
 from replican.decisions.treediff import Change, Tally, diff_trees, listing_at, tally, tally_changes
 from replican.effects.contents import ContentStore, FolderStore
+from replican.effects.groundwork import Groundwork
 from replican.effects.mirror import Mirror
 from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.preparing import Preparation, Prepared, place_of
@@ -237,25 +239,25 @@ def carry_out(
     must_have: Container[bytes] = (),
     *,
     mirror: Mirror | None = None,
+    groundwork: Groundwork | None = None,
 ) -> Outcome:
     """Stage, record, transition; the pending paths are noted for ``status``.
 
-    Where the content of a path in ``must_have`` is not to be had, nothing is recorded: ``RefusedError``.
+    Where the content of a path in ``must_have`` is not to be had, nothing is recorded: ``RefusedError``. What was made
+    ready for it is in the ``groundwork``.
     """
     plan, left = leave(plan, [entry.path for entry in repo.index.journal()])
     if plan.is_empty:
         if record is not None:
             record()
         return NO_OUTCOME._replace(pending=_note_pending(repo, [*plan.held, *left]))
-    with (
-        Stage(f"{repo.dotdir}/stage") as stage,
-        Trash(f"{repo.dotdir}/trash") as trash,
-        Site(repo.root, repo.index, stage, trash, repo.traits) as site,
-    ):
+    with opened_site(repo) if groundwork is None else nullcontext(groundwork.site) as site:
+        stage, trash = site.stage, site.trash
         _make_room(stage, overlay, plan, mirror)
         here = FolderStore("this folder", repo.root, repo.index, by_hint=False)
         try:
-            preparation = Preparation(overlay, stage, [here, trash.shelf, stage.shelf], stores, repo.progress, mirror)
+            local: list[ContentStore] = [here, trash.shelf, stage.shelf]
+            preparation = Preparation(overlay, stage, local, stores, repo.progress, mirror, groundwork)
             prepared = preparation.prepare(plan, site.look_ahead)
         except FoldedError:
             repo.forget_traits()
@@ -278,6 +280,17 @@ def _make_room(stage: Stage, overlay: TreeOverlay, plan: Plan, mirror: Mirror | 
     place = place_of(plan, mirror)
     if stage.leftovers() not in ([], [place]):
         stage.make_room(set(blobs_of(overlay, plan)), place)
+
+
+@contextmanager
+def opened_site(repo: Repository) -> Iterator[Site]:
+    """The folder, to be changed, with its stage and its trash. Needs the lock."""
+    with (
+        Stage(f"{repo.dotdir}/stage") as stage,
+        Trash(f"{repo.dotdir}/trash") as trash,
+        Site(repo.root, repo.index, stage, trash, repo.traits) as site,
+    ):
+        yield site
 
 
 def _note_pending(repo: Repository, pending: Sequence[Problem]) -> list[Problem]:

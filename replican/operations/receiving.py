@@ -10,8 +10,9 @@ from replican.effects.contents import ContentStore
 from replican.effects.mirror import Copying
 from replican.operations.fetching import take_over
 from replican.operations.merging import merge, settle_pending
-from replican.operations.recording import News, record
+from replican.operations.recording import record
 from replican.operations.remotes import ObjectSource, Refreshed, Taken, diverged
+from replican.operations.telling import Tell
 from replican.repository import Repository
 from replican.values.errors import FolderError, LockedError, RefusedError, WorkerError
 from replican.values.ids import CheckpointId
@@ -27,7 +28,7 @@ def record_for(
     *,
     mirror: Copying | None = None,
     paths: Collection[bytes] | None = None,
-    tell: Callable[[News], None] | None = None,
+    tell: Tell | None = None,
 ) -> Refreshed:
     """Record what the folder's user did, for somebody who calls this folder ``name``.
 

@@ -5,8 +5,7 @@ the head, an edit made on the old version joins the newer one instead of burying
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from replican.decisions import gates
@@ -14,13 +13,14 @@ from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import Tally, tally, tally_pairs, unknown_below
 from replican.effects.completing import Pair
 from replican.effects.index import Index
-from replican.effects.mirror import Copied, Copying
+from replican.effects.mirror import Copying
 from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.observe import observe_paths
 from replican.effects.refs import HEAD
 from replican.effects.scan import Scan, scan
 from replican.effects.trash import Trash
 from replican.operations.hooking import gate_closed, gate_open
+from replican.operations.telling import Tell, Telling
 from replican.operations.trashing import rescue_changed
 from replican.repository import Repository
 from replican.values.checkpoints import Checkpoint, encode_checkpoint, id_of
@@ -51,37 +51,21 @@ class Recorded(NamedTuple):
     behind: bool = False
 
 
-class News(NamedTuple):
-    """What is about to be recorded by a folder that held what its log says: its tree ``before`` and ``after``.
-
-    ``payloads`` are all trees of the new one that the log lacks, those below first; ``copied`` is what was copied to a
-    mirror.
-    """
-
-    before: TreeId
-    after: TreeId
-    payloads: Mapping[TreeId, bytes]
-    copied: Sequence[Copied] = ()
-
-
-Told = Callable[[Scan], None]
-
-
 def observe(
     repo: Repository,
     *,
     full: bool = False,
     mirror: Copying | None = None,
     paths: Collection[bytes] | None = None,
-    tell: Told | None = None,
+    telling: Telling | None = None,
 ) -> Scan:
     """Bring the index's observed rows up to the disk; needs the lock. A damaged index is rebuilt, and said.
 
     With ``paths``, only these are looked at (of a directory, all below it), and what is known of the rest stands.
-    ``tell`` is told what was seen before the rows are written.
+    ``telling`` is told what is seen, and all of it before the rows are written.
     """
     try:
-        return _observe(repo, full, mirror, paths, tell)
+        return _observe(repo, full, mirror, paths, telling)
     except DamagedError as error:
         if error.code != "index-damaged":
             raise
@@ -90,7 +74,11 @@ def observe(
 
 
 def _observe(
-    repo: Repository, full: bool, mirror: Copying | None, paths: Collection[bytes] | None, tell: Told | None
+    repo: Repository,
+    full: bool,
+    mirror: Copying | None,
+    paths: Collection[bytes] | None,
+    telling: Telling | None,
 ) -> Scan:
     if not repo.traits.modes:
         mirror = None  # its copies would have the permissions that the disk shows, which are nobody's
@@ -98,11 +86,12 @@ def _observe(
         repo.notes += rescue_changed(repo.root, repo.index, trash)
     index = repo.index
     if paths is None:
-        seen = scan(repo.root, index, progress=repo.progress, full=full, mirror=mirror)
+        see = None if telling is None else telling.see
+        seen = scan(repo.root, index, progress=repo.progress, full=full, mirror=mirror, see=see)
     else:
         seen = observe_paths(repo.root, index, paths, progress=repo.progress)
-    if tell is not None:
-        tell(seen)
+    if telling is not None:
+        telling.scanned(seen)
     if seen.changed or seen.gone:
         index.observe(seen.changed.values(), seen.gone, seen.root)
     before = index.problems()
@@ -122,26 +111,19 @@ def record(
     full: bool = False,
     mirror: Copying | None = None,
     paths: Collection[bytes] | None = None,
-    tell: Callable[[News], None] | None = None,
+    tell: Tell | None = None,
 ) -> Recorded:
     """Record the folder's state. ``allowed`` are the flags of gates that may stand open. ``tell`` is told what will be
-    recorded once the gates have been passed, where nothing but a scan was needed to know. With ``paths``, whoever
-    calls knows that nothing else has changed, and only these are looked at.
+    recorded if the gates are passed, where nothing but a scan is needed to know, and that it is. With ``paths``,
+    whoever calls knows that nothing else has changed, and only these are looked at.
 
     Raises ``RefusedError`` at a closed gate, unless ``past_gates``: then nothing is recorded and the error is a
     value of the result. Raises ``DamagedError``, ``LockedError``, ``FolderError``.
     """
     with repo.writing("commit"):
         fresh = not repo.index.has_observed()
-
-        def foretell(base: TreeId, seen: Scan) -> None:
-            if tell is not None:
-                tell(News(base, seen.root, seen.payloads, () if mirror is None else mirror.copied))
-
-        # A first checkpoint passes all gates: what was seen is told before the rows are written.
-        is_first = fresh and repo.head is None and repo.index.base_root() == EMPTY_TREE
-        first = partial(foretell, EMPTY_TREE) if is_first else None
-        seen = observe(repo, full=full, mirror=mirror, paths=paths, tell=first)
+        telling = _begin_telling(repo, tell, mirror) if tell is not None and fresh else None
+        seen = observe(repo, full=full, mirror=mirror, paths=paths, telling=telling)
         index, head = repo.index, repo.head
         head_tree = repo.tree_of(head)
         base, observed = index.base_root(), index.observed_root()
@@ -172,10 +154,18 @@ def record(
             message = describe(done)
         # What a lone scan found is all that is new; trees that were observed earlier have to be looked for.
         payloads = seen.payloads if fresh and tree == observed else None
-        if not is_first and plain and payloads is not None:
-            foretell(base, seen)
-        made = append(repo, overlay, tree, head, message, done, payloads=payloads)
+        told = None if telling is None else telling.made
+        made = append(repo, overlay, tree, head, message, done, payloads=payloads, told=told)
         return Recorded(made, True, done, seen.problems, seen.skipped, behind=tree != observed)
+
+
+def _begin_telling(repo: Repository, tell: Tell, mirror: Copying | None) -> Telling | None:
+    """Whoever is told has to know what the folder held: what its log says, or nobody is told."""
+    try:
+        before = repo.index.base_root()
+    except DamagedError:
+        return None  # who looks at the folder sees to that
+    return Telling(tell, before, mirror) if before == repo.head_tree else None
 
 
 def append(
@@ -188,12 +178,14 @@ def append(
     *,
     observed: bool = True,
     payloads: Mapping[TreeId, bytes] | None = None,
+    told: Callable[[CheckpointId], None] | None = None,
 ) -> CheckpointId:
     """Put a user checkpoint on the log, and make the observed rows base rows with the head's move; needs the lock.
 
     Objects are flushed before the ref moves; the rows name the checkpoint before it moves, and become base rows after.
     A ``tree`` that is not what was ``observed`` leaves them all as they are: the disk is behind it. ``payloads`` are
-    all trees that the log lacks, those below first, where the caller knows them; ``counted`` is for the hook.
+    all trees that the log lacks, those below first, where the caller knows them; ``counted`` is for the hook; ``told``
+    is told as soon as the head has moved.
     """
     repo.check_place()
     rules = 1 if head is None else repo.checkpoint(head).rules
@@ -205,6 +197,8 @@ def append(
     if observed:
         repo.index.promise(made)
     repo.refs.update(HEAD, made, head, f"commit: {message.partition(chr(10))[0]}", repo.who)
+    if told is not None:
+        told(made)
     if observed:
         repo.index.promote()
         repo.index.note_size(repo.index.count_files(), time.time_ns())

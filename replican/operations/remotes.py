@@ -55,12 +55,9 @@ class Refreshed(NamedTuple):
 class Awaited(Protocol):
     """A remote that records its user's edits while the caller does something else."""
 
-    def goes_on(self, seconds: float) -> bool:
-        """Whether there is still nothing to hear of it after so many seconds."""
-
     def told(self) -> object:
-        """Wait for the :class:`~replican.operations.recording.News` of what it is about to record, where there is any
-        and it tells; else None. Raises what :meth:`Remote.refresh` does."""
+        """Wait for what it tells next (see :mod:`replican.operations.telling`); None where it tells nothing (any
+        more). Raises what :meth:`Remote.refresh` does."""
 
     def result(self) -> Refreshed:
         """Wait until it has; raises what :meth:`Remote.refresh` does."""

@@ -10,13 +10,12 @@ from typing import NamedTuple
 from replican.decisions.frontier import JoinKind
 from replican.decisions.treediff import Tally
 from replican.effects.mirror import Mirror
-from replican.effects.packs import get_ready
 from replican.effects.precutting import Precutter
 from replican.effects.refs import remote_head
 from replican.operations.fetching import Fetched, fetch_from
 from replican.operations.foretold import Foretold, merge_foretold
 from replican.operations.merging import Merged, merge
-from replican.operations.recording import News, Recorded, record
+from replican.operations.recording import Recorded, record
 from replican.operations.remotes import Refreshed, Remote, opened_remote
 from replican.repository import Repository
 from replican.values.errors import DivergedError
@@ -24,7 +23,6 @@ from replican.values.ids import CheckpointId
 from replican.values.progress import Problem, Traffic
 
 MOST_ROUNDS = 5
-_SOON = 0.015  # seconds by which two equal scans differ
 
 
 class Pulled(NamedTuple):
@@ -143,12 +141,9 @@ def _record_both(
     with remote.refreshing() as over_there:
         precutter = Precutter(repo.block_cache_path, lambda path: repo.index.rows(path), will_ask=False)
         recorded = record(repo, message, allowed=allowed, past_gates=True, mirror=precutter)
-        if over_there.goes_on(_SOON):
-            get_ready()
-        news = over_there.told()
         ahead = None
-        if isinstance(news, News) and not recorded.new and recorded.gated is None:
-            ahead = merge_foretold(repo, remote, news, over_there.result, allowed=allowed)
+        if not recorded.new and recorded.gated is None:
+            ahead = merge_foretold(repo, remote, over_there.told(), over_there.told, allowed=allowed)
         refreshed = over_there.result()
     repo.notes += refreshed.notes
     return recorded, refreshed, ahead

@@ -52,12 +52,36 @@ def test_work_beside_tells_before_it_is_done() -> None:
     with beside_telling(work) as other:
         assert os.read(ready_out, 1) == b"!"
         assert other.told() == {"large": LARGE}
-        assert other.goes_on(0.01)
         os.write(go_in, b"!")
         assert other.result() == "done"
         assert other.result() == "done"
     for fd in (ready_out, ready_in, go_out, go_in):
         os.close(fd)
+
+
+def test_work_that_tells_a_lot_is_heard_in_order() -> None:
+    def work(tell: Tell) -> str:
+        for number in range(20):
+            tell((number, LARGE))
+        return "done"
+
+    with beside_telling(work) as other:
+        assert [other.told() for _ in range(20)] == [(number, LARGE) for number in range(20)]
+        assert other.told() is None
+        assert other.told() is None
+        assert other.result() == "done"
+
+
+def test_what_was_told_comes_before_an_error() -> None:
+    def work(tell: Tell) -> None:
+        tell(LARGE)
+        tell("more")
+        raise NotFoundError("nowhere")
+
+    with beside_telling(work) as other:
+        assert (other.told(), other.told()) == (LARGE, "more")
+        with pytest.raises(NotFoundError, match="nowhere"):
+            other.told()
 
 
 def test_work_that_tells_nothing() -> None:
@@ -80,8 +104,8 @@ def test_an_error_beside_is_raised_to_whoever_asks_and_asks_again() -> None:
 
 def test_what_goes_on_beside_ends_with_the_block() -> None:
     with beside(lambda: time.sleep(600)) as other:
-        assert other.goes_on(0.01)
         (pid,) = other._workers.values()
+        os.kill(pid, 0)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 

@@ -12,11 +12,12 @@ from folders import contents, write
 from pairs import FULL, Pair
 
 from replican.effects.refs import remote_head
-from replican.operations import foretold, syncing
+from replican.operations import foretold, syncing, telling
 from replican.operations.foretold import Foretold, merge_foretold
-from replican.operations.recording import News, record
-from replican.operations.remotes import Refreshed, Remote, opened_remote
+from replican.operations.recording import record
+from replican.operations.remotes import Remote, opened_remote
 from replican.operations.syncing import sync
+from replican.operations.telling import Glimpses, Made, News, Told
 from replican.repository import Repository
 from replican.values.ids import EMPTY_TREE, TreeId, tree_id
 from replican.values.trees import DIRECTORY, FILE, Entry, encode_tree, parse_tree
@@ -39,7 +40,8 @@ def foretell(pair: Pair) -> News:
     class StopError(Exception):
         pass
 
-    def tell(news: News) -> None:
+    def tell(news: Told) -> None:
+        assert isinstance(news, News)
         told.append(news)
         raise StopError
 
@@ -51,9 +53,8 @@ def foretell(pair: Pair) -> News:
 def go(pair: Pair, news: News, recorded: Callable[[Remote], None]) -> Foretold | None:
     with Repository(str(pair.b)) as repo, opened_remote(repo, "origin") as remote:
 
-        def wait() -> Refreshed:
+        def wait() -> None:
             recorded(remote)
-            return Refreshed([], [])
 
         return merge_foretold(repo, remote, news, wait)
 
@@ -67,8 +68,10 @@ def state(pair: Pair) -> object:
         return contents(pair.b), repo.head, repo.index.base_root(), repo.index.journal(), repo.index.pending()
 
 
+@pytest.mark.parametrize("at_once", [1, 50], ids=["in pieces", "at once"])
 @pytest.mark.parametrize("files", [FULL, FULL | MANY], ids=["few", "many"])
-def test_it_comes_to_the_same(tmp_path: Path, files: dict[str, str], monkeypatch) -> None:
+def test_it_comes_to_the_same(tmp_path: Path, files: dict[str, str], at_once: int, monkeypatch) -> None:
+    monkeypatch.setattr(telling, "_AT_ONCE", at_once)
     pair = Pair(tmp_path, files)
     shutil.copytree(tmp_path, tmp_path / "plain", symlinks=True)
     plain = Pair.__new__(Pair)
@@ -220,18 +223,80 @@ def test_a_remote_that_cannot_record_says_so_once(tmp_path: Path) -> None:
 def test_a_first_checkpoint_is_told_before_its_rows_are_written(tmp_path: Path) -> None:
     """Whoever is told then has the longest time for it; nothing is there yet to be read by anybody."""
     write(tmp_path / "a/d/file", "content")
-    told: list[News] = []
+    told: list[Told] = []
     with Repository.init(str(tmp_path / "a")) as repo:
 
-        def tell(news: News) -> None:
-            assert not repo.index.has_observed()
-            told.append(news)
+        def tell(each: Told) -> None:
+            assert not repo.index.has_observed() or isinstance(each, Made)
+            told.append(each)
 
         made = record(repo, tell=tell)
         assert made.new
-        (news,) = told
+        news, then = told
+        assert isinstance(news, News)
+        assert then == Made(repo.head)
         assert (news.before, news.after) == (EMPTY_TREE, repo.head_tree)
         assert all(repo.objects.read(tree) == (b"tree", payload) for tree, payload in news.payloads.items())
+
+
+def test_what_is_told_on_the_way_comes_before_all_of_it(tmp_path: Path, monkeypatch) -> None:
+    """And the head's move before the index is told."""
+    pair = Pair(tmp_path, FULL | MANY)
+    for number in range(5):
+        write(pair.a / f"d{number}/f", f"edited {number}")
+    told: list[Told] = []
+    monkeypatch.setattr(telling, "_AT_ONCE", 2)
+    with Repository(str(pair.a)) as repo:
+        before = repo.head
+
+        def tell(each: Told) -> None:
+            told.append(each)
+            assert (repo.head == before) is not isinstance(each, Made)
+            assert repo.index.base_root() == told_before
+
+        told_before = repo.index.base_root()
+        record(repo, tell=tell)
+        assert repo.index.base_root() == repo.head_tree != told_before
+    assert [type(each) for each in told] == [Glimpses, Glimpses, Glimpses, News, Made]
+    seen = [each for some in told[:3] for each in some.directories]  # type: ignore[union-attr]
+    assert {each.path for each in seen} == {b"d%d" % number for number in range(5)}
+    news = told[3]
+    assert isinstance(news, News)
+    assert all(news.payloads[tree_id(each.payload)] == each.payload for each in seen)
+
+
+def test_so_much_is_told_ahead_and_no_more(tmp_path: Path, monkeypatch) -> None:
+    pair = Pair(tmp_path, FULL | MANY)
+    for number in range(5):
+        write(pair.a / f"d{number}/f", f"edited {number}")
+    told: list[Told] = []
+    monkeypatch.setattr(telling, "_AT_ONCE", 1)
+    monkeypatch.setattr(telling, "_MOST_BYTES", 200)
+    with Repository(str(pair.a)) as repo:
+        record(repo, tell=told.append)
+    assert 0 < sum(isinstance(each, Glimpses) for each in told) < 5
+    assert isinstance(told[-2], News)
+
+
+def test_what_was_told_and_comes_to_nothing_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
+    """The far side is killed, say, after it has told of some directories."""
+    pair = Pair(tmp_path, FULL)
+    write(pair.a / "d/deep/three", "edited")
+    write(pair.a / "nothing/new", "new")
+    monkeypatch.setattr(telling, "_AT_ONCE", 1)
+    told: list[Told] = []
+    shutil.copytree(pair.a, tmp_path / "as it was", symlinks=True)
+    with Repository(str(pair.a)) as repo:
+        record(repo, tell=told.append)
+    assert isinstance(told[0], Glimpses)
+    before = state(pair)
+    rest = iter([told[1], None])
+    with Repository(str(pair.b)) as repo, opened_remote(repo, "origin") as remote:
+        assert merge_foretold(repo, remote, told[0], lambda: next(rest)) is None
+    assert state(pair) == before
+    assert os.listdir(pair.b / ".replican/stage") == []
+    pair.sync()
+    pair.assert_at_rest()
 
 
 def test_what_was_told_is_stored_from_below(tmp_path: Path, monkeypatch) -> None:
@@ -245,7 +310,7 @@ def test_what_was_told_is_stored_from_below(tmp_path: Path, monkeypatch) -> None
     monkeypatch.setattr(foretold, "beside", lambda work: work() or nullcontext())
     with Repository(str(pair.b)) as repo, opened_remote(repo, "origin") as remote:
         monkeypatch.setattr(repo.objects, "add", stored.extend)
-        assert merge_foretold(repo, remote, news, lambda: Refreshed([], [])) is None
+        assert merge_foretold(repo, remote, news, lambda: None) is None
         order = {tree: at for at, tree in enumerate(stored)}
         assert len(order) >= 10
         for tree in stored:

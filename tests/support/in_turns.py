@@ -11,7 +11,7 @@ class AbandonedError(Exception):
 
 class InTurns:
     """In the place of :class:`replican.effects.forkpool.Beside`: the work goes on up to what it tells, and from there
-    when its result is asked for."""
+    when what comes next is asked for."""
 
     def __init__(self, work: Callable[[Callable[[Any], None]], Any]) -> None:
         self._work = work
@@ -19,6 +19,7 @@ class InTurns:
         self._result: Any = None
         self._error: BaseException | None = None
         self._done = self._abandoned = False
+        self._heard = False  # what was told last
         self._here, self._there = Semaphore(0), Semaphore(0)
         self._thread = Thread(target=self._run, daemon=True)
 
@@ -48,19 +49,22 @@ class InTurns:
             self._there.release()
         self._thread.join()
 
-    def goes_on(self, seconds: float) -> bool:
-        return False
-
     def told(self) -> Any:
+        if self._heard and not self._done:
+            self._go_on()
+        self._heard = True
         if not self._done:
             return self._told
         self.result()
         return None
 
+    def _go_on(self) -> None:
+        self._there.release()
+        self._here.acquire()
+
     def result(self) -> Any:
-        if not self._done:
-            self._there.release()
-            self._here.acquire()
+        while not self._done:
+            self._go_on()
         if self._error is not None:
             raise self._error
         return self._result
