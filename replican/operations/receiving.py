@@ -40,6 +40,7 @@ def record_for(
     notes: list[str] = []
     unread: list[Problem] = []
     refused = False
+    settled: CheckpointId | None = None
     try:
         made = record(repo, past_gates=True, mirror=mirror, paths=paths, tell=tell)
         unread = made.problems
@@ -49,6 +50,7 @@ def record_for(
         if len(made.skipped) > _SHOWN:
             notes.append(f"{name}: and {len(made.skipped) - _SHOWN} more that are left alone")
         refused = made.gated is not None
+        settled = None if refused or made.behind else made.head
         if made.gated is not None:
             notes.append(f"{name} has edits that it does not record: {made.gated.message}")
     except WorkerError:
@@ -58,7 +60,7 @@ def record_for(
             raise  # nothing was recorded before: there is nothing to offer
         refused = isinstance(error, RefusedError)
         notes.append(f"{name} could not record its latest edits: {error.message}")
-    return Refreshed(take_notes(repo, name) + notes, unread, refused)
+    return Refreshed(take_notes(repo, name) + notes, unread, refused, settled)
 
 
 def take_notes(repo: Repository, name: str) -> list[str]:

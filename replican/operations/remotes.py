@@ -45,11 +45,13 @@ _HELPER = re.compile(r"[A-Za-z0-9+.-]*::")
 
 class Refreshed(NamedTuple):
     """How a remote recorded its user's edits: what to tell, and what could not be read there. ``refused`` where a gate
-    over there is closed, or its disk is full: what it offers is what it recorded before."""
+    over there is closed, or its disk is full: what it offers is what it recorded before. ``settled`` is its head where
+    its disk has all of that, as far as is known."""
 
     notes: list[str]
     unread: list[Problem]
     refused: bool = False
+    settled: CheckpointId | None = None
 
 
 class Awaited(Protocol):

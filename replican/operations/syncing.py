@@ -182,7 +182,7 @@ def sync(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), 
     """
     with opened_remote(repo, name) as remote:
         recorded, theirs, ahead = _record_both(repo, remote, message, allowed)
-        exchanged = exchange(repo, remote, allowed=allowed, ahead=ahead)
+        exchanged = exchange(repo, remote, allowed=allowed, ahead=ahead, settled=theirs.settled)
         repo.notes += remote.summary()
         theirs = theirs if exchanged.theirs is None else exchanged.theirs
         return Synced(name, recorded, exchanged.pulled, exchanged.pushed, exchanged.equal, theirs, remote.traffic)
@@ -199,10 +199,15 @@ class Exchanged(NamedTuple):
 
 
 def exchange(
-    repo: Repository, remote: Remote, *, allowed: frozenset[str] = frozenset(), ahead: Foretold | None = None
+    repo: Repository,
+    remote: Remote,
+    *,
+    allowed: frozenset[str] = frozenset(),
+    ahead: Foretold | None = None,
+    settled: CheckpointId | None = None,
 ) -> Exchanged:
     """Pull and push until both heads are the same, where both sides' edits have been recorded; with what was merged
-    ``ahead``, if anything was. Raises as :func:`sync` does."""
+    ``ahead``, if anything was. At the head ``settled`` the remote has nothing pending. Raises as :func:`sync` does."""
     pulled: list[Merged] = []
     pushed: list[Pushed] = []
     theirs: Refreshed | None = None
@@ -219,6 +224,10 @@ def exchange(
             pulled.append(ahead.merged)
         if remote.has_changed and round_ + 1 < MOST_ROUNDS:
             continue  # once more: now it makes sure that what it records can be had
+        head = repo.head
+        if settled is not None and head == settled == remote.head:
+            pushed.append(Pushed(remote.name, head, head, [], None, Refreshed([], [])))
+            break
         try:
             pushed.append(push_to(repo, remote))
         except DivergedError:

@@ -13,6 +13,7 @@ from pairs import FULL, Pair
 
 from replican.effects.refs import remote_head
 from replican.operations import foretold, syncing, telling
+from replican.operations.folders import FolderRemote
 from replican.operations.foretold import Foretold, merge_foretold
 from replican.operations.recording import record
 from replican.operations.remotes import Remote, opened_remote
@@ -296,6 +297,29 @@ def test_what_was_told_and_comes_to_nothing_leaves_nothing(tmp_path: Path, monke
     assert state(pair) == before
     assert os.listdir(pair.b / ".replican/stage") == []
     pair.sync()
+    pair.assert_at_rest()
+
+
+def test_a_remote_in_step_is_not_locked_once_more(tmp_path: Path, monkeypatch) -> None:
+    """It has told that nothing is pending there; where something is, it is tried again."""
+    pair = Pair(tmp_path, FULL)
+    pushed: list[str] = []
+    plain = FolderRemote.push
+    monkeypatch.setattr(FolderRemote, "push", lambda self, *args: pushed.append(self.name) or plain(self, *args))
+    edit(pair.a)
+    assert pair.sync().equal
+    assert pair.sync().equal
+    assert pushed == []
+    write(pair.b / "a.txt", "edited here")
+    (pair.a / "d").chmod(0o500)
+    write(pair.b / "d/one", "edited here, too")
+    assert pair.sync().equal
+    assert pushed == ["origin"]
+    if os.geteuid() == 0:
+        return  # nothing is pending for whoever may do all
+    (pair.a / "d").chmod(0o700)
+    assert pair.sync().pushed[0].pending == []
+    assert pushed == ["origin", "origin"]
     pair.assert_at_rest()
 
 
