@@ -1,7 +1,6 @@
 """Transitions on real folders: what one side did comes to the other, and what somebody does meanwhile is never lost."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -350,33 +349,6 @@ def test_the_trash_keeps_what_was_replaced_with_its_mode(tmp_path: Path) -> None
     assert set(items) == {"a.txt", "b.txt"}
     status = os.lstat(pair.b / ".replican/trash" / os.fsdecode(items["a.txt"].file))
     assert (status.st_ino, status.st_mode & 0o7777) == (inode, 0o440)
-
-
-def test_what_came_is_not_read_again_unless_its_time_is_young(tmp_path: Path) -> None:
-    """Whoever writes to a file gives it the time of that moment: only a file that had it already looks the same."""
-    pair = Pair(tmp_path, FULL)
-    write(pair.a / "a.txt", "edited", OLD)
-    write(pair.a / "new", "new", OLD + 1)
-    write(pair.a / "to come", "of tomorrow", time.time_ns() + 86_400 * 10**9)
-    pair.pull()
-    with Repository(str(pair.b)) as repo:
-        rows = {row.name: row for row in repo.index.rows(b"", observed=False)}
-    assert [name for name, row in rows.items() if row.is_smudged] == [b"to come"]
-    write(pair.b / "new", "wen")
-    assert pair.sync().recorded.tally.changed == 1
-    pair.assert_at_rest()
-
-
-def test_what_only_got_other_attributes_is_read_again(tmp_path: Path) -> None:
-    """It was the user's all along, who may have written to it while it got its time."""
-    pair = Pair(tmp_path, FULL)
-    os.utime(pair.a / "a.txt", ns=(OLD, OLD))
-    os.rename(pair.a / "b.txt", pair.a / "moved")
-    pair.pull()
-    with Repository(str(pair.b)) as repo:
-        rows = {row.name: row for row in repo.index.rows(b"", observed=False)}
-    assert rows[b"a.txt"].is_smudged
-    assert rows[b"moved"].is_smudged
 
 
 def test_what_is_still_written_to_after_it_was_replaced_comes_back(tmp_path: Path) -> None:
