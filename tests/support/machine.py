@@ -86,7 +86,7 @@ class Machine:
             result = function(*args, **named)
             if name == "note_journal":
                 self.noted.setdefault(_file_of(args[0]), []).extend(args[1])
-            elif name == "rebase" and not named.get("keep_journal"):
+            elif name == "rebase":
                 self.noted.pop(_file_of(args[0]), None)
             self._step()
             return result
