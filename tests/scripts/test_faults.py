@@ -121,21 +121,22 @@ def test_killed_at_every_change(
 
 
 @pytest.mark.parametrize("error", ERRORS)
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(("name", "watched"), each_way())
 def test_failed_at_every_change(
     replicas: Replicas,
     kept: dict[str, Path],
     environment: dict[str, str],
     name: str,
+    watched: bool,
     error: str,
     program: Sequence[str],
     record_property: Callable[[str, object], None],
 ) -> None:
     if not TORTURE and error != list(ERRORS)[list(COMMANDS).index(name) % 3]:
         pytest.skip("one error for each command, unless all are asked for")
-    run = Faulty(replicas, kept[name], name, program, environment)
+    run = Faulty(replicas, kept[name], name, started(program, watched), environment)
     wanted = expected(replicas, name, kept[name])
-    moments = Moments(f"{name} with {error}")
+    moments = Moments(f"{name} {'as watched ' * watched}with {error}")
     for call, numbers in points(faults.SPACE, name, run.creating()):
         if moments.count == ENOUGH:
             break
