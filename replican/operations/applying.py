@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from replican.decisions import gates
+from replican.decisions.describing import describe
 from replican.decisions.limits import Limits, measure_tree
 from replican.decisions.treediff import tally
 from replican.effects.contents import ContentStore
 from replican.effects.refs import remote_head
 from replican.operations.amending import amend
 from replican.operations.merging import merge
-from replican.operations.recording import describe
 from replican.operations.syncing import merged_before
 from replican.repository import Repository
 from replican.values.errors import MissingObjectError, NotFoundError, RefusedError

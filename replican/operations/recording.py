@@ -6,11 +6,13 @@ the head, an edit made on the old version joins the newer one instead of burying
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from itertools import islice
 from typing import NamedTuple
 
 from replican.decisions import gates
+from replican.decisions.describing import MANY, describe, describe_changes
 from replican.decisions.reconcile import reconcile
-from replican.decisions.treediff import Tally, tally, tally_pairs, unknown_below
+from replican.decisions.treediff import Tally, diff_trees, tally, tally_pairs, unknown_below
 from replican.effects.completing import Pair
 from replican.effects.index import Index
 from replican.effects.mirror import Copying
@@ -151,7 +153,7 @@ def record(
         plain = (base, observed) == (head_tree, tree)
         done = counted if plain or head_tree == EMPTY_TREE else tally(overlay, head_tree, tree)
         if message is None:
-            message = describe(done)
+            message = _describe(overlay, head_tree, tree, done, by_name=paths is not None)
         # What a lone scan found is all that is new; trees that were observed earlier have to be looked for.
         payloads = seen.payloads if fresh and tree == observed else None
         told = None if telling is None else telling.made
@@ -166,6 +168,13 @@ def _begin_telling(repo: Repository, tell: Tell, mirror: Copying | None) -> Tell
     except DamagedError:
         return None  # who looks at the folder sees to that
     return Telling(tell, before, mirror) if before == repo.head_tree else None
+
+
+def _describe(overlay: TreeOverlay, before: TreeId, after: TreeId, done: Tally, by_name: bool) -> str:
+    """The message where nobody wrote one; ``by_name`` where nobody sees it now, and somebody may look for it later."""
+    if not by_name or before == EMPTY_TREE or sum(done) > MANY:
+        return describe(done)
+    return describe_changes(islice(diff_trees(overlay, before, after), MANY))
 
 
 def append(
@@ -243,18 +252,3 @@ def deletion_gates(index: Index, counted: Tally) -> list[gates.Gate | None]:
         gates.emptied_root(before, after),
         gates.mass_delete(counted.deleted, before, after, index.largest_lately(time.time_ns())),
     ]
-
-
-def describe(done: Tally) -> str:
-    """The message of a checkpoint that nobody wrote one for."""
-    parts = [
-        f"{count} {word}"
-        for count, word in (
-            (done.added, "added"),
-            (done.changed, "changed"),
-            (done.moved, "moved"),
-            (done.deleted, "deleted"),
-        )
-        if count
-    ]
-    return ", ".join(parts) or "folders and attributes"

@@ -8,13 +8,14 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from replican.decisions import gates
+from replican.decisions.describing import describe
 from replican.decisions.limits import Limits, measure_tree
 from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import tally
 from replican.effects.objects import TREE
 from replican.effects.scan import Scan
 from replican.operations.hooking import told_at_gates
-from replican.operations.recording import append, deletion_gates, describe, new_trees, observe
+from replican.operations.recording import append, deletion_gates, new_trees, observe
 from replican.repository import Repository
 from replican.values.errors import MovedError, RefusedError
 from replican.values.ids import ID_SIZE, CheckpointId, TreeId
