@@ -1,7 +1,9 @@
 """fsck: whether everything is what it was when it was written. Reads all, changes nothing, takes no lock."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
 
 from replican.effects.block_cache import check_cache
 from replican.effects.hashing import Answer, Job
@@ -29,6 +31,12 @@ BLOCKS = "blocks"
 FILE = "file"
 TRASH = "trash"
 TAIL = "tail"
+PLACE = "place"
+
+_DIRECTORIES: Final = ("objects", "objects/loose", "objects/pack", "refs", "stage", "trash", "hooks")
+_LOG: Final = _DIRECTORIES[:4]
+_FILES: Final = ("lock", "refs/.lock")
+_KINDS: Final = {stat.S_IFLNK: "a link", stat.S_IFREG: "a file", stat.S_IFDIR: "a directory"}
 
 
 class Damage(NamedTuple):
@@ -60,6 +68,18 @@ def check(repo: Repository, *, content: bool = False) -> Checked:
     return _Check(repo).run(content)
 
 
+def in_the_way(dotdir: str) -> Iterator[tuple[str, str]]:
+    """The names in ``.replican`` of directories and locks of ours where something else lies, and what: each when it is
+    asked for. (An index or a ref that is no file is found by reading it.)"""
+    for name in (*_DIRECTORIES, *_FILES):
+        try:
+            kind = stat.S_IFMT(os.lstat(f"{dotdir}/{name}").st_mode)
+        except OSError:
+            continue  # it is made when it is needed
+        if kind != (stat.S_IFDIR if name in _DIRECTORIES else stat.S_IFREG):
+            yield name, _KINDS.get(kind, "no directory" if name in _DIRECTORIES else "no file")
+
+
 class _Check:
     def __init__(self, repo: Repository) -> None:
         self._repo = repo
@@ -71,6 +91,10 @@ class _Check:
         self._check_config()
         if self._repo.tailing.flaw is not None:
             self._add(TAIL, "tail", self._repo.tailing.flaw)
+        for name, what in in_the_way(self._repo.dotdir):
+            self._add(PLACE, name, f"is {what}: something else has its place")
+            if name in _LOG and what != "a link":
+                return Checked(0, 0, 0, 0, 0, 0, list(self._damage))  # there is nothing to be read
         self._check_objects()
         refs = self._check_refs()
         self._check_connectivity(refs)

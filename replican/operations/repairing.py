@@ -18,7 +18,7 @@ from replican.effects.loose import LooseObjects
 from replican.effects.objects import CHECKPOINT, TREE, check_object
 from replican.effects.refs import ANY, HEAD, remote_head
 from replican.effects.salvage import bad_packs, packs_aside, set_aside, whole_objects
-from replican.operations.checking import BLOCKS, INDEX, OBJECT, REF, REFLOG, TAIL, Checked, check
+from replican.operations.checking import BLOCKS, INDEX, OBJECT, PLACE, REF, REFLOG, TAIL, Checked, check, in_the_way
 from replican.operations.recording import observe
 from replican.operations.remaking import record_anew
 from replican.operations.remotes import Remote, opened_remote
@@ -51,8 +51,10 @@ def repair(repo: Repository, *, content: bool = False) -> Repaired:
 
     Safe to be killed at any moment: what was set aside is looked through again by the next repair.
     """
-    with repo.locked("repair"), ExitStack() as opened:
+    with ExitStack() as opened:
         work = _Repair(repo, opened)
+        work.clear_lock()
+        opened.enter_context(repo.locked("repair"))
         work.clear_ways()
         work.mend_refs()
         work.mend_objects()
@@ -73,16 +75,25 @@ class _Repair:
         self.mended: list[Mended] = []
         self.notes: list[str] = []
 
+    def clear_lock(self) -> None:
+        """Set aside what lies at the place of the lock: nobody can hold that."""
+        if "lock" in dict(in_the_way(self._repo.dotdir)):
+            self._set_aside("lock")
+
     def clear_ways(self) -> None:
-        """Set aside what lies at the place of a file or a directory of ours, and is nothing of the kind."""
-        objects = self._repo.objects.path
-        for path in (objects, f"{objects}/loose", f"{objects}/pack", f"{self._repo.dotdir}/refs"):
-            self._clear(path, directory=True)
+        """Set aside what lies at the place of a file or a directory of ours, and is nothing of the kind. (A link in the
+        place of a directory may lead to what belongs there; the lock is not to be had then.)"""
+        for name, _ in in_the_way(self._repo.dotdir):
+            self._set_aside(name)
         for suffix in ("", "-wal", "-shm"):
             self._clear(self._index + suffix, directory=False)
         if self._repo.tailing.flaw is not None:
             set_aside(self._repo.dotdir, f"{self._repo.dotdir}/{TAIL}")
             self.mended.append(Mended(TAIL, "tail", "set aside: what was recorded last may be missing"))
+
+    def _set_aside(self, name: str) -> None:
+        set_aside(self._repo.dotdir, f"{self._repo.dotdir}/{name}")
+        self.mended.append(Mended(PLACE, name, "what had its place was set aside"))
 
     # -- refs ---------------------------------------------------------------------------------------------------
 

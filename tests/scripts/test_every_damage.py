@@ -6,12 +6,14 @@ mends, or tells that it could not. All of it by ``REPLICAN_TORTURE``, a sample o
 
 import os
 import shutil
+import zlib
 from collections import Counter
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
 from folders import assert_equal, contents, snapshot, write
+from forging import file, framed, hash_of
 from replicas import OLD, Replicas
 from tailed import tailed
 from xxhash import xxh3_128_digest
@@ -100,9 +102,14 @@ FILES = [
     "refs/remotes/origin/head.log",
     "objects/pack/*.pack",
     "objects/pack/*.idx",
+    "objects/pack/*.times",
     "objects/loose/*",
     "trash/*",
     "stage/*",
+    "lock",
+    "refs/.lock",
+    "watch.lock",
+    "log/watch.log",
 ]
 # What is longer or shorter in the trash than it was, a program has written to that still held it open: it comes back.
 LIKE_WRITES = {("trash/*", "truncated"), ("trash/*", "emptied"), ("trash/*", "swapped")}
@@ -124,13 +131,18 @@ def build(run: Replicas) -> None:
     run.write("a/edited", "by a", OLD)
     (run.base / "a/d/gone").unlink()
     run("b", "sync")
-    run("b", "gc")
+    nobodys = file(b"x", b"of a checkpoint that never came")
+    path = run.base / f"b/.replican/objects/loose/{hash_of(b'tree', nobodys).hex()}"
+    path.write_bytes(zlib.compress(framed(b"tree", nobodys)))
+    run("b", "gc")  # two packs: one that is kept, one that is too young to go
     run.write("b/more", "6", OLD)
     run("b", "sync")
     run.write("a/both", "both, by a", OLD)
     run.write("b/both", "both, by b", OLD + 1)
     run.write("b/new", "not recorded", OLD)
     run.write("b/.replican/stage/" + "ab" * 32, "left by a kill")
+    run.write("b/.replican/watch.lock", "")
+    run.write("b/.replican/log/watch.log", "what a watch had to say\n")
     with BlockCache(str(run.base / "b/.replican/blocks.db")) as cache:
         cache.put(blob_id(b"5"), list_blocks([(1, xxh3_128_digest(b"5"))]))
 
