@@ -1,8 +1,12 @@
-"""``fetch --content``: have content here before it is merged, so that a merge works offline."""
+"""Content that is here before it is merged: by ``fetch --content``, so that a merge works offline; and in a watch, so
+that nobody waits for a lock that is held for as long as a slow remote sends.
+"""
 
-from typing import NamedTuple
+import os
+from typing import Final, NamedTuple
 
 from replican.decisions.treediff import diff_trees, walk_tree
+from replican.effects import durable
 from replican.effects.contents import Wanted
 from replican.effects.preparing import NO_SOURCE, needs_content
 from replican.effects.refs import remote_head
@@ -10,9 +14,15 @@ from replican.effects.staging import Stage
 from replican.operations.remotes import Remote
 from replican.operations.room import check_room
 from replican.repository import Repository
+from replican.values.errors import NoSpaceError
 from replican.values.ids import BlobId, CheckpointId
 from replican.values.progress import Problem
 from replican.values.trees import DIRECTORY, Entry
+
+AHEAD: Final = "ahead"
+"""The directory, below `.replican`, in which each remote has a stage of its own."""
+LITTLE: Final = 1 << 20
+"""So many bytes are brought while the lock is held: that is sooner done than taking it twice."""
 
 
 class Ahead(NamedTuple):
@@ -52,6 +62,63 @@ def stage_content(repo: Repository, remote: Remote) -> Ahead:
         finally:
             repo.progress.end()
     return Ahead(contents, size, missing)
+
+
+def bring_ahead(repo: Repository, remote: Remote) -> None:
+    """Bring what a merge with the remote's head, as last fetched, will need from afar, if that is much: without the
+    lock, to a place of its own. :func:`take_ahead` has the merge find it. What cannot be had now the merge asks for.
+    """
+    theirs = repo.refs.read(remote_head(remote.name))
+    if theirs is None or theirs == repo.head:
+        return
+    place = _place(repo, remote.name)
+    wanted = [each for each in _lacking(repo, theirs) if not any(_lies_at(at, each[0]) for at in (place, _stage(repo)))]
+    if sum([entry.size for entry, _ in wanted]) <= LITTLE:
+        return
+    with remote.contents() as stores:
+        far = [store for store in stores if store.is_far]
+        try:
+            if far:
+                check_room(repo, wanted, far)
+        except NoSpaceError:
+            return  # there is a gate for that, before the merge
+        if not far:
+            return
+        with repo.writing("fetch"):
+            pass  # that the remote's head is known need not wait for all this
+        try:
+            durable.make_directory(place)
+        except OSError as error:
+            raise durable.explain(error, f"write to {place}") from error
+        with Stage(place) as stage:
+            stage.make_room({entry.blob for entry, _ in wanted}, b"")
+            for store in far:
+                store.locate([item for _, item in wanted])
+                store.bring(wanted, stage, repo.progress)
+
+
+def take_ahead(repo: Repository, name: str) -> None:
+    """Put what was brought from the remote called ``name`` on the stage, where it is verified before it is used; needs
+    the lock."""
+    place, stage = _place(repo, name), _stage(repo)
+    for each in durable.names_in(place):
+        try:
+            if not os.path.lexists(f"{stage}/{each}"):
+                os.rename(f"{place}/{each}", f"{stage}/{each}")
+        except OSError as error:
+            raise durable.explain(error, f"write to {stage}") from error
+
+
+def _place(repo: Repository, name: str) -> str:
+    return f"{repo.dotdir}/{AHEAD}/{name}"
+
+
+def _stage(repo: Repository) -> str:
+    return f"{repo.dotdir}/stage"
+
+
+def _lies_at(place: str, entry: Entry) -> bool:
+    return durable.size_of(f"{place}/{entry.id.hex()}") == entry.size > 0
 
 
 def _lacking(repo: Repository, theirs: CheckpointId | None) -> list[tuple[Entry, Wanted]]:

@@ -154,7 +154,7 @@ class Courier:
                 self._tell(events.Syncing(time.time_ns(), self._name))
             elif not self._lost and not self._behind:
                 return self._found(remote)
-            exchanged = exchange(repo, remote)
+            exchanged = exchange(repo, remote, unlocked=True)
             self._found(remote)
             self._report(repo, remote, exchanged, time.monotonic() - began)
         except NoSpaceError as error:

@@ -12,6 +12,7 @@ from replican.decisions.treediff import Tally
 from replican.effects.mirror import Mirror
 from replican.effects.precutting import Precutter
 from replican.effects.refs import remote_head
+from replican.operations.ahead import bring_ahead, take_ahead
 from replican.operations.fetching import Fetched, fetch_from
 from replican.operations.foretold import Foretold, merge_foretold
 from replican.operations.merging import Merged, merge
@@ -74,7 +75,8 @@ def merge_remote(
     ref = remote_head(remote.name)
     theirs = repo.refs.read(ref)
     before = theirs != repo.head and merged_before(repo, remote.name)
-    with remote.contents() as stores:
+    with remote.contents() as stores, repo.writing("merge"):
+        take_ahead(repo, remote.name)
         return merge(
             repo,
             theirs,
@@ -205,9 +207,11 @@ def exchange(
     allowed: frozenset[str] = frozenset(),
     ahead: Foretold | None = None,
     settled: CheckpointId | None = None,
+    unlocked: bool = False,
 ) -> Exchanged:
     """Pull and push until both heads are the same, where both sides' edits have been recorded; with what was merged
-    ``ahead``, if anything was. At the head ``settled`` the remote has nothing pending. Raises as :func:`sync` does."""
+    ``ahead``, if anything was. At the head ``settled`` the remote has nothing pending. Much content is brought
+    ``unlocked``, where others want to record meanwhile. Raises as :func:`sync` does."""
     pulled: list[Merged] = []
     pushed: list[Pushed] = []
     theirs: Refreshed | None = None
@@ -219,6 +223,8 @@ def exchange(
             if repo.head != remote.head or repo.head != repo.refs.read(remote_head(remote.name)):
                 with repo.tailing.lasting():
                     fetch_from(repo, remote)
+            if unlocked:
+                bring_ahead(repo, remote)
             pulled.append(merge_remote(repo, remote, allowed=allowed))
         else:
             pulled.append(ahead.merged)

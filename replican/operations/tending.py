@@ -7,11 +7,14 @@ import time
 from typing import Final, NamedTuple
 
 from replican.decisions.treediff import diff_trees, walk_tree
+from replican.effects import durable
 from replican.effects.block_cache import BlockCache
 from replican.effects.clearing import room_taken
 from replican.effects.objects import CHECKPOINT
+from replican.effects.refs import is_remote_name
 from replican.effects.staging import Stage
 from replican.effects.trash import Trash
+from replican.operations.ahead import AHEAD
 from replican.operations.recording import observe
 from replican.operations.trashing import rescue_changed
 from replican.repository import Repository
@@ -54,7 +57,7 @@ def tend(
         with Trash(f"{repo.dotdir}/trash") as trash:
             repo.notes += rescue_changed(repo.root, repo.index, trash, everything=True)
             taken, taken_size, spared = _expire(repo, trash, time.time_ns() - days * _DAY * 1_000_000_000, dry_run)
-        staged, staged_size = _clear_stage(repo, dry_run)
+        staged, staged_size = _clear_stages(repo, dry_run)
         lists = _drop_block_lists(repo, dry_run)
         if dry_run:
             old = repo.objects.prunable(keep, grace_seconds)
@@ -159,11 +162,19 @@ def _blob_of(file: bytes) -> bytes:
         return b""
 
 
-def _clear_stage(repo: Repository, dry_run: bool) -> tuple[int, int]:
-    """Clear the stage if nothing has come to it for a day; how many names, and how many bytes."""
+def _clear_stages(repo: Repository, dry_run: bool) -> tuple[int, int]:
+    """Clear the stage, and what was brought ahead of merges; how many names, and how many bytes."""
     if any(not entry.cause for entry in repo.index.journal()):
         return 0, 0
-    with Stage(f"{repo.dotdir}/stage") as stage:
+    ahead = f"{repo.dotdir}/{AHEAD}"
+    places = [f"{ahead}/{name}" for name in durable.names_in(ahead) if is_remote_name(name)]
+    names, sizes = zip(*[_clear_stage(place, dry_run) for place in (f"{repo.dotdir}/stage", *places)], strict=True)
+    return sum(names), sum(sizes)
+
+
+def _clear_stage(place: str, dry_run: bool) -> tuple[int, int]:
+    """Clear a stage if nothing has come to it for a day; how many names, and how many bytes."""
+    with Stage(place) as stage:
         names = stage.leftovers()
         found = [os.lstat(name, dir_fd=stage.fd) for name in names]
         if not names or max([each.st_ctime for each in found]) > time.time() - _STALE_SECONDS:

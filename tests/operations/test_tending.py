@@ -1,5 +1,7 @@
 """gc: what stays."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,17 @@ def test_a_log_with_a_gap_is_left_alone(small: SmallRepository) -> None:
         with pytest.raises((NotFoundError, DamagedError)):
             tend(repo, grace_days=0)
         assert repo.objects.has(stray)
+
+
+def test_what_was_brought_ahead_goes_once_it_is_old(small: SmallRepository, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.user(None, "a=1")
+    with small.open() as repo:
+        place = Path(repo.dotdir) / "ahead/origin"
+        place.mkdir(parents=True)
+        (place / ("ab" * 32)).write_text("content")
+        assert tend(repo).stage == 0
+        now = time.time()
+        monkeypatch.setattr("time.time", lambda: now + 2 * 86400)
+        assert tend(repo, dry_run=True).stage == 1
+        assert tend(repo).stage == 1
+        assert os.listdir(place) == []

@@ -251,3 +251,30 @@ def test_over_a_link(two: tuple[Path, Path], cli, watched: bool, monkeypatch: py
         assert done["sent"] > 0 < done["received"]
         eventually(lambda: in_step(a, c))
         assert "error" not in watches[-1].kinds()
+
+
+def test_while_a_slow_remote_sends_edits_go_elsewhere(
+    two: tuple[Path, Path], cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has the lock meanwhile: what is edited is recorded, and carried to who is fast."""
+    a, _ = two
+    monkeypatch.setenv("REPLICAN_SSH", str(false_ssh(a.parent)))
+    cli("clone", f"host:{a}", "c", env={"REPLICAN_SSH": os.environ["REPLICAN_SSH"]})
+    c, d = a.parent / "c", a.parent / "d"
+    cli("clone", "c", "d")
+    cli("-C", c, "config", "set", "remote.origin.limit_rate", "250K")
+    large = os.urandom(2_500_000)
+    with watching(a, c, d) as (_, here, _):
+        here.wait("synced")
+        (a / "large").write_bytes(large)
+        eventually(lambda: any((c / ".replican/ahead/origin").glob("*")))
+        write(c / "lone", "from c")
+        eventually(lambda: holds(d / "lone", "from c"))
+        assert not (c / "large").exists(), "it came before"
+        eventually(lambda: (c / "large").exists())
+        assert (c / "large").read_bytes() == large
+        eventually(lambda: holds(a / "lone", "from c"))
+        eventually(lambda: (d / "large").exists() and in_step(a, c, d))
+        assert not any((c / ".replican/ahead/origin").glob("*")), "it was taken from there"
+        assert here.wait("recorded")["message"] == "lone added"
+        assert "error" not in here.kinds()
