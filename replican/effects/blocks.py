@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from queue import Queue
+from threading import Thread
+from typing import TYPE_CHECKING, Final
 
 from replican.chunking import LASTING, cut, cut_pieces
 from replican.values.blocks import BlockList, list_blocks
@@ -11,6 +13,8 @@ from replican.values.ids import BlobId, blob_hasher
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+_WAITING: Final = 8
 
 
 def blocks_of_pieces(pieces: Iterable[bytes]) -> BlockList:
@@ -62,6 +66,42 @@ def read_hashed_blocks(
 
         blocks = _read(_Source(fd, size, note), like, take)
     return None if blocks is None else (BlobId(hasher.digest()), blocks)
+
+
+class CuttingBeside:
+    """Has a thread of its own cut content that comes in pieces, in their order. A context manager."""
+
+    def __init__(self) -> None:
+        self._line: Queue[bytes] = Queue(_WAITING)
+        self._blocks: BlockList | None = None
+        self._thread = Thread(target=self._cut, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> "CuttingBeside":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread.is_alive():
+            self._line.put(b"")
+        self._thread.join()
+
+    def update(self, data: bytes) -> None:
+        """The next piece, which is not empty."""
+        if self._thread.is_alive():
+            self._line.put(data)
+
+    def blocks(self) -> BlockList | None:
+        """That was all: its blocks; None where they are too many."""
+        self.__exit__()
+        return self._blocks
+
+    def _cut(self) -> None:
+        pieces = iter(self._line.get, b"")
+        try:
+            self._blocks = blocks_of_pieces(pieces)
+        except MalformedError:
+            for _ in pieces:
+                pass
 
 
 class _Source:

@@ -6,8 +6,12 @@ it tells whether it was the right one until its end.
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Final
 
+from replican.chunking import is_fast
+from replican.effects.block_cache import BlockCache
+from replican.effects.blocks import CuttingBeside
 from replican.effects.channel import CHUNK
 from replican.effects.contents import ANY_SIZE, FolderStore, ShelfStore, Wanted
 from replican.effects.freezing import Freezer
@@ -27,13 +31,15 @@ class Offer:
     """What one folder offers: frozen copies, its files, then its trash. Close it.
 
     ``find_paths`` tells where content lies in the folder. ``changed`` are the paths of what was asked for and has
-    changed since it was recorded.
+    changed since it was recorded. Large files that are sent are cut for ``lists``, if these are there: who has one will
+    ask for the blocks of the next version.
     """
 
     def __init__(
         self, root: str, trash: str, find_paths: Callable[[Collection[BlobId]], Mapping[BlobId, bytes]]
     ) -> None:
         self.freezer: Freezer | None = None
+        self.lists: BlockCache | None = None
         self.changed: set[bytes] = set()
         self._folder = FolderStore("", root, _Finder(find_paths))
         self._trash = ShelfStore("", trash)
@@ -116,6 +122,9 @@ class Offer:
             return True
         return False
 
+    def _is_to_be_cut(self, blob: BlobId) -> bool:
+        return self.lists is not None and is_fast() and self.lists.get(blob) is None
+
     def _send_large(self, wanted: Wanted, fd: int, size: int, offset: int, letter: bytes, put: Put) -> bool:
         found = os.fstat(fd)
         this = wanted.blob, found.st_ino, found.st_ctime_ns
@@ -131,14 +140,20 @@ class Offer:
             return False
         put(encode_answer(letter, size))
         left = size - offset
-        try:
-            while left and (data := os.read(fd, min(CHUNK, left))):
-                hasher.update(data)
-                put(data)
-                left -= len(data)
-        except OSError:
-            pass
-        good = not left and hasher.digest() == wanted.blob
+        with ExitStack() as held:
+            cutting = held.enter_context(CuttingBeside()) if not offset and self._is_to_be_cut(wanted.blob) else None
+            try:
+                while left and (data := os.read(fd, min(CHUNK, left))):
+                    if cutting is not None:
+                        cutting.update(data)
+                    hasher.update(data)
+                    put(data)
+                    left -= len(data)
+            except OSError:
+                pass
+            good = not left and hasher.digest() == wanted.blob
+            if good and cutting is not None and self.lists is not None and (blocks := cutting.blocks()) is not None:
+                self.lists.put(wanted.blob, blocks)
         while left:  # as much as was said has to come
             put(_ZEROS[: min(CHUNK, left)])
             left -= min(CHUNK, left)

@@ -5,6 +5,7 @@ That is who answers, and who pushes: there the ends change places.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from replican.effects.block_cache import BlockCache
 from replican.effects.channel import Channel
 from replican.effects.offering import Offer
 from replican.operations.cutting import Cutter
@@ -31,6 +32,7 @@ class Supplier:
         sent: Callable[[int, int], None] | None = None,
     ) -> None:
         self.offer = Offer(repo.root, f"{repo.dotdir}/trash", find_paths)
+        self.offer.lists = BlockCache(repo.block_cache_path)
         self._repo = repo
         self._channel = channel
         self._sent = sent
@@ -42,6 +44,8 @@ class Supplier:
             self._cutter.close()
             self._cutter = None
         self.offer.close()
+        if self.offer.lists is not None:
+            self.offer.lists.close()
 
     def forget(self) -> None:
         """The folder was looked at once more: what its index says now counts."""

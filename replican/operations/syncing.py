@@ -141,7 +141,8 @@ def _record_both(
     edited, it is merged meanwhile."""
 
     with remote.refreshing() as over_there:
-        precutter = Precutter(repo.block_cache_path, lambda path: repo.index.rows(path), will_ask=False)
+        is_wired = remote.traffic is not None
+        precutter = Precutter(repo.block_cache_path, lambda path: repo.index.rows(path), is_wired)
         recorded = record(repo, message, allowed=allowed, past_gates=True, mirror=precutter)
         ahead = None
         if not recorded.new and recorded.gated is None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from replican.effects.blocks import blocks_of_pieces, read_blocks, read_hashed_blocks
+from replican.effects.blocks import CuttingBeside, blocks_of_pieces, read_blocks, read_hashed_blocks
 from replican.values.ids import blob_id
 
 CONTENT = b"".join(blob_id(b"%d" % number) for number in range(100_000))
@@ -45,3 +45,12 @@ def test_what_cannot_be_read_has_none(tmp_path: Path) -> None:
         assert read_blocks(directory, 10) is None
     finally:
         os.close(directory)
+
+
+def test_cutting_beside() -> None:
+    with CuttingBeside() as cutting:
+        for at in range(0, len(CONTENT), 70_001):
+            cutting.update(CONTENT[at : at + 70_001])
+        assert cutting.blocks() == blocks_of_pieces([CONTENT])
+    with CuttingBeside() as cutting:
+        cutting.update(b"some of it")  # and then somebody thinks better of it

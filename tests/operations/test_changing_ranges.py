@@ -27,6 +27,7 @@ class Changing(CutLinks):
         write(self.there / "large", OLD)
         write(self.there / "small", b"s")
         self.pull_only()
+        self.forget_lists()
 
     def edit(self, data: bytes, at: int = MIB) -> None:
         """Write over a part of the file, in place."""

@@ -96,6 +96,10 @@ class CutLinks:
     def open(self) -> Repository:
         return Repository(str(self.here), wait=5)
 
+    def forget_lists(self) -> None:
+        """Over there, no block lists are known any more: an edit does not come early, and is asked for."""
+        os.unlink(self.there / ".replican/blocks.db")
+
     def pull(self, **cut: int) -> int | None:
         """How many bytes came; None where the link was cut."""
         return self._do(lambda repo: pull(repo, "origin", allowed=UNION), cut, "answered")
