@@ -17,7 +17,8 @@ from replican.effects.staging import write_all, write_with_holes
 from replican.values.blocks import MOST, BlockList, list_blocks
 from replican.values.early import EarlyFile, Step, read_early
 from replican.values.errors import MalformedError, ReplicanError
-from replican.values.ids import BlobId, blob_hasher
+from replican.values.ids import BlobId, blob_hasher, blob_id
+from replican.values.progress import Progress
 from replican.values.streams import StreamReader
 
 if TYPE_CHECKING:
@@ -74,18 +75,25 @@ class EarlyTaker:
             os.close(self._directory)
             self._directory = -1
 
-    def take(self, reader: StreamReader) -> None:
+    def take(self, reader: StreamReader, progress: Progress) -> None:
         """Take all that comes. Raises ``ProtocolError``, and what the reader raises."""
         for file in read_early(reader):
-            old = self._find(file.old) if self._has_room(file.size) else None
-            if old is None:
-                for _ in file.steps():
-                    pass
-                continue
+            progress.begin("receiving", 1, file.size)
             try:
-                self._take_file(file, old)
+                self._take_or_pass(file, progress)
             finally:
-                os.close(old.fd)
+                progress.end()
+
+    def _take_or_pass(self, file: EarlyFile, progress: Progress) -> None:
+        old = self._find(file.old) if self._has_room(file.size) else None
+        if old is None:
+            for _ in file.steps():
+                pass
+            return
+        try:
+            self._take_file(file, old, progress)
+        finally:
+            os.close(old.fd)
 
     def _has_room(self, size: int) -> bool:
         """Whether it may be put together before anybody has looked whether the disk has room for all that is to come:
@@ -100,7 +108,7 @@ class EarlyTaker:
             return False
         return 2 * size + _LEFT_FREE <= room.f_bavail * room.f_frsize
 
-    def _take_file(self, file: EarlyFile, old: OldVersion) -> None:
+    def _take_file(self, file: EarlyFile, old: OldVersion, progress: Progress) -> None:
         from concurrent.futures import ThreadPoolExecutor
 
         self._count += 1
@@ -111,33 +119,36 @@ class EarlyTaker:
         except OSError:
             fd = -1
         putting: _Putting | None = None
+        blob: BlobId | None = None
         try:
             with ThreadPoolExecutor(1) as beside, ThreadPoolExecutor(1) as flushing:
                 if fd >= 0:
                     putting = _Putting(fd, file.size, old, beside, flushing)
                 for step in file.steps():
-                    if putting is not None and not putting.put(step):
-                        putting = None
-                blob = putting.end() if putting is not None and file.is_whole else None
-        except BaseException:
-            if putting is not None and putting.new > MOST:
-                self._keep_part(name)
-            else:
-                self._remove(name)
-            raise
+                    if putting is not None:
+                        putting.put(step)
+                    progress.advance(0, step.length)
+                if putting is not None and file.is_whole:
+                    blob = putting.end()
         finally:
             if fd >= 0:
                 os.close(fd)
+            if blob is None and putting is not None:
+                self._give_up(name, file.old, putting.new)
         if blob is None or putting is None:
-            self._remove(name)
             return
         if blob in self._found:
             self._remove(self._found[blob].name)
         self._found[blob] = EarlyFound(name, putting.blocks(), putting.new)
 
-    def _keep_part(self, name: bytes) -> None:
+    def _give_up(self, name: bytes, old: BlobId, new: int) -> None:
+        """It is not whole. What has come of it, if that is more than a block, is what blocks can be taken from, by this
+        run or the next; of one old version there is one such part, however often it is tried."""
+        if new <= MOST:
+            self._remove(name)
+            return
         with suppress(OSError):
-            part = b"part-" + os.urandom(32).hex().encode()
+            part = b"part-" + blob_id(b"what came early of " + old).hex().encode()
             os.rename(name, part, src_dir_fd=self._directory, dst_dir_fd=self._directory)
 
     def _remove(self, name: bytes) -> None:
@@ -162,6 +173,7 @@ class _Putting:
 
     def __init__(self, fd: int, size: int, old: OldVersion, beside: "Executor", flushing: "Executor") -> None:
         self.new = 0
+        self._has_failed = False
         self._fd = fd
         self._old = old
         self._beside = beside
@@ -180,18 +192,20 @@ class _Putting:
             self._lengths = []
             self._known = {offset: (length, hash) for offset, length, hash in old.blocks}
 
-    def put(self, step: Step) -> bool:
-        """Put the next step; False where that is not possible."""
+    def put(self, step: Step) -> None:
+        """Put the next step. Where one is not possible, nothing is put any more."""
+        if self._has_failed:
+            return
         try:
             if step.new is not None:
-                self.new += step.length
                 self._note_new(step.new)
                 self._write(memoryview(step.new), is_sparse=not any(step.new[:1]))
-                return True
-            self._note_old(step.offset, step.length)
-            return self._copy(step.offset, step.length)
+                self.new += step.length
+            else:
+                self._note_old(step.offset, step.length)
+                self._has_failed = not self._copy(step.offset, step.length)
         except OSError:
-            return False
+            self._has_failed = True
 
     def _copy(self, offset: int, length: int) -> bool:
         while length:
@@ -239,7 +253,9 @@ class _Putting:
             length -= block[0]
 
     def end(self) -> BlobId | None:
-        """All has been put: the id of it, None where it cannot be written."""
+        """All has been put: the id of it, None where something could not be."""
+        if self._has_failed:
+            return None
         for future in self._waiting:
             future.result()
         try:

@@ -42,7 +42,7 @@ class EarlyFiles:
                 return None if fd is None else OldVersion(fd, cache.get(old))
 
             self._taker = EarlyTaker(f"{self._repo.dotdir}/stage", find)
-            self._taker.take(reader)
+            self._taker.take(reader, self._repo.progress)
 
     def land(
         self, far: Far, wanted: list[Pair], stage: Stage, progress: Progress, count: Callable[[int], None]

@@ -21,7 +21,7 @@ from replican.values.trees import SIZE_LIMIT
 
 RUN_LIMIT: Final = 1 << 20
 """No step is longer, in bytes."""
-NEW_LIMIT: Final = 16 << 20
+NEW_LIMIT: Final = 32 << 20
 """How many new bytes a stream has at most. What has more of them is asked for, and gone on with after a cut."""
 FILES_LIMIT: Final = 1024
 """How many files a stream has at most."""

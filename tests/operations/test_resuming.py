@@ -7,6 +7,7 @@ import pytest
 from folders import assert_equal, noise, write
 from links import UNION, CutLinks
 
+from replican.effects import earlysending
 from replican.effects.config import RemoteSettings
 from replican.operations.recording import record
 from replican.operations.syncing import pull
@@ -72,6 +73,18 @@ def test_a_pull_of_what_comes_early_that_is_cut(world: CutLinks, cut: int) -> No
     rest = world.pull()
     assert rest is not None
     assert rest < MIB + 300_000 + 4 * MOST - max(0, cut - 3 * MOST) + SAID
+    assert_equal(world.there, world.here)
+    assert world.stage() == []
+
+
+def test_what_is_too_much_to_come_early_comes_once(world: CutLinks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(earlysending, "NEW_LIMIT", MIB)
+    write(world.there / "large", OLD)
+    world.pull()
+    write(world.there / "large", OLD[:MIB] + noise(2 * MIB) + OLD[MIB:])
+    came = world.pull()
+    assert came is not None
+    assert came < 2 * MIB + 4 * MOST + SAID
     assert_equal(world.there, world.here)
     assert world.stage() == []
 
