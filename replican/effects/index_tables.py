@@ -154,6 +154,8 @@ def trash(connection: sqlite3.Connection, where: str, values: tuple[bytes | int,
     items = []
     for blob, file, path, kind, perm, size, mtime_ns, ino, time_ns, undo, seal in found:
         _check(seal, "its list of the trash", blob, file, path, kind, perm, size, mtime_ns, ino, time_ns, undo)
+        if b"/" in file or file in (b"", b".", b".."):  # a seal is no proof: the index of a remote may be anybody's
+            raise IndexDamagedError("the index is damaged: its list of the trash has what lies elsewhere")
         items.append(TrashItem(blob, file, path, kind, perm, size, mtime_ns, unsigned(ino), time_ns))
     return items
 

@@ -18,6 +18,7 @@ DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | getattr(os, "O_NOCTTY", 0)
 
 _FLUSH_ONE_BY_ONE = 64
+_ELSEWHERE = frozenset([b"", b".", b"..", b".replican"])
 NO_MODES = frozenset([errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
 """What a file system without permissions answers to the owner of a file who sets some."""
 
@@ -31,6 +32,14 @@ def open_root(root: str) -> int:
         return os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NoRepositoryError(f"no folder at {root}", "is the disk that holds it mounted?") from error
+
+
+def _open_below(part: bytes, fd: int) -> int:
+    """A descriptor of a directory in the one that ``fd`` stands for. What leads out of the folder, or into what is
+    replican's own, is an error as a link is: no tree names it, but the index of a remote may be anybody's."""
+    if part in _ELSEWHERE:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fsdecode(part))
+    return os.open(part, DIRECTORY_FLAGS, dir_fd=fd)
 
 
 class Directories:
@@ -74,7 +83,7 @@ class Directories:
             names.pop()
             os.close(fds.pop())
         for part in parts[depth:]:
-            fds.append(os.open(part, DIRECTORY_FLAGS, dir_fd=fds[-1]))
+            fds.append(_open_below(part, fds[-1]))
             names.append(part)
         return fds[-1]
 
@@ -141,7 +150,7 @@ def opened_directory(root_fd: int, path: bytes) -> Iterator[int]:
     fd = os.dup(root_fd)
     try:
         for part in path.split(b"/") if path else ():
-            below = os.open(part, DIRECTORY_FLAGS, dir_fd=fd)
+            below = _open_below(part, fd)
             os.close(fd)
             fd = below
         yield fd

@@ -1,0 +1,124 @@
+"""A remote that is a folder here, whose index lies: who comes next looks at what it says was left by a kill."""
+
+import hashlib
+import os
+import time
+
+import pytest
+from folders import snapshot
+from victims import Victim
+
+from replican.effects.index import Index
+from replican.effects.trash import TrashItem
+from replican.repository import Repository
+from replican.values.ids import TreeId, blob_id
+from replican.values.journal import JournalEntry
+from replican.values.trees import DIRECTORY, FILE, Entry
+
+PLACES = [b"../outside/new", b"d/../../outside/new", b"..", b"d/../../outside", b"/outside/new", b".replican/hooks/new"]
+
+
+@pytest.fixture
+def victim(replicas) -> Victim:
+    made = Victim(replicas)
+    (made.base / "outside/empty").touch()
+    (made.base / "outside/folder").mkdir(mode=0o700)
+    return made
+
+
+def entry(path: bytes, content: bytes, perm: int = 0o644) -> Entry:
+    return Entry(path.rpartition(b"/")[2], FILE, perm, len(content), 0, blob_id(content))
+
+
+def state(victim: Victim) -> object:
+    """All that lies beside the folder that means harm, and what it may not have come to itself."""
+    own = {path: path.read_bytes() for path in (victim.evil.root / ".replican/hooks").rglob("*")}
+    return [snapshot(victim.base / name) for name in ("a", "b", "outside")], own, sorted(os.listdir(victim.base))
+
+
+def noted(victim: Victim, *entries: JournalEntry) -> None:
+    with Index.open(str(victim.evil.root / ".replican/index.db"), writable=True) as index:
+        index.note_journal(entries)
+
+
+def asked(victim: Victim) -> None:
+    """Everybody who comes by leaves what is not theirs as it was."""
+    before = state(victim)
+    for command in ("fetch", "push", "ls-remote"):
+        victim.run("b", command, "evil", code=None)
+        assert state(victim) == before
+    victim.run("evil", "commit", code=None)
+    assert state(victim) == before
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("shelf", ["trash", "stage"])
+def test_what_was_on_its_way_does_not_go_there(victim: Victim, place: bytes, shelf: str) -> None:
+    """What lies in the trash, or on the stage, under the id of something else was written by its user, says the index:
+    so it would go back to its name."""
+    old, new = entry(place, b"old"), entry(place, b"new!")
+    (victim.evil.root / ".replican" / shelf / (old if shelf == "trash" else new).id.hex()).write_bytes(b"harm")
+    noted(victim, JournalEntry(place, old, new))
+    asked(victim)
+
+
+@pytest.mark.parametrize("place", [b"../outside/empty", b"d/../../outside/empty"])
+def test_an_empty_file_elsewhere_is_not_filled(victim: Victim, place: bytes) -> None:
+    new = entry(place, b"harm")
+    (victim.evil.root / ".replican/stage" / new.id.hex()).write_bytes(b"harm")
+    noted(victim, JournalEntry(place, None, new))
+    asked(victim)
+
+
+@pytest.mark.parametrize("place", [b"../outside/folder", b"d/../../outside/folder"])
+def test_a_directory_elsewhere_keeps_its_permissions(victim: Victim, place: bytes) -> None:
+    tree = TreeId(hashlib.sha256(b"tree 0\0").digest())
+    sides = [Entry(b"folder", DIRECTORY, perm, 0, 0, tree) for perm in (0o700, 0o777)]
+    noted(victim, JournalEntry(place, *sides))
+    asked(victim)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_was_written_to_in_the_trash_does_not_come_back_there(victim: Victim, place: bytes) -> None:
+    trash = victim.evil.root / ".replican/trash"
+    held = blob_id(b"old")
+    (trash / held.hex()).write_bytes(b"written to")
+    found = os.lstat(trash / held.hex())
+    item = TrashItem(held, held.hex().encode(), place, FILE, 0o644, 3, found.st_mtime_ns, found.st_ino, time.time_ns())
+    with Index.open(str(victim.evil.root / ".replican/index.db"), writable=True) as index:
+        index.add_trash([item])
+    victim.run.write("b/mine", "x")
+    victim.run("b", "commit")
+    victim.run.write("evil/f", "changed")
+    asked(victim)
+    before = state(victim)
+    victim.run("evil", "gc", code=None)
+    assert state(victim) == before
+
+
+def test_what_lies_elsewhere_is_not_taken_out_of_the_trash(victim: Victim) -> None:
+    """It would be moved into the folder of who says that it was in the trash there."""
+    kept = victim.base / "outside/kept"
+    found = os.lstat(kept)
+    held, name = blob_id(b"old"), b"../../../outside/kept"
+    item = TrashItem(held, name, b"mine now", FILE, 0o644, 3, found.st_mtime_ns, found.st_ino, time.time_ns())
+    with Index.open(str(victim.evil.root / ".replican/index.db"), writable=True) as index:
+        index.add_trash([item])
+    victim.run.write("b/mine", "x")
+    victim.run("b", "commit")
+    asked(victim)
+    before = state(victim)
+    victim.run("evil", "gc", code=None)
+    assert state(victim) == before
+    assert not (victim.evil.root / "mine now").exists()
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if place != b".."])
+def test_a_tail_that_says_so(victim: Victim, place: bytes) -> None:
+    old, new = entry(place, b"old"), entry(place, b"new!")
+    (victim.evil.root / ".replican/trash" / old.id.hex()).write_bytes(b"harm")
+    with Repository(str(victim.evil.root)) as repo, repo.writing("lie"):
+        repo.tailing.begin()
+        assert repo.tailing._tail.add_batch([JournalEntry(place, old, new)])
+        repo.tailing._tail.flush()
+    asked(victim)
