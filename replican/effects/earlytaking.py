@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from replican.chunking import is_fast
+from replican.effects.blocks import CuttingBeside
 from replican.effects.durable import open_shelf
 from replican.effects.linux import begin_to_write
 from replican.effects.staging import write_all, write_with_holes
@@ -133,13 +135,21 @@ class EarlyTaker:
         finally:
             if fd >= 0:
                 os.close(fd)
+            if putting is not None:
+                putting.close()
             if blob is None and putting is not None:
                 self._give_up(name, file.old, putting.new)
         if blob is None or putting is None:
             return
         if blob in self._found:
             self._remove(self._found[blob].name)
-        self._found[blob] = EarlyFound(name, putting.blocks(), putting.new)
+        # Under its id, so that it does not make room for what is wanted.
+        kept = b"%s-%s" % (blob.hex().encode(), name)
+        try:
+            os.rename(name, kept, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+        except OSError:
+            return
+        self._found[blob] = EarlyFound(kept, putting.blocks(), putting.new)
 
     def _give_up(self, name: bytes, old: BlobId, new: int) -> None:
         """It is not whole. What has come of it, if that is more than a block, is what blocks can be taken from, by this
@@ -188,6 +198,7 @@ class _Putting:
         self._at = self._flushed = 0
         self._lengths: list[tuple[int, bytes]] | None = None
         self._known: dict[int, tuple[int, bytes]] = {}
+        self._cutting = CuttingBeside() if old.blocks is None and is_fast() else None
         if old.blocks is not None:
             self._lengths = []
             self._known = {offset: (length, hash) for offset, length, hash in old.blocks}
@@ -226,6 +237,8 @@ class _Putting:
         if len(self._waiting) >= _BUFFERS - 1:
             self._waiting.pop(0).result()
         self._waiting.append(self._beside.submit(self._hasher.update, data))
+        if self._cutting is not None:
+            self._cutting.update(bytes(data))
         if is_sparse:
             write_with_holes(self._fd, data)
         else:
@@ -264,8 +277,14 @@ class _Putting:
             return None
         return BlobId(self._hasher.digest())
 
+    def close(self) -> None:
+        if self._cutting is not None:
+            self._cutting.__exit__()
+
     def blocks(self) -> BlockList | None:
-        """The block list of it, where that of the old version is known."""
+        """The block list of it: made of that of the old version where it is known, else cut."""
+        if self._cutting is not None:
+            return self._cutting.blocks()
         try:
             return None if self._lengths is None else list_blocks(self._lengths)
         except MalformedError:  # of steps that are no blocks

@@ -147,11 +147,12 @@ def test_an_old_version_that_is_another_by_now(here: Here, changed: bytes) -> No
     assert here.names() == []
 
 
-def test_where_its_list_is_not_known_none_is_made(here: Here) -> None:
+def test_where_the_list_of_the_old_version_is_not_known_the_new_one_is_cut(here: Here) -> None:
     here.blocks = None
-    found = here.take(sent(here, OLD + b"more"), OLD + b"more")
+    new = OLD[:MIB] + b"more" + OLD[MIB:]
+    found = here.take(sent(here, new), new)
     assert found is not None
-    assert found.blocks is None
+    assert found.blocks == blocks_of_pieces([new])
 
 
 def test_of_what_has_too_many_new_bytes_the_rest_is_asked_for(here: Here) -> None:
