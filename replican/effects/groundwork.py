@@ -16,7 +16,7 @@ from replican.effects.contents import ContentStore, Wanted
 from replican.effects.site import BATCH, Site
 from replican.effects.staging import Slot, Stage
 from replican.values.ids import TreeId, tree_id
-from replican.values.paths import join
+from replican.values.paths import ancestors_of, join
 from replican.values.trees import DIRECTORY, FILE, Entry, TreeOverlay, encode_tree
 
 _SMALL: Final = 64 << 10
@@ -49,6 +49,7 @@ class Groundwork:
         self._slots: dict[tuple[bytes, int, int], list[Slot]] = {}
         self._left = _MOST_STAGED if _has_room(site.stage.fd) else 0
         self._directories = 0
+        self._above: set[bytes] = set()
         self._flushing = ExitStack()
 
     def __enter__(self) -> "Groundwork":
@@ -71,6 +72,10 @@ class Groundwork:
             if any(entry.kind == DIRECTORY for entry in entries):
                 del self._trees.new[tree]  # what is below it is for who takes all of it
                 continue
+            for above in ancestors_of(path):
+                if above not in self._above:
+                    self._above.add(above)
+                    self._know(above, self.site.ledger.tree(above))
             known = {entry.name: entry for entry in self._entries_before(path, before)}
             for entry in entries:
                 old = known.get(entry.name)
@@ -82,9 +87,13 @@ class Groundwork:
         if self._directories >= BATCH:
             return self._trees.tree(before)
         self._directories += 1
+        return self._know(path, before) or self._trees.tree(before)
+
+    def _know(self, path: bytes, before: TreeId | None) -> Sequence[Entry]:
+        """Keep the entries that a directory's rows have, if they are those of a tree; none where they are not."""
         entries = [_new_entry(Entry, row[:6]) for row in self.site.ledger.rows(path).values()]
-        if tree_id(encode_tree(entries)) != before:
-            return self._trees.tree(before)
+        if before is None or tree_id(encode_tree(entries)) != before:
+            return ()
         self._keep(before, entries)
         return entries
 

@@ -53,6 +53,12 @@ class Ledger:
         self._loaded[directory] = record
         return {row.name: row for row in record.rows}
 
+    def tree(self, directory: bytes) -> TreeId | None:
+        """The tree of a directory as the index has it; None where it has none, or nothing of it was loaded."""
+        self.rows(directory)
+        record = self._loaded.get(directory)
+        return None if record is None else record.tree
+
     def row(self, path: bytes) -> Row | None:
         """What the disk was last known to hold at ``path``."""
         return self.rows(parent_of(path)).get(name_of(path))
