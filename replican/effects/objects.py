@@ -134,7 +134,7 @@ class ObjectStore:
 
     def read(self, id: bytes) -> tuple[bytes, bytes]:
         """Kind and payload, which have the hash ``id``; raises ``NotFoundError`` or ``DamagedError``."""
-        added = self._added.get(id)
+        added = self._added.get(id) or self._tail.objects.get(id)
         if added is not None:
             return added
         damage: DamagedError | None = None

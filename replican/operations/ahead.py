@@ -71,6 +71,8 @@ def bring_ahead(repo: Repository, remote: Remote) -> None:
     theirs = repo.refs.read(remote_head(remote.name))
     if theirs is None or theirs == repo.head:
         return
+    if sum([entry.size for entry, _ in _differing(repo, theirs).values()]) <= LITTLE:
+        return  # soon known: of an edit, nobody waits for a look into the index
     place = _place(repo, remote.name)
     wanted = [each for each in _lacking(repo, theirs) if not any(_lies_at(at, each[0]) for at in (place, _stage(repo)))]
     if sum([entry.size for entry, _ in wanted]) <= LITTLE:
@@ -123,6 +125,13 @@ def _lies_at(place: str, entry: Entry) -> bool:
 
 def _lacking(repo: Repository, theirs: CheckpointId | None) -> list[tuple[Entry, Wanted]]:
     """The contents of a head that are not in this folder, each once."""
+    found = _differing(repo, theirs)
+    here = repo.index.find_paths(found.keys())
+    return [each for blob, each in found.items() if blob not in here and not repo.index.trash(blob=blob)]
+
+
+def _differing(repo: Repository, theirs: CheckpointId | None) -> dict[BlobId, tuple[Entry, Wanted]]:
+    """The contents of a head that are at other paths, or not at all, in this folder's."""
     found: dict[BlobId, tuple[Entry, Wanted]] = {}
     for path, old, new in diff_trees(repo, repo.head_tree, repo.tree_of(theirs)):
         if new is None:
@@ -134,5 +143,4 @@ def _lacking(repo: Repository, theirs: CheckpointId | None) -> list[tuple[Entry,
         for at, entry in came:
             if entry.kind != DIRECTORY:
                 found.setdefault(entry.blob, (entry, Wanted(entry.blob, entry.kind, entry.size, at)))
-    here = repo.index.find_paths(found.keys())
-    return [each for blob, each in found.items() if blob not in here and not repo.index.trash(blob=blob)]
+    return found
