@@ -22,7 +22,7 @@ FIELDS: Final = ("path", "name", "kind", "mode", "type", "id", "size", "mtime_ns
 """What ``--format`` may ask of an entry."""
 
 _LINE = re.compile(
-    rb"([fdl])(0[0-7]{3}) (blob|tree) ([0-9a-f]{64}) (0|[1-9][0-9]{0,18}) (0|-?[1-9][0-9]{0,18})\t(.+)", re.DOTALL
+    rb"([fdl])([01][0-7]{3}) (blob|tree) ([0-9a-f]{64}) (0|[1-9][0-9]{0,18}) (0|-?[1-9][0-9]{0,18})\t(.+)", re.DOTALL
 )
 
 
@@ -107,6 +107,8 @@ def parse_line(text: bytes, *, quotes: bool) -> Entry:
         raise UsageError("the type is not that of the kind")
     if found.size >= SIZE_LIMIT or not -TIME_LIMIT < found.mtime_ns < TIME_LIMIT:
         raise UsageError("a size or time out of range")
+    if kind != DIRECTORY and found.is_unit:
+        raise UsageError("the permissions of a file are nine bits")
     if kind == LINK and found.perm != LINK_PERM:
         raise UsageError("the permissions of a link are 0777")
     if kind == DIRECTORY and (found.size or found.mtime_ns):

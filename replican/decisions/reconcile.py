@@ -6,22 +6,28 @@ are the sets: ``(left & right) | (left - base) | (right - base)``. The greatest 
 then kind, takes the name, and every other becomes a conflict copy; a directory of that name takes it before any.
 A group that one side left alone is taken from the other as it lies.
 
+A *unit* (a directory that is to be taken as one) is a version of its name, as a file is: compared by its tree's id, and
+never descended into. So is a plain directory that is a unit on the other side, and what comes of it is a unit: whoever
+says that a directory is one, as long as anybody says so, has their way. A unit takes a name before a file does, and of
+units that whose newest file is newest.
+
 Swapping left and right gives the same tree id. Nothing recurses: trees may be thousands deep.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from replican.decisions.limits import Budget
+from replican.decisions.units import newest_in
 from replican.values.ids import EMPTY_TREE, TreeId
 from replican.values.names import copy_name, is_copy_name, keys_apart
 from replican.values.paths import join
-from replican.values.trees import DIRECTORY, Entry, TreeOverlay, TreeReader, parse_tree
+from replican.values.trees import ATOMIC, DIRECTORY, Entry, TreeOverlay, TreeReader, parse_tree
 
 _Group = dict[bytes, Entry]
 """The entries of a listing that belong together, by name."""
 _Version = tuple[bytes, bytes]
-"""Kind and content."""
+"""Kind and content: of a unit, its tree."""
 
 
 class Merge(NamedTuple):
@@ -36,6 +42,7 @@ class Merge(NamedTuple):
 
 class OpenConflict(NamedTuple):
     """A name with more than one version: what lies at ``path`` (a file, link or directory), and every copy beside it.
+    A copy that is a directory is a unit.
 
     Where nothing has the name itself, the greatest of the copies is the current entry.
     """
@@ -82,7 +89,7 @@ def reconcile(trees: TreeOverlay, base: TreeId, left: TreeId, right: TreeId, bud
                 _split(trees, below, old, budget)
                 stack.append(below)
             continue
-        tree = _close(trees, directory, conflicts)
+        tree = _close(trees, directory, conflicts, budget)
         stack.pop()
         if not stack:
             conflicts.sort()
@@ -134,7 +141,7 @@ def _split(trees: TreeReader, directory: _Directory, base: TreeId, budget: Budge
             else:
                 directory.groups.append((key, was, ours, yours))
     for _, was, ours, yours in directory.groups:
-        for name in ours.keys() | yours.keys():
+        for name in (ours.keys() | yours.keys()) - _units_of(ours, yours):
             old_id, one_id, other_id = _tree_in(was, name), _tree_in(ours, name), _tree_in(yours, name)
             if one_id is not None or other_id is not None:
                 awaited = (name, old_id or EMPTY_TREE, one_id or EMPTY_TREE, other_id or EMPTY_TREE)
@@ -145,19 +152,29 @@ def _single(entry: Entry | None) -> _Group:
     return {} if entry is None else {entry.name: entry}
 
 
+def _units_of(ours: _Group, yours: _Group) -> set[bytes]:
+    """The names that are a unit on one side."""
+    return {entry.name for group in (ours, yours) for entry in group.values() if entry.is_unit}
+
+
+def _is_plain(entry: Entry) -> bool:
+    """Whether it is a directory that is no unit."""
+    return entry.kind == DIRECTORY and not entry.is_unit
+
+
 def _tree_in(group: _Group, name: bytes) -> TreeId | None:
     entry = group.get(name)
     return entry.tree if entry is not None and entry.kind == DIRECTORY else None
 
 
-def _close(trees: TreeOverlay, directory: _Directory, conflicts: list[bytes]) -> TreeId:
+def _close(trees: TreeOverlay, directory: _Directory, conflicts: list[bytes], budget: Budget | None = None) -> TreeId:
     """The tree of a directory all of whose directories are merged."""
     entries = directory.settled
     for key, was, ours, yours in directory.groups:
         name = _name_of_group(key, ours.keys() | yours.keys())
-        made = _merge_group(key, name, was, ours, yours, directory.merged)
+        made = _merge_group(key, name, was, ours, yours, directory.merged, lambda tree: newest_in(trees, tree, budget))
         entries.extend(made.values())
-        if any(entry.kind != DIRECTORY and entry.name != name for entry in made.values()):
+        if any(not _is_plain(entry) and entry.name != name for entry in made.values()):
             conflicts.append(join(directory.path, name))
     entries.sort()
     tree = trees.add(entries)
@@ -166,15 +183,25 @@ def _close(trees: TreeOverlay, directory: _Directory, conflicts: list[bytes]) ->
 
 
 def _merge_group(
-    key: bytes, name: bytes, was: _Group, ours: _Group, yours: _Group, merged: dict[bytes, TreeId]
+    key: bytes,
+    name: bytes,
+    was: _Group,
+    ours: _Group,
+    yours: _Group,
+    merged: dict[bytes, TreeId],
+    newest: Callable[[TreeId], int] = lambda tree: 0,
 ) -> _Group:
-    """Merge one group that both sides changed; ``merged`` has the trees of its directories."""
+    """Merge one group that both sides changed; ``merged`` has the trees of its directories, ``newest`` tells the time
+    of a unit's newest file."""
     made: _Group = {}
-    for each in ours.keys() | yours.keys():
+    units = _units_of(ours, yours)
+    for each in (ours.keys() | yours.keys()) - units:
         directory = _merge_directory(each, was.get(each), ours.get(each), yours.get(each), merged)
         if directory is not None:
             made[each] = directory
-    before, mine, theirs = _versions(was), _versions(ours), _versions(yours)
+    # What was a plain directory may be one side's unit now, as it is or changed.
+    before = _versions(was, was.keys() if units else ())
+    mine, theirs = _versions(ours, units), _versions(yours, units)
     kept: list[Entry] = []
     for version in mine.keys() | theirs.keys():
         one, other, old = mine.get(version), theirs.get(version), before.get(version)
@@ -182,9 +209,13 @@ def _merge_group(
             kept.append(_merge_attributes(old, one, other))
         elif old is None:
             kept += [entry for entry in (one, other) if entry is not None]
-    kept.sort(key=_order, reverse=True)
-    for at, entry in enumerate(kept):
-        taken = copy_name(key, entry.mtime_ns, entry.blob, made) if at or name in made else name
+    times = [
+        newest(entry.tree) if units and entry.is_unit and len(kept) + len(made) > 1 else entry.mtime_ns
+        for entry in kept
+    ]
+    ranked = sorted(zip(kept, times, strict=True), key=lambda each: _order(*each), reverse=True)
+    for at, (entry, time_ns) in enumerate(ranked):
+        taken = copy_name(key, time_ns, entry.blob, made) if at or name in made else name
         made[taken] = entry._replace(name=taken)
     return made
 
@@ -194,16 +225,19 @@ def _name_of_group(key: bytes, names: Iterable[bytes]) -> bytes:
     return min((name for name in names if name != key and not is_copy_name(name)), default=key)
 
 
-def _order(entry: Entry) -> tuple[int, bytes, bytes]:
-    """The total order of versions."""
-    return entry.mtime_ns, entry.id, entry.kind
+def _order(entry: Entry, time_ns: int) -> tuple[bool, int, bytes, bytes]:
+    """The total order of versions; ``time_ns`` is its mtime, or a unit's newest."""
+    return entry.is_unit, time_ns, entry.id, entry.kind
 
 
-def _versions(group: _Group) -> dict[_Version, Entry]:
-    """The set of versions that a group holds. One that is there several times counts once."""
+def _versions(group: _Group, units: Collection[bytes] = ()) -> dict[_Version, Entry]:
+    """The set of versions that a group holds. One that is there several times counts once. The directories of the
+    names in ``units`` are some, too, whether they are units in this group or not."""
     found: dict[_Version, Entry] = {}
     for entry in group.values():
-        if entry.kind != DIRECTORY:
+        if entry.kind == DIRECTORY and entry.name in units:
+            entry = entry._replace(perm=entry.perm | ATOMIC)
+        if entry.kind != DIRECTORY or entry.is_unit:
             version = (entry.kind, entry.id)
             same = found.get(version)
             found[version] = entry if same is None else _merge_attributes(None, same, entry)
@@ -255,8 +289,9 @@ def _if_directory(entry: Entry | None) -> Entry | None:
 def conflicts_in(
     reader: TreeReader, tree: TreeId, has_none: Callable[[bytes, TreeId], bool] | None = None
 ) -> Iterator[OpenConflict]:
-    """Every name below ``tree`` that holds more than one version, in the order of a walk. Reads the whole tree, but for
-    what ``has_none`` knows to have no conflict copy in it: the path of a directory, and its tree."""
+    """Every name below ``tree``, but not within a unit, that holds more than one version, in the order of a walk. Reads
+    the whole tree, but for what ``has_none`` knows to have no conflict copy in it: the path of a directory, and its
+    tree."""
     stack = [(b"", tree)]
     while stack:
         path, at = stack.pop()
@@ -264,7 +299,7 @@ def conflicts_in(
             continue
         listing = reader.tree(at)
         yield from conflicts_of(path, listing)
-        stack += [(join(path, entry.name), entry.tree) for entry in reversed(listing) if entry.kind == DIRECTORY]
+        stack += [(join(path, entry.name), entry.tree) for entry in reversed(listing) if _is_plain(entry)]
 
 
 def conflicts_of(path: bytes, listing: Sequence[Entry]) -> Iterator[OpenConflict]:
@@ -278,12 +313,12 @@ def conflicts_of(path: bytes, listing: Sequence[Entry]) -> Iterator[OpenConflict
         if key in groups:
             groups[key].append(entry)
     for key, group in groups.items():
-        files = [entry for entry in group if entry.kind != DIRECTORY]
+        files = [entry for entry in group if not _is_plain(entry)]
         name = _name_of_group(key, {entry.name for entry in group})
         current = next((entry for entry in group if entry.name == name), None)
         versions = {(entry.kind, entry.id) for entry in files}
-        if len(versions) > 1 or (versions and current is not None and current.kind == DIRECTORY):
+        if len(versions) > 1 or (versions and current is not None and _is_plain(current)):
             if current is None:
-                current = max(files, key=_order)
+                current = max(files, key=lambda entry: _order(entry, entry.mtime_ns))
             copies = tuple((join(path, entry.name), entry) for entry in files if entry is not current)
             yield OpenConflict(join(path, current.name), current, copies)

@@ -39,8 +39,9 @@ class Tally(NamedTuple):
 def diff_trees(reader: TreeReader, old: TreeId, new: TreeId) -> Iterator[Change]:
     """The changes from ``old`` to ``new``, in the order of a walk: a directory before what it holds, names sorted.
 
-    A directory on both sides is a change of its own only if its permissions differ; a file here and a
-    directory there of the same name are one change with both entries.
+    A directory on both sides is a change of its own only if its permissions differ, or if it is a unit in ``new`` and
+    something in it differs (which follows, as in any directory); a file here and a directory there of the same name
+    are one change with both entries.
     """
     if old == new:
         return
@@ -50,7 +51,7 @@ def diff_trees(reader: TreeReader, old: TreeId, new: TreeId) -> Iterator[Change]
         for name, before, after in pairs:
             path = prefix + name
             if before is not None and after is not None and before.kind == DIRECTORY == after.kind:
-                if before.perm != after.perm:
+                if before.perm != after.perm or after.is_unit:
                     yield Change(path, before, after)
                 if before.id != after.id:
                     stack.append((path + b"/", _pairs(reader.tree(before.tree), reader.tree(after.tree))))

@@ -12,7 +12,7 @@ from replican.effects.worktree import set_mode
 from replican.values.listing import decode_listing
 from replican.values.paths import join, name_of, parent_of
 from replican.values.progress import Problem
-from replican.values.trees import DIRECTORY, Entry
+from replican.values.trees import DIRECTORY, PERMS, Entry
 
 
 def bring_directory(site: Site, built: BuiltDirectory) -> None:
@@ -45,7 +45,7 @@ def _note_directories(site: Site, built: BuiltDirectory, path: bytes, entry: Ent
         tree = built.trees[each.path] if built.whole else None
         site.ledger.add_directory(each, tree, built.added.get(each.path, []))
         site.written += each.files
-    perm = entry.perm if site.traits.modes else found.st_mode & 0o7777
+    perm = entry.perm & PERMS if site.traits.modes else found.st_mode & 0o7777
     site.ledger.put(fd_parent, row_of(entry, found)._replace(disk_mode=perm))
 
 
@@ -59,7 +59,7 @@ def _bring_children(site: Site, built: BuiltDirectory, path: bytes, entry: Entry
     site.touch(path)
     row = row_of(entry, os.fstat(into))
     # Other permissions than it should have are its user's, who made it just now: the next scan finds them.
-    site.ledger.put(parent_of(path), row._replace(disk_mode=entry.perm) if site.traits.modes else row)
+    site.ledger.put(parent_of(path), row._replace(disk_mode=entry.perm & PERMS) if site.traits.modes else row)
     site.ledger.enter(path)
     for row in [*decode_listing(built.filled[path].rows_blob), *built.added.get(path, [])]:
         child = join(path, row.name)

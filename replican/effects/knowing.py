@@ -21,7 +21,7 @@ from replican.values.ids import TreeId
 from replican.values.listing import SMUDGED, Row
 from replican.values.paths import join, name_of, parent_of
 from replican.values.traits import Traits
-from replican.values.trees import DIRECTORY, FILE, Entry, TreeReader
+from replican.values.trees import DIRECTORY, FILE, PERMS, Entry, TreeReader
 
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
@@ -131,7 +131,7 @@ class Newcomers:
                 row = self._ledger.row(path)
                 if row is not None:
                     perm = version.perm | 0o700
-                    self._ledger.put(parent_of(path), row._replace(perm=perm, disk_mode=perm))
+                    self._ledger.put(parent_of(path), row._replace(perm=perm, disk_mode=perm & PERMS))
         return finished
 
     def _look_at_top(self, path: bytes) -> os.stat_result | None:
@@ -197,10 +197,11 @@ class Newcomers:
         return answer if isinstance(answer, str) else answer is not None and answer[6] == version.id
 
     def _put_directory(self, path: bytes, version: Entry, found: os.stat_result | None) -> None:
-        mode, ino = (version.perm, 0) if found is None else (found.st_mode & 0o7777, found.st_ino)
+        perm = version.perm & PERMS
+        mode, ino = (perm, 0) if found is None else (found.st_mode & 0o7777, found.st_ino)
         if self._traits.modes:
-            if mode == version.perm | 0o700 != version.perm:
+            if mode == perm | 0o700 != perm:
                 self._closed.append((path, version))
-            mode = version.perm  # any other is its user's, which the next scan finds
+            mode = perm  # any other is its user's, which the next scan finds
         self._ledger.put(parent_of(path), Row(*version, mode, 0, 0, ino))
         self._ledger.enter(path)

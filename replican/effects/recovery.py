@@ -30,7 +30,7 @@ from replican.values.ids import BlobId, CheckpointId
 from replican.values.names import copy_name, group_key
 from replican.values.paths import join, name_of, parent_of, show
 from replican.values.traits import Traits
-from replican.values.trees import DIRECTORY, LINK, LINK_PERM, Entry, TreeReader
+from replican.values.trees import DIRECTORY, LINK, LINK_PERM, PERMS, Entry, TreeReader
 
 
 def recover(root: str, dotdir: str, index: Index, head: CheckpointId | None, trees: TreeReader) -> list[str]:
@@ -196,7 +196,7 @@ class _Recovery:
         try:
             fd = self._directories.open(parent_of(path))
             found = os.lstat(name_of(path), dir_fd=fd)
-            if old.perm == new.perm or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o7777 != old.perm:
+            if old.perm == new.perm or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o7777 != old.perm & PERMS:
                 return False
             set_mode(name_of(path), fd, new.perm)
         except OSError:

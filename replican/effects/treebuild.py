@@ -24,7 +24,7 @@ from replican.values.ids import BlobId, blob_id
 from replican.values.listing import Row, digest_of_rows, encode_listing
 from replican.values.paths import join, show
 from replican.values.progress import Progress
-from replican.values.trees import DIRECTORY, FILE, Entry, parse_tree
+from replican.values.trees import DIRECTORY, FILE, PERMS, Entry, parse_tree
 
 _BATCH_FILES = 500
 _BATCH_BYTES = 16 << 20
@@ -113,12 +113,13 @@ def fill_directory(
                 if entry.name not in listed:
                     raise folded(entry.name) from None
             found = os.lstat(entry.name, dir_fd=into)
-            if found.st_mode & 0o7777 != entry.perm | 0o700:
-                set_mode(entry.name, into, entry.perm | 0o700, False)
+            perm = entry.perm & PERMS
+            if found.st_mode & 0o7777 != perm | 0o700:
+                set_mode(entry.name, into, perm | 0o700, False)
                 found = os.lstat(entry.name, dir_fd=into)
             has = found.st_mode & 0o7777
             # What its owner needs to reach into it goes last.
-            rows.append(Row(*entry, entry.perm if has == entry.perm | 0o700 else has, 0, 0, found.st_ino))
+            rows.append(Row(*entry, perm if has == perm | 0o700 else has, 0, 0, found.st_ino))
             continue
         copy = None if mirror is None else mirror.copy_of(job.path, entry)
         if copy is not None:

@@ -197,9 +197,10 @@ def open_regular(name: bytes, dir_fd: int) -> int | None:
 
 
 def set_mode(name: bytes, dir_fd: int, mode: int, kept: bool = True) -> None:
-    """Set the permissions of a file or directory, never through a link. Where none are ``kept``, that is no error."""
+    """Set the permissions of a file or directory, never through a link, and nothing else of ``mode``: an entry's may
+    say more. Where none are ``kept``, that is no error."""
     try:
-        _set_mode(name, dir_fd, mode)
+        _set_mode(name, dir_fd, mode & 0o777)
     except OSError as error:
         if kept or error.errno not in NO_MODES:
             raise
@@ -228,9 +229,10 @@ def set_mtime(name: bytes, dir_fd: int, mtime_ns: int) -> None:
 
 
 def give_mode(fd: int, mode: int) -> None:
-    """Give a file or directory that we have just made its permissions, where its file system keeps any."""
+    """Give a file or directory that we have just made its permissions, where its file system keeps any; nothing else of
+    ``mode``."""
     try:
-        os.fchmod(fd, mode)
+        os.fchmod(fd, mode & 0o777)
     except OSError as error:
         if error.errno not in NO_MODES:
             raise

@@ -17,7 +17,7 @@ from replican.values.listing import Row
 from replican.values.paths import join, name_of, parent_of, show
 from replican.values.progress import Problem
 from replican.values.traits import twin_of
-from replican.values.trees import DIRECTORY, Entry
+from replican.values.trees import DIRECTORY, PERMS, Entry
 
 _IN_THE_WAY = "a directory is in the way"
 _FILE_IN_THE_WAY = "a file or a link is in the way"
@@ -86,7 +86,7 @@ class Putter:
         parent = parent_of(path)
         fd = self._open(parent)
         try:
-            os.mkdir(name_of(path), entry.perm | 0o700, dir_fd=fd)
+            os.mkdir(name_of(path), entry.perm & PERMS | 0o700, dir_fd=fd)
         except FileExistsError:
             self._directories.open(path)  # an error, if it is none
             if self._index is None:

@@ -13,6 +13,7 @@ from replican.decisions import gates
 from replican.decisions.describing import MANY, describe, describe_changes
 from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import Tally, diff_trees, tally, tally_pairs, unknown_below
+from replican.decisions.units import units_in_new
 from replican.effects.completing import Pair
 from replican.effects.index import Index
 from replican.effects.mirror import Copying
@@ -25,13 +26,13 @@ from replican.operations.hooking import gate_closed, gate_open
 from replican.operations.telling import Tell, Telling
 from replican.operations.trashing import rescue_changed
 from replican.repository import Repository
-from replican.values.checkpoints import Checkpoint, encode_checkpoint, id_of
+from replican.values.checkpoints import PLAIN_RULES, RULES, Checkpoint, encode_checkpoint, id_of
 from replican.values.errors import DamagedError, RefusedError
 from replican.values.hooks import POST_CHECKPOINT
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.paths import is_below, show
 from replican.values.progress import Problem
-from replican.values.trees import TreeOverlay, encode_tree
+from replican.values.trees import TreeOverlay, encode_tree, has_units
 
 NOTHING = Tally(0, 0, 0, 0)
 
@@ -197,10 +198,14 @@ def append(
     is told as soon as the head has moved.
     """
     repo.check_place()
-    rules = 1 if head is None else repo.checkpoint(head).rules
-    checkpoint = Checkpoint(tree, () if head is None else (head,), repo.author(time.time_ns()), message, max(1, rules))
-    made = id_of(checkpoint)
     trees = new_trees(repo, overlay, tree) if payloads is None else payloads
+    rules = PLAIN_RULES if head is None else repo.checkpoint(head).rules
+    if rules < RULES and (
+        units_in_new(overlay, repo.tree_of(head), tree) if payloads is None else any(map(has_units, trees.values()))
+    ):
+        rules = RULES
+    checkpoint = Checkpoint(tree, () if head is None else (head,), repo.author(time.time_ns()), message, rules)
+    made = id_of(checkpoint)
     objects: dict[bytes, tuple[bytes, bytes]] = {each: (TREE, payload) for each, payload in trees.items()}
     repo.objects.add({**objects, made: (CHECKPOINT, encode_checkpoint(checkpoint))})
     if observed:

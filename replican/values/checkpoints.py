@@ -20,8 +20,10 @@ from typing import Final, NamedTuple
 from replican.values.errors import MalformedError
 from replican.values.ids import CheckpointId, TreeId, checkpoint_id
 
-RULES: Final = 1
-"""The number of the merge rules that this release knows."""
+PLAIN_RULES: Final = 1
+"""The number of the merge rules of a history that has had no unit yet."""
+RULES: Final = 2
+"""The greatest number of merge rules that this release knows: those by which units are merged as one."""
 FRONTIER_LIMIT: Final = 256
 MESSAGE_LIMIT: Final = 1 << 20
 TIME_LIMIT: Final = 1 << 63
@@ -48,7 +50,7 @@ class Checkpoint(NamedTuple):
     parents: tuple[CheckpointId, ...]
     author: Author | None
     message: str
-    rules: int = RULES
+    rules: int = PLAIN_RULES
 
     @property
     def is_merge(self) -> bool:

@@ -22,7 +22,7 @@ from xxhash import xxh3_64_digest, xxh3_128_digest
 
 from replican.values.errors import MalformedError
 from replican.values.ids import ID_SIZE
-from replican.values.trees import DIRECTORY, FILE, LINK, SIZE_LIMIT, TIME_LIMIT, Entry
+from replican.values.trees import DIRECTORY, FILE, LINK, PERMS, SIZE_LIMIT, TIME_LIMIT, Entry
 
 DIGEST_SIZE: Final = 16
 """The size of a digest of stat data, in bytes."""
@@ -67,6 +67,11 @@ class Row(NamedTuple):
     def entry(self) -> Entry:
         """What a tree records of it."""
         return Entry(*self[:6])
+
+    @property
+    def is_unit(self) -> bool:
+        """Whether it is a directory that is taken as one."""
+        return self.perm > PERMS
 
     @property
     def is_smudged(self) -> bool:

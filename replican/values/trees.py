@@ -4,6 +4,8 @@ A payload is the entries one after the other, sorted by the bytes of their names
 
     <kind><perm, 4 octal digits> <size> <mtime in ns> <name>\\0<32 bytes of id>
 
+A directory that is to be taken as one, a *unit*, has 1 for the first of the four digits.
+
 The place for later attributes is after the last entry: ``*<version>\\0<bytes>``. None are known yet.
 
 There is one encoding for each listing: :func:`parse_tree` refuses whatever :func:`encode_tree` would not
@@ -25,6 +27,10 @@ DIRECTORY: Final = b"d"
 LINK: Final = b"l"
 
 LINK_PERM: Final = 0o777
+PERMS: Final = 0o777
+"""The bits of ``perm`` that are permissions. Nothing else of it may reach a disk."""
+ATOMIC: Final = 0o1000
+"""In the ``perm`` of a directory: it is a unit, which is recorded, moved and fought for as a whole."""
 TIME_LIMIT: Final = 1 << 63
 """Times are of less than this many ns before or after 1970 (the years 1677 to 2262)."""
 SIZE_LIMIT: Final = 1 << 63
@@ -33,8 +39,9 @@ SIZE_LIMIT: Final = 1 << 63
 class Entry(NamedTuple):
     """One name of a directory.
 
-    ``perm`` is the nine permission bits (a link's are 0777); ``size`` is in bytes and ``mtime_ns`` in ns
-    since 1970, both 0 for a directory; ``id`` is a :data:`BlobId`, or a :data:`TreeId` for a directory.
+    ``perm`` is the nine permission bits (a link's are 0777), of a directory with :data:`ATOMIC` where it is a unit;
+    ``size`` is in bytes and ``mtime_ns`` in ns since 1970, both 0 for a directory; ``id`` is a :data:`BlobId`, or a
+    :data:`TreeId` for a directory.
     """
 
     name: bytes
@@ -43,6 +50,11 @@ class Entry(NamedTuple):
     size: int
     mtime_ns: int
     id: bytes
+
+    @property
+    def is_unit(self) -> bool:
+        """Whether it is a directory that is taken as one."""
+        return self.perm > PERMS
 
     @property
     def tree(self) -> TreeId:
@@ -73,10 +85,11 @@ def encode_tree(entries: Iterable[Entry]) -> bytes:
 
 
 _ENTRY = re.compile(
-    rb"([fdl])(0[0-7]{3}) (0|[1-9][0-9]{0,18}) (0|-?[1-9][0-9]{0,18}) ([^\0/]{1,255})\0(.{32})", re.DOTALL
+    rb"([fdl])(0[0-7]{3}|(?<=d)1[0-7]{3}) (0|[1-9][0-9]{0,18}) (0|-?[1-9][0-9]{0,18}) ([^\0/]{1,255})\0(.{32})",
+    re.DOTALL,
 )
 _TRAILER = re.compile(rb"\*[1-9][0-9]{0,5}\0")
-_PERMS = {b"%04o" % perm: perm for perm in range(0o1000)}
+_PERMS = {b"%04o" % perm: perm for perm in range(2 * ATOMIC)}
 
 
 def parse_tree(payload: bytes) -> list[Entry]:
@@ -153,6 +166,12 @@ def _refusal(payload: bytes) -> MalformedError | UnsupportedError:
     if _TRAILER.match(payload, at):
         return UnsupportedError("tree has attributes of a later release", "upgrade replican")
     return MalformedError(f"tree has no entry at byte {at}")
+
+
+def has_units(payload: bytes) -> bool:
+    """Whether there is a unit among the entries of an encoded tree."""
+    # Nearly all trees end at the first: an id may have these bytes, too.
+    return b"d1" in payload and any(entry.is_unit for entry in parse_tree(payload))
 
 
 _PARSED_ENTRIES: Final = 150_000

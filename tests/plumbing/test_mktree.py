@@ -22,6 +22,17 @@ def test_what_ls_tree_prints_makes_the_same_tree(run: InProcess, small: SmallRep
         assert run("mktree", "-z", stdin=run("ls-tree", "-z", tree).out).line == wanted
 
 
+def test_a_unit_comes_back_and_gives_the_checkpoint_other_rules(run: InProcess) -> None:
+    inner = run("mktree", stdin=f"f0644 blob {BLOB} 1 0\ta\n".encode()).line
+    line = f"d1755 tree {inner} 0 0\tu\n".encode()
+    outer = run("mktree", stdin=line).line
+    assert run("ls-tree", outer).out == line
+    plain = run("mktree", stdin=f"f0644 blob {BLOB} 1 0\tb\n".encode()).line
+    for tree, rules in ((plain, 1), (outer, 2), (plain, 2)):
+        head = run("append-checkpoint", "--allow-pending", "--allow-mass-delete", tree).line
+        assert f"rules {rules}" in run("cat-object", "-p", head).lines
+
+
 def test_order_does_not_matter_and_the_tree_is_stored(run: InProcess) -> None:
     lines = [f"f0644 blob {BLOB} 1 0\t{name}\n".encode() for name in ("b", "a", "B")]
     made = run("mktree", "--json", stdin=b"".join(lines)).json()["id"]
@@ -38,6 +49,8 @@ def test_order_does_not_matter_and_the_tree_is_stored(run: InProcess) -> None:
         f"f0644 tree {BLOB} 1 0\ta",
         f"f644 blob {BLOB} 1 0\ta",
         f"f1644 blob {BLOB} 1 0\ta",
+        f"l1777 blob {BLOB} 1 0\ta",
+        f"d2755 tree {EMPTY_TREE.hex()} 0 0\ta",
         f"f0644 blob {BLOB} 01 0\ta",
         f"f0644 blob {BLOB} 1 -0\ta",
         f"f0644 blob {BLOB} 9223372036854775808 0\ta",

@@ -121,19 +121,25 @@ def _merged_group(choose: Callable[[Any, Any, Any], bool]) -> Callable[[Patch], 
     def plant(patch: Patch) -> None:
         original = reconcile._versions
 
-        def merge_group(key: bytes, name: bytes, was: Any, ours: Any, yours: Any, merged: Any) -> Any:
+        def merge_group(key: bytes, name: bytes, was: Any, ours: Any, yours: Any, merged: Any, newest: Any) -> Any:
             made = {}
-            for each in ours.keys() | yours.keys():
+            units = reconcile._units_of(ours, yours)
+            for each in (ours.keys() | yours.keys()) - units:
                 entry = reconcile._merge_directory(each, was.get(each), ours.get(each), yours.get(each), merged)
                 if entry is not None:
                     made[each] = entry
-            before, mine, theirs = original(was), original(ours), original(yours)
+            before, mine, theirs = (
+                original(was, was.keys() if units else ()),
+                original(ours, units),
+                original(yours, units),
+            )
             kept = [
                 mine.get(version) or theirs[version]
                 for version in mine.keys() | theirs.keys()
                 if choose(version in before, version in mine, version in theirs)
             ]
-            for at, entry in enumerate(sorted(kept, key=reconcile._order, reverse=True)):
+            kept.sort(key=lambda entry: reconcile._order(entry, entry.mtime_ns), reverse=True)
+            for at, entry in enumerate(kept):
                 taken = name
                 if at or name in made:
                     taken = reconcile.copy_name(key, entry.mtime_ns, entry.blob, made)
@@ -173,14 +179,26 @@ def _empty_directories_go(patch: Patch) -> None:
 def _attributes_outlive_a_deletion(patch: Patch) -> None:
     """A version is what its bytes, time and permissions are."""
 
-    def versions(group: dict[bytes, Entry]) -> dict[Any, Entry]:
+    def versions(group: dict[bytes, Entry], units: Any = ()) -> dict[Any, Entry]:
         return {
             (entry.kind, entry.id, entry.perm, entry.mtime_ns): entry
             for entry in group.values()
-            if entry.kind != DIRECTORY
+            if entry.kind != DIRECTORY or entry.is_unit
         }
 
     patch.setattr(reconcile, "_versions", versions)
+
+
+def _units_are_descended_into(patch: Patch) -> None:
+    """A unit is merged by its names, as any directory."""
+    original = reconcile._versions
+    patch.setattr(reconcile, "_units_of", lambda ours, yours: set())
+    patch.setattr(reconcile, "_is_plain", lambda entry: entry.kind == DIRECTORY)
+    patch.setattr(
+        reconcile,
+        "_versions",
+        lambda group, units=(): original({n: e for n, e in group.items() if e.kind != DIRECTORY}),
+    )
 
 
 # -- on the disk -------------------------------------------------------------------------------------------------
@@ -384,6 +402,7 @@ DEFECTS = [
     Defect("several merge bases joined without a base", PURE, _bases_without_a_base),
     Defect("the oldest merge base", PURE, _the_oldest_base),
     Defect("copies named by the time of day", PURE, _copies_named_by_the_time_of_day),
+    Defect("units are merged by their names", PURE, _units_are_descended_into),
 ]
 
 

@@ -9,6 +9,7 @@ import random
 import sys
 import traceback
 
+from pure_units import UNIT
 from pure_users import ACTIONS, NAMES, User
 from simulation import IGNORE, Node, Peer, World, group_of, links_of
 from verdicts import broke_off, verdict
@@ -51,11 +52,21 @@ class History:
             self.step = step
             if step not in self.without:
                 self._one_step(random.Random(self.seed * 1009 + step))
+                if mixed := self._mixed():
+                    return mixed
         self.step = 0
         rng = random.Random(self.seed + 1)
         self._ignore_nothing()
         wanted = dict(self.peers[0].disk)
-        return self._settle(rng, at_once=self.seed % 2 == 0) or self._judge(wanted)
+        return self._settle(rng, at_once=self.seed % 2 == 0) or self._mixed() or self._judge(wanted)
+
+    def _mixed(self) -> str | None:
+        """A unit that nobody ever had in front of them."""
+        for peer in self.peers:
+            for path, node in peer.disk.items():
+                if node.kind == UNIT and node.token not in self.world.units:
+                    return verdict("mixed", f"{path!r} of peer {peer.number}: {node.token}")
+        return None
 
     # -- steps -----------------------------------------------------------------------------------------------------
 
@@ -135,14 +146,15 @@ class History:
         """Something that a user does; to one of the paths ``among``, where it is there."""
         there = [path for path in among or () if path in peer.disk]
         paths = sorted(there or peer.disk)
-        files = [path for path in paths if peer.disk[path].kind != DIRECTORY]
+        files = [path for path in paths if peer.disk[path].kind not in (DIRECTORY, UNIT)]
+        units = [path for path in paths if peer.disk[path].kind == UNIT]
         directories = [path for path in paths if peer.disk[path].kind == DIRECTORY]
         mtime = peer.offset + rng.randint(0, 5)
         if rng.random() < 0.03:
             mtime += rng.choice([-400, 400]) * DAY
         names = list(ACTIONS)
         name = rng.choices(names, [ACTIONS[each][0] for each in names])[0] if paths else "write"
-        user = User(rng, peer, self.step, mtime, files, directories)
+        user = User(rng, peer, self.step, mtime, files, directories, units)
         done = ACTIONS[name][1](user)
         self.say(f"p{peer.number}'s user: {name} {done}")
 

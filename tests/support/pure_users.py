@@ -3,20 +3,30 @@
 import random
 from collections.abc import Callable
 
+from pure_units import UNIT, files_in, token_of
 from simulation import IGNORE, Node, Peer, group_of
 
 from replican.values.paths import is_below
-from replican.values.trees import DIRECTORY, FILE, LINK, LINK_PERM
+from replican.values.trees import ATOMIC, DIRECTORY, FILE, LINK, LINK_PERM
 
+UNITS = [b"u", b"v.git", b"d/u"]
 NAMES = [b"a", b"b", b"d/x", b"d/y", b"d/e/z", b"d", b"d/e", b"g.txt"]
 
 
 class User:
-    """One act; ``files`` (links, too) and ``directories`` are what there is to do it to."""
+    """One act; ``files`` (links, too), ``directories`` and ``units`` are what there is to do it to."""
 
     def __init__(
-        self, rng: random.Random, peer: Peer, step: int, mtime: int, files: list[bytes], directories: list[bytes]
+        self,
+        rng: random.Random,
+        peer: Peer,
+        step: int,
+        mtime: int,
+        files: list[bytes],
+        directories: list[bytes],
+        units: list[bytes],
     ) -> None:
+        self.units = units
         self.rng, self.peer, self.step, self.mtime = rng, peer, step, mtime
         self.files, self.directories = files, directories
         self.disk = peer.disk
@@ -62,7 +72,7 @@ class User:
         return path
 
     def delete(self) -> object:
-        path = self.rng.choice(sorted([*self.files, *self.directories]))
+        path = self.rng.choice(sorted([*self.files, *self.directories, *self.units]))
         self.peer.drop(path)
         return path
 
@@ -146,6 +156,8 @@ class User:
 
     def turn(self) -> object:
         """A file or link becomes a directory, a directory a file (that they become links is what ``link`` does)."""
+        if not (self.files or self.directories):
+            return None
         path = self.rng.choice(sorted([*self.files, *self.directories]))
         was = self.disk[path].kind
         self.peer.drop(path)
@@ -176,7 +188,7 @@ class User:
     def resolve(self) -> object:
         """Of the versions of a name one is kept, and has the name."""
         groups: dict[bytes, list[bytes]] = {}
-        for path in self.files:
+        for path in [*self.files, *self.units]:
             groups.setdefault(group_of(path), []).append(path)
         several = sorted((key, paths) for key, paths in groups.items() if len(paths) > 1 and key in paths)
         if not several:
@@ -188,6 +200,32 @@ class User:
                 self.peer.drop(path)
         self.disk[key] = self.disk.pop(kept)
         return key, kept
+
+    def unit(self) -> object:
+        """A unit is made, or something in one is written, edited or removed."""
+        path, rng = self.rng.choice([*UNITS, *self.units]), self.rng
+        files = files_in(self.disk[path].token) if path in self.units else {}
+        if path in self.disk and path not in self.units:
+            return None
+        name = rng.choice(["a", "b", "c", "e/a"])
+        if name in files and rng.random() < 0.2:
+            del files[name]
+        else:
+            files[name] = self.mtime, f"t{self.step}"
+        perm = self.disk[path].perm if path in self.units else 0o755 | ATOMIC
+        if rng.random() < 0.1:
+            perm = rng.choice([0o700, 0o750]) | ATOMIC
+        self.peer.write(path, Node(UNIT, perm, 0, token_of(files)))
+        return path, files
+
+    def move_unit(self) -> object:
+        if not self.units:
+            return None
+        path = self.rng.choice(self.units)
+        above = self.rng.choice([b"", *(each + b"/" for each in self.directories)])
+        new, nodes = above + b"unit%d" % self.step, self._taken(path)
+        self._put(new, nodes)
+        return path, new
 
     def permissions(self) -> object:
         if self.directories:
@@ -216,5 +254,7 @@ ACTIONS: dict[str, tuple[int, Callable[[User], object]]] = {
     "permissions": (6, User.permissions),
     "ignore": (5, User.ignore),
     "resolve": (6, User.resolve),
+    "unit": (16, User.unit),
+    "move unit": (2, User.move_unit),
 }
 """What a user may do, with how often."""

@@ -13,6 +13,7 @@ import random
 from collections import Counter
 from typing import NamedTuple
 
+from pure_units import UNIT, entries_of, token_in
 from tiny_trees import SECOND, MemoryTrees
 
 from replican.decisions.frontier import Forgetful, check_received, join, merge_checkpoint
@@ -27,7 +28,7 @@ from replican.values.trees import DIRECTORY, Entry
 
 
 class Node(NamedTuple):
-    """What a path holds; ``token`` is its content, empty for a directory."""
+    """What a path holds; ``token`` is its content, empty for a directory. A unit is a node without any below it."""
 
     kind: bytes
     perm: int
@@ -61,6 +62,7 @@ class World:
         self.made: Counter[bytes] = Counter()  # directories: how often
         self.used: set[bytes] = set()  # of these: something was put into it
         self.removed: set[bytes] = set()
+        self.units = {""}  # what a user had in front of them as one
 
     def checkpoint(self, checkpoint: CheckpointId, /) -> Checkpoint:
         return self.checkpoints[checkpoint]
@@ -75,14 +77,16 @@ class World:
     def _build(self, rows: Rows) -> TreeId:
         assert all(not (above := parent_of(path)) or rows[above].kind == DIRECTORY for path in rows), rows
         blob = self.trees.blob
-        return self.trees.build(
-            {
-                path: Entry(b"", DIRECTORY, node.perm, 0, 0, b"")
-                if node.kind == DIRECTORY
-                else Entry(b"", node.kind, node.perm, len(node.token), node.mtime * SECOND, blob(node.token))
-                for path, node in rows.items()
-            }
-        )
+        entries: dict[bytes, Entry] = {}
+        for path, node in rows.items():
+            if node.kind == UNIT:
+                entries.update(entries_of(self.trees, path, node.perm, node.token))
+            elif node.kind == DIRECTORY:
+                entries[path] = Entry(b"", DIRECTORY, node.perm, 0, 0, b"")
+            else:
+                time_ns = node.mtime * SECOND
+                entries[path] = Entry(b"", node.kind, node.perm, len(node.token), time_ns, blob(node.token))
+        return self.trees.build(entries)
 
     def rows(self, tree: TreeId) -> Rows:
         """What the tree holds; not to be changed."""
@@ -93,12 +97,19 @@ class World:
 
     def _rows(self, tree: TreeId) -> Rows:
         contents = self.trees.contents
-        return {
-            path: Node(entry.kind, entry.perm, 0, "")
-            if entry.kind == DIRECTORY
-            else Node(entry.kind, entry.perm, entry.mtime_ns // SECOND, contents[entry.blob])
-            for path, entry in walk_tree(self.trees, tree)
-        }
+        rows: Rows = {}
+        unit = None
+        for path, entry in walk_tree(self.trees, tree):
+            if unit is not None and is_below(path, unit):
+                continue
+            if entry.is_unit:
+                unit = path
+                rows[path] = Node(UNIT, entry.perm, 0, token_in(self.trees, entry.tree))
+            elif entry.kind == DIRECTORY:
+                rows[path] = Node(DIRECTORY, entry.perm, 0, "")
+            else:
+                rows[path] = Node(entry.kind, entry.perm, entry.mtime_ns // SECOND, contents[entry.blob])
+        return rows
 
 
 class Peer:
@@ -357,6 +368,8 @@ class Peer:
             self.world.made[path] += 1
         else:
             key = (group_of(path), node.token)
+            if node.kind == UNIT:
+                self.world.units.add(node.token)
             self.world.written[key] = self.world.written.get(key, 0) + 1
             hands = self.world.hands.setdefault(key, set())
             hands.add(self.number)

@@ -6,17 +6,21 @@ A tree is a text of items, separated by spaces::
     l>x            a symlink l to "x"                       d/  d/:700     a directory, which may be empty
     a~2@5          the conflict copy of a, of content 2 and mtime 5 s, under the name that a merge gives it
     a~2@5=3@6      the same name, with other content
+    u!a=1,d/b=2    a unit u, which holds a and d/b           u~!a=1        its conflict copy, under the name of a merge
 
-Left out: mtime 0, permissions 0644 (0755 for a directory). :func:`show` writes the same language, sorted.
+Left out: mtime 0, permissions 0644 (0755 for a directory or a unit, whose own follow a second ``!``).
+:func:`show` writes the same language, sorted.
 """
 
 import re
 
 from replican.decisions.treediff import walk_tree
+from replican.decisions.units import newest_in
 from replican.values.errors import NotFoundError
 from replican.values.ids import BlobId, TreeId, blob_id
 from replican.values.names import copy_name, group_key
-from replican.values.trees import DIRECTORY, FILE, LINK, LINK_PERM, Entry, TreeOverlay
+from replican.values.paths import is_below
+from replican.values.trees import ATOMIC, DIRECTORY, FILE, LINK, LINK_PERM, Entry, TreeOverlay
 
 SECOND = 1_000_000_000
 _ITEM = re.compile(
@@ -84,6 +88,9 @@ def parse(trees: MemoryTrees, text: str) -> TreeId:
     """The tree that ``text`` describes."""
     entries: dict[bytes, Entry] = {}
     for item in text.split():
+        if "!" in item:
+            entries.update(_parse_unit(trees, item))
+            continue
         match = _ITEM.fullmatch(item)
         assert match, item
         path = match["path"].encode()
@@ -102,11 +109,38 @@ def parse(trees: MemoryTrees, text: str) -> TreeId:
     return trees.build(entries)
 
 
+def _parse_unit(trees: MemoryTrees, item: str) -> dict[bytes, Entry]:
+    name, inner, *perm = item.split("!")
+    tree = parse(trees, inner.replace(",", " "))
+    path = name.rstrip("~").encode()
+    if name.endswith("~"):
+        path = copy_name(path, newest_in(trees, tree), BlobId(tree), ())
+    entries = {path + b"/" + below: entry for below, entry in walk_tree(trees, tree)}
+    entries[path] = Entry(b"", DIRECTORY, int(perm[0] if perm else "755", 8) | ATOMIC, 0, 0, b"")
+    return entries
+
+
+def _show_unit(trees: MemoryTrees, path: str, entry: Entry) -> str:
+    key = group_key(entry.name)
+    if key != entry.name:
+        assert entry.name == copy_name(key, newest_in(trees, entry.tree), entry.blob, ())
+        path = path[: len(path) - len(entry.name.decode())] + key.decode() + "~"
+    perm = "" if entry.perm == 0o1755 else f"!{entry.perm & 0o777:o}"
+    return f"{path}!{show(trees, entry.tree).replace(' ', ',')}{perm}"
+
+
 def show(trees: MemoryTrees, tree: TreeId) -> str:
     """What :func:`parse` makes ``tree`` of."""
-    items = []
+    items: list[str] = []
+    unit = None
     for raw, entry in walk_tree(trees, tree):
         path = raw.decode()
+        if unit is not None and is_below(raw, unit):
+            continue
+        if entry.is_unit:
+            unit = raw
+            items.append(_show_unit(trees, path, entry))
+            continue
         if entry.kind == DIRECTORY:
             perm = "" if entry.perm == 0o755 else f":{entry.perm:o}"
             if perm or not trees.tree(entry.tree):

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 CHECKS = {
     "lost": "bytes or a directory that a user made are gone, and no user who had them removed them",
     "back": "what a user deleted is there again",
+    "mixed": "a unit is something that no user ever had in front of them",
     "not at rest": "the replicas never come to rest, or a further round still changes something",
     "unequal": "folders or heads differ when all have been joined",
     "conflicts": "not the same list of conflicts everywhere",

@@ -17,6 +17,7 @@ from replican.values.trees import (
     Entry,
     TreeOverlay,
     encode_tree,
+    has_units,
     parse_tree,
 )
 
@@ -32,7 +33,7 @@ times = st.one_of(st.integers(-TIME_LIMIT + 1, TIME_LIMIT - 1), st.sampled_from(
 entries = st.one_of(
     st.builds(Entry, names, st.just(FILE), perms, sizes, times, ids),
     st.builds(Entry, names, st.just(LINK), st.just(LINK_PERM), sizes, times, ids),
-    st.builds(Entry, names, st.just(DIRECTORY), perms, st.just(0), st.just(0), ids),
+    st.builds(Entry, names, st.just(DIRECTORY), st.integers(0, 0o1777), st.just(0), st.just(0), ids),
 )
 listings = st.lists(entries, max_size=8, unique_by=lambda entry: entry.name).map(sorted)
 
@@ -63,12 +64,24 @@ def test_the_bytes_are_those_of_the_format() -> None:
     assert type(parse_tree(payload)[0]) is Entry
 
 
+def test_a_unit_is_told_by_its_first_digit() -> None:
+    unit, plain = Entry(b"u", DIRECTORY, 0o1700, 0, 0, ID), Entry(b"u", DIRECTORY, 0o700, 0, 0, ID)
+    assert (encode_tree([unit]), encode_tree([plain])) == (b"d1700 0 0 u\0" + ID, b"d0700 0 0 u\0" + ID)
+    assert [entry.is_unit for entry in parse_tree(encode_tree([unit]))] == [True]
+    for listing, found in (([unit], True), ([plain], False), ([plain._replace(id=b"d1" * 16)], False)):
+        assert has_units(encode_tree(listing)) == found
+
+
 REFUSED = {
     "unknown kind": line(kind=b"x"),
     "no kind": line()[1:],
     "perm with three digits": line(perm=b"644"),
     "perm with five digits": line(perm=b"00644"),
     "set-user-id": line(perm=b"4755"),
+    "a file that is a unit": line(perm=b"1644"),
+    "a link that is a unit": line(kind=b"l", perm=b"1777"),
+    "a directory with more than a unit's mark": line(kind=b"d", perm=b"3755", size=b"0", mtime=b"0"),
+    "a unit with a size": line(kind=b"d", perm=b"1755", size=b"1", mtime=b"0"),
     "perm that is not octal": line(perm=b"0689"),
     "size with a leading zero": line(size=b"01"),
     "size with a sign": line(size=b"+1"),
