@@ -238,7 +238,12 @@ class Ending:
 
     def unread(self, problems: Collection["Problem"], where: str = "") -> None:
         """Tell which paths could not be read."""
-        self._list(problems, f"{where}cannot read", "'replican status' lists all of them")
+        from replican.effects.units import STILL_CHANGING
+
+        changing = [each for each in problems if each.cause == STILL_CHANGING]
+        others = [each for each in problems if each.cause != STILL_CHANGING]
+        self._list(others, f"{where}cannot read", "'replican status' lists all of them")
+        self._list(changing, f"{where}left as it was:", "the next command records it, if it is at rest then")
         self._pending = self._pending or bool(problems)
 
     def pending(self, problems: Collection["Problem"], where: str = "") -> None:

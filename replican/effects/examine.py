@@ -30,7 +30,7 @@ from replican.values.listing import (
 from replican.values.names import is_tree_name
 from replican.values.paths import join
 from replican.values.progress import Problem
-from replican.values.trees import DIRECTORY, FILE, LINK, LINK_PERM, TIME_LIMIT, Entry
+from replican.values.trees import ATOMIC, DIRECTORY, FILE, LINK, LINK_PERM, PERMS, TIME_LIMIT, Entry
 
 make_row = Row._make
 PLAIN_PERM: Final = 0o644
@@ -110,7 +110,10 @@ class Examined:
                     self.todo.append((name, row))
                     self.size += size
             elif kind == DIRECTORY_MODE:
-                self.rows.append(self._directory_row(name, mode, item[2], row))  # type: ignore[misc]
+                found = self._directory_row(name, mode, item[2], row)  # type: ignore[misc]
+                if rules.units or found.is_unit:
+                    found = self._as_unit(found, rules)
+                self.rows.append(found)
             else:
                 self._note_special(name, item, row)
 
@@ -209,6 +212,12 @@ class Examined:
             return Row(name, DIRECTORY, perm, 0, 0, PLACEHOLDER, mode, 0, 0, ino)
         perm = old.perm if old.disk_mode == mode or not self.modes else mode & 0o777
         return Row(name, DIRECTORY, perm, 0, 0, old.id if self.tracked else PLACEHOLDER, mode, 0, 0, ino)
+
+    def _as_unit(self, row: Row, rules: Rules) -> Row:
+        """The row of a directory that may be a unit, or have been one: the rules that hold now say so."""
+        if rules.units:
+            self.fingerprint = rules.fingerprint  # other attributes, and all of them are asked about anew
+        return row._replace(perm=row.perm & PERMS | (ATOMIC if rules.makes_unit(row.name) else 0))
 
     def pairs(self, known: dict[bytes, Row]) -> list[tuple[Entry | None, Entry | None]] | None:
         """The files and links that differ from the rows it was compared with, before and after.

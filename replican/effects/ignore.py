@@ -2,7 +2,8 @@
 
 They are asked only about names that the index does not have: what is tracked stays tracked. A directory that is
 ignored is not
-looked into, so nothing below it can be taken back by a rule.
+looked into, so nothing below it can be taken back by a rule. The attribute files of directories come along, since
+they hold for the same places: a unit is whole, and nothing in it is ignored.
 """
 
 import os
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from xxhash import xxh3_64_digest
 
+from replican.effects.attributes import AttributeLine, deciding, parse_attributes
 from replican.effects.worktree import FILE_FLAGS
+from replican.values.names import group_key
 
 if TYPE_CHECKING:
     import re
@@ -53,23 +56,64 @@ class Rules:
     ``fingerprint`` is equal exactly where the rules are; empty where there are none.
     """
 
-    __slots__ = ("_above", "_any", "_excluded", "_name", "_patterns", "_text", "fingerprint")
+    __slots__ = (
+        "_above",
+        "_any",
+        "_excluded",
+        "_lines",
+        "_name",
+        "_patterns",
+        "_text",
+        "_units",
+        "fingerprint",
+        "units",
+    )
 
-    def __init__(self, above: "Rules | None", name: bytes, text: bytes | None) -> None:
+    def __init__(self, above: "Rules | None", name: bytes, text: bytes | None, units: bytes | None = None) -> None:
+        """``text`` is what the ignore file holds, ``units`` what the attribute file does; None where there is none."""
         self._above = above
         self._name = name
         self._text = text
         self._patterns: list[_Pattern] | None = None
         self._any: re.Pattern[bytes] | None = None
         self._excluded: bool | None = None
-        before = b"" if above is None else above.fingerprint
-        self.fingerprint: bytes = before if text is None else xxh3_64_digest(b"%s%s\0%s" % (before, name, text))
+        self._units = units
+        self._lines: list[AttributeLine] | None = None
+        self.units: bool = units is not None or (above is not None and above.units)
+        """Whether any attribute file says what is a unit."""
+        made = b"" if above is None else above.fingerprint
+        if text is not None:
+            made = xxh3_64_digest(b"%s%s\0%s" % (made, name, text))
+        if units is not None:
+            made = xxh3_64_digest(b"%s%s\0\0%s" % (made, name, units))
+        self.fingerprint: bytes = made
 
-    def below(self, name: bytes, text: bytes | None) -> "Rules":
-        """The rules in the subdirectory ``name``, whose own file holds ``text`` (None: it has none)."""
-        if text is None and not self.fingerprint:
+    def below(self, name: bytes, text: bytes | None, units: bytes | None = None) -> "Rules":
+        """The rules in the subdirectory ``name``, whose own files hold ``text`` and ``units`` (None: it has none)."""
+        if text is None and units is None and not self.fingerprint:
             return self
-        return Rules(self if self.fingerprint else None, name, text)
+        return Rules(self if self.fingerprint else None, name, text, units)
+
+    def makes_unit(self, name: bytes) -> bool:
+        """Whether a directory ``name`` in this one is a unit. A conflict copy is what it is a copy of."""
+        found = self.units and self.line_of_unit(group_key(name))
+        return found[0].atomic if found else False
+
+    def line_of_unit(self, name: bytes) -> "tuple[AttributeLine, int] | None":
+        """The line that decides about a directory, and how many steps up its file is."""
+        rules: Rules | None = self
+        above = 0
+        while rules is not None:
+            if rules._units is not None:
+                if rules._lines is None:
+                    rules._lines, _ = parse_attributes(rules._units)
+                line = deciding(rules._lines, name)
+                if line is not None:
+                    return line, above
+            name = b"%s/%s" % (rules._name, name)
+            rules = rules._above
+            above += 1
+        return None
 
     def ignores(self, name: bytes, is_directory: bool) -> bool:
         """Whether an untracked ``name`` in this directory is left out."""
@@ -125,6 +169,17 @@ NO_RULES: Final = Rules(None, b"", None)
 """Where no directory from the root down has an ignore file."""
 
 
+class _NoRulesBelow(Rules):
+    __slots__ = ()
+
+    def below(self, name: bytes, text: bytes | None, units: bytes | None = None) -> Rules:
+        return self
+
+
+WITHIN_UNIT: Final = _NoRulesBelow(None, b"", None)
+"""What holds in a unit, whatever files are in it."""
+
+
 def _parse(text: bytes) -> "tuple[list[_Pattern], re.Pattern[bytes] | None]":
     """The patterns of a file, and one expression that matches whatever any of them does: it answers most questions."""
     import re
@@ -162,10 +217,11 @@ def _lines(text: bytes, read: "Callable[[BinaryIO], Iterable[bytes]]") -> "Itera
             yield number, pattern
 
 
-def read_rules(dir_fd: int) -> bytes | None:
-    """What the ignore file of a directory holds; None if it has none, or something else has that name."""
+def read_rules(dir_fd: int, name: str = IGNORE_NAME) -> bytes | None:
+    """What the ignore file (or attribute file) of a directory holds; None if it has none, or something else has that
+    name."""
     try:
-        fd = os.open(IGNORE_NAME, FILE_FLAGS, dir_fd=dir_fd)
+        fd = os.open(name, FILE_FLAGS, dir_fd=dir_fd)
     except OSError:
         return None
     try:

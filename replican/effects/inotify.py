@@ -12,6 +12,7 @@ from typing import Final
 
 from inotify_simple import Event, INotify, flags  # type: ignore[import-untyped]  # it has no types
 
+from replican.effects.attributes import ATTRIBUTES_BYTES
 from replican.effects.ignore import IGNORE_NAME
 from replican.effects.notices import Notices, Tracked, writers
 from replican.effects.watches import Watches
@@ -193,8 +194,9 @@ class _Batch:
                 self.changed.add(directory)
                 return True
             return False
-        if name == _IGNORE and mask & (_CLOSE_WRITE | _MOVED_TO | _MOVED_FROM | _DELETE):
-            self._watches.rules_changed(directory)
+        if name in (_IGNORE, ATTRIBUTES_BYTES) and mask & (_CLOSE_WRITE | _MOVED_TO | _MOVED_FROM | _DELETE):
+            if name == _IGNORE:
+                self._watches.rules_changed(directory)
             self.changed.add(directory)
             return False
         return name.startswith(TEMPORARY_PREFIX)

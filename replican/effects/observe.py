@@ -23,7 +23,14 @@ __all__ = ["Assembled", "chain", "observe_paths", "poll", "poll_paths"]
 
 
 def observe_paths(
-    root: str, index: Index, paths: Iterable[bytes], *, progress: Progress | None = None, workers: int | None = None
+    root: str,
+    index: Index,
+    paths: Iterable[bytes],
+    *,
+    progress: Progress | None = None,
+    workers: int | None = None,
+    full: bool = False,
+    leave_units: bool = False,
 ) -> Scan:
     """Look at these paths alone, of a directory at everything below it; raises as a scan does.
 
@@ -32,7 +39,7 @@ def observe_paths(
     """
     with uncollected():
         wanted, refused = _wanted(paths)
-        survey = Survey(root, index, workers=workers, partly=wanted != {})
+        survey = Survey(root, index, full, workers=workers, partly=wanted != {}, leave_units=leave_units)
         survey.walk.problems += refused
         if wanted is not None:
             survey.go(wanted, progress or Silent())

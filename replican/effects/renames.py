@@ -15,7 +15,7 @@ from replican.effects.listdir import Seen
 from replican.effects.partly import PartlyKnown
 from replican.values.listing import DIRECTORY_MODE, KIND_MASK, Row, stat_digest
 from replican.values.paths import is_below, join
-from replican.values.trees import DIRECTORY
+from replican.values.trees import ATOMIC, DIRECTORY
 
 
 class Renames:
@@ -62,8 +62,8 @@ class Renames:
                     self._assembler.take_over(record._replace(path=path + below[len(old_path) :]))
         return True
 
-    def offer_row(self, path: bytes, name: str, mode: int, ino: int) -> None:
+    def offer_row(self, path: bytes, name: str, mode: int, ino: int, unit: bool = False) -> None:
         """The row of a directory that the one above it may lack, should it come to be recorded."""
         mode &= 0o7777
-        perm = directory_perm(mode, self._modes)
+        perm = directory_perm(mode, self._modes) | (ATOMIC if unit else 0)
         self._assembler.set_row(path, Row(os.fsencode(name), DIRECTORY, perm, 0, 0, b"", mode, 0, 0, ino))

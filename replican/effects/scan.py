@@ -1,7 +1,7 @@
 """A scan: what the folder holds now, as records that differ from the index's. Nothing is written."""
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -31,7 +31,8 @@ class Scan(NamedTuple):
     files and links that differ from what was known of them, before and after; None where directories came or went,
     whose files they would lack. ``files`` and
     ``size`` (bytes) are those of the whole folder, links too (None where only parts of it were looked at);
-    ``hashed_files`` and ``hashed_size`` were read for it.
+    ``hashed_files`` and ``hashed_size`` were read for it. ``units`` were left for a look of their own;
+    ``flaws`` are in attribute files that were read.
     """
 
     changed: dict[bytes, DirRecord]
@@ -46,6 +47,8 @@ class Scan(NamedTuple):
     size: int | None
     hashed_files: int
     hashed_size: int
+    units: Sequence[bytes] = ()
+    flaws: Sequence[Problem] = ()
 
 
 Take = Callable[[Examined, dict[bytes, Row]], None]
@@ -69,6 +72,7 @@ class Survey:
         mirror: Copying | None = None,
         partly: bool = False,
         see: See | None = None,
+        leave_units: bool = False,
     ) -> None:
         """``partly``: no more than some paths will be wanted. ``see`` is shown changed directories on the way."""
         self._index = index
@@ -78,7 +82,7 @@ class Survey:
         self.assembler = Assembler(self.known.get, index.record, index.observed_root())
         # Who only asks what differs is told of those, too: one command more looks at them again.
         undecided = [entry for entry in index.journal() if entry.cause] if take is None else []
-        self.walk = Walk(root, index, self.known, self.assembler, take or self._take, full, undecided)
+        self.walk = Walk(root, index, self.known, self.assembler, take or self._take, full, undecided, leave_units)
         self._reading: Reading[_Waiting, Completed] = Reading(root, self._complete, workers, mirror)
         self._pairs: list[Pair] | None = []
         self.hashed_files = 0
@@ -148,6 +152,8 @@ class Survey:
             size,
             self.hashed_files,
             self.hashed_size,
+            sorted(walk.units),
+            walk.flaws,
         )
 
     def _totals(self, made: Assembled, missing: set[bytes]) -> tuple[int, int]:
@@ -174,16 +180,18 @@ def scan(
     full: bool = False,
     mirror: Copying | None = None,
     see: See | None = None,
+    leave_units: bool = False,
 ) -> Scan:
     """Look at the whole folder, in one pass, against the observed rows of ``index``.
 
     Files whose stat data are as the index has them are not read, unless ``full``. ``workers`` is the number of
     processes that hash where there is much to hash; 1 keeps it in this one. What is read is copied to ``mirror``;
-    ``see`` is shown directories that have changed, as they are met.
+    ``see`` is shown directories that have changed, as they are met. ``leave_units``: what is known of directories that
+    are units stands.
     Raises ``NoRepositoryError`` without a folder, ``FolderError`` if it can't be read, ``IndexDamagedError``.
     """
     with uncollected():
-        survey = Survey(root, index, full, None, workers, mirror, see=see)
+        survey = Survey(root, index, full, None, workers, mirror, see=see, leave_units=leave_units)
         survey.go({}, progress or Silent())
         return survey.result()
 

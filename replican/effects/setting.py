@@ -51,6 +51,7 @@ KNOWN: Final[dict[str, Setting]] = {
     "poll.min": Setting(2, "the shortest time between two rounds of the poller, in s", 1),
     "poll.max": Setting(60, "the longest, for a folder in which nothing happens", 1),
     "poll.full": Setting(900, "the time between rounds in which every name is looked at", 1),
+    "units.quiet_ms": Setting(1000, "for how many ms nothing in an atomic directory has changed when it is recorded"),
     "hooks.timeout": Setting(30, "how many seconds a hook may take before it is ended", least=1),
     "watch.log_level": Setting("info", "the least level that the log file has: debug, info, warning or error"),
     "watch.log_size": Setting(1_000_000, "how many bytes the log file has before another is begun", least=1000),

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from replican.effects.assemble import Assembler
+from replican.effects.attributes import ATTRIBUTES_NAME, parse_attributes
 from replican.effects.examine import Examined
 from replican.effects.hashing import CHANGED_WHILE_READ, cause_of
-from replican.effects.ignore import IGNORE_NAME, NO_RULES, Rules, read_rules
+from replican.effects.ignore import IGNORE_NAME, NO_RULES, WITHIN_UNIT, Rules, read_rules
 from replican.effects.index import ASIDE, Index, Known
 from replican.effects.listdir import Directory, Seen, list_known, list_named, list_new
 from replican.effects.probing import known_traits
@@ -90,7 +91,11 @@ class Walk:
         examined: Callable[[Examined, dict[bytes, Row]], None],
         full: bool = False,
         undecided: Iterable[JournalEntry] = (),
+        leave_units: bool = False,
     ) -> None:
+        self._leave_units = leave_units
+        self.units: list[bytes] = []
+        """The units that were left for a look of their own: meanwhile, what is known of them stands."""
         self._progress: Progress = Silent()
         self._uncounted = 0
         self._root = root
@@ -114,6 +119,8 @@ class Walk:
         self.mounts: set[bytes] = set()
         self.problems: list[Problem] = []
         self.skipped: list[Problem] = []
+        self.flaws: list[Problem] = []
+        """Lines of attribute files that mean nothing."""
 
     def go(self, wanted: Wanted, progress: Progress) -> None:
         """Walk over the folder, or over what is wanted of it. Every name that is looked at is progress.
@@ -222,12 +229,17 @@ class Walk:
                 # What lies under the mount can't be seen, and what is on it was never part of this folder.
                 self._stand(place, MOUNTED)
                 return None
+        if rules.units and path and rules.makes_unit(os.fsencode(place.name)):
+            if self._leave_units:
+                self._leave_unit(place)
+                return None
+            rules = WITHIN_UNIT
         old_path = None
         if (known is None or known.ino != place.ino) and not self._full and not place.wanted:
             old_path = self.renames.old_path(place.ino)
         looked_ns = time.time_ns()
         if place.wanted:
-            asked = {DOT_DIRECTORY, os.fsencode(IGNORE_NAME), *place.wanted}
+            asked = {DOT_DIRECTORY, os.fsencode(IGNORE_NAME), os.fsencode(ATTRIBUTES_NAME), *place.wanted}
             if self._traits.folds:  # a name that is asked for is there under any case
                 asked &= set(map(os.fsencode, os.listdir(fd)))
             items, directories = list_named(fd, asked)
@@ -247,7 +259,7 @@ class Walk:
         if known is not None and self._is_same(known, place, items, mount, rules):
             if known.tree == ASIDE:  # the directory above, if it is compared, must know that this one has no row
                 self._assembler.set_aside(path, known.digest, known.ino)
-            below = self._known_below(place, directories)
+            below = self._known_below(place, directories, rules)
         else:
             names = self._compare(fd, place, items, rules, mount, looked_ns, old_path)
             below = self._wanted_below(place, [each for each in directories if each[0] in names])
@@ -262,11 +274,13 @@ class Walk:
     def _look_at_ours(self, fd: int, place: _Place, items: list[Seen], at: int, rules: Rules) -> tuple[bool, Rules]:
         """Take what is replican's own from the names found; whether this is a replica of its own, and the rules
         here."""
-        text = None
+        text = units = None
         while at < len(items) and items[at][0].startswith(_OURS):
             name, mode = items[at][:2]
             if name == IGNORE_NAME:
                 text = read_rules(fd)
+            elif name == ATTRIBUTES_NAME:
+                units = read_rules(fd, ATTRIBUTES_NAME)
             elif name == _OURS and place.path and mode & KIND_MASK == DIRECTORY_MODE:
                 return True, rules
             unwanted = place.wanted and os.fsencode(name) not in place.wanted
@@ -274,7 +288,17 @@ class Walk:
                 del items[at]
             else:
                 at += 1
-        return False, rules.below(os.fsencode(place.name), text)
+        if units is not None and rules is not WITHIN_UNIT:
+            source = join(place.path, os.fsencode(ATTRIBUTES_NAME))
+            self.flaws += [Problem(source, f"line {at}: {problem}") for at, problem in parse_attributes(units)[1]]
+        return False, rules.below(os.fsencode(place.name), text, units)
+
+    def _leave_unit(self, place: _Place) -> None:
+        self.units.append(place.path)
+        if self._is_recorded(place.path):
+            self.standing.append(place.path)
+        else:
+            self._put_aside(place)
 
     def _leave_nested(self, place: _Place) -> None:
         if self._is_recorded(place.path):
@@ -289,12 +313,15 @@ class Walk:
         if known.digest is None or self._full or place.wanted or (known.mount, known.ino) != (mount, place.ino):
             return False
         digest = stat_digest(items)  # type: ignore[arg-type]  # everything was looked at
-        if known.digest != (digest if len(known.digest) == DIGEST_SIZE else digest + rules.fingerprint):
+        asked = len(known.digest) > DIGEST_SIZE
+        if not asked and rules.units:  # attributes that are new, or came by a merge
+            asked = any(item[1] & KIND_MASK == DIRECTORY_MODE for item in items)
+        if known.digest != (digest + rules.fingerprint if asked else digest):
             return False
         self.seen.add(place.path)
         return True
 
-    def _known_below(self, place: _Place, directories: list[Directory]) -> list[_Place]:
+    def _known_below(self, place: _Place, directories: list[Directory], rules: Rules) -> list[_Place]:
         """The subdirectories of one that is as it was: those that are not known are left out by an ignore rule."""
         prefix = place.path + b"/" if place.path else b""
         below = []
@@ -303,7 +330,7 @@ class Walk:
             known = self._known.get(path)
             if known is not None:
                 if known.tree == ASIDE:
-                    self.renames.offer_row(path, name, mode, ino)
+                    self.renames.offer_row(path, name, mode, ino, rules.makes_unit(os.fsencode(name)))
                 below.append(_Place(name, path, mode, ino, dev, place.wanted))
         return below
 

@@ -204,7 +204,7 @@ def _pending(repo: Repository, index: Index, base: TreeId, head_tree: TreeId) ->
 def expand(reader: TreeReader, changes: list[Change]) -> Iterator[Changed]:
     """One change for every file and link, and for a directory only if it is empty or its permissions changed."""
     sources = moved(reader, changes)
-    for path, old, new in changes:
+    for path, old, new in _shown(changes):
         if old is not None and new is not None and (old.kind == new.kind or DIRECTORY not in (old.kind, new.kind)):
             yield Changed(path, _status(old, new), new)
             continue
@@ -221,12 +221,20 @@ def expand(reader: TreeReader, changes: list[Change]) -> Iterator[Changed]:
                     yield Changed(below, status, inner, came)
 
 
+def _shown(changes: list[Change]) -> Iterator[Change]:
+    """All but what only says that a unit is another one: what differs in it follows."""
+    for change in changes:
+        _, old, new = change
+        if old is None or new is None or not old.kind == DIRECTORY == new.kind or old.perm != new.perm:
+            yield change
+
+
 def summarize(reader: TreeReader, changes: list[Change]) -> list[Changed]:
     """One change for every path at which trees differ; what was only moved is one, too."""
     sources = moved(reader, changes)
     gone = set(sources.values())
     found: list[Changed] = []
-    for path, old, new in changes:
+    for path, old, new in _shown(changes):
         if new is None:
             if old is not None and path not in gone:
                 found.append(Changed(path, DELETED, old, None, _count(reader, old)))

@@ -25,6 +25,7 @@ from replican.effects.trash import Trash
 from replican.operations.hooking import gate_closed, gate_open
 from replican.operations.telling import Tell, Telling
 from replican.operations.trashing import rescue_changed
+from replican.operations.units import look_at_units
 from replican.repository import Repository
 from replican.values.checkpoints import PLAIN_RULES, RULES, Checkpoint, encode_checkpoint, id_of
 from replican.values.errors import DamagedError, RefusedError
@@ -61,19 +62,21 @@ def observe(
     mirror: Copying | None = None,
     paths: Collection[bytes] | None = None,
     telling: Telling | None = None,
+    wait: bool = True,
 ) -> Scan:
     """Bring the index's observed rows up to the disk; needs the lock. A damaged index is rebuilt, and said.
 
     With ``paths``, only these are looked at (of a directory, all below it), and what is known of the rest stands.
-    ``telling`` is told what is seen, and all of it before the rows are written.
+    ``telling`` is told what is seen, and all of it before the rows are written. Units are seen only where they are
+    at rest, for which this may ``wait`` a moment.
     """
     try:
-        return _observe(repo, full, mirror, paths, telling)
+        return _observe(repo, full, mirror, paths, telling, wait)
     except DamagedError as error:
         if error.code != "index-damaged":
             raise
         repo.rebuild_index(error.message)
-        return _observe(repo, full, mirror, None, None)
+        return _observe(repo, full, mirror, None, None, wait)
 
 
 def _observe(
@@ -82,6 +85,7 @@ def _observe(
     mirror: Copying | None,
     paths: Collection[bytes] | None,
     telling: Telling | None,
+    wait: bool,
 ) -> Scan:
     if not repo.traits.modes:
         mirror = None  # its copies would have the permissions that the disk shows, which are nobody's
@@ -90,15 +94,21 @@ def _observe(
     index = repo.index
     if paths is None:
         see = None if telling is None else telling.see
-        seen = scan(repo.root, index, progress=repo.progress, full=full, mirror=mirror, see=see)
+        seen = scan(repo.root, index, progress=repo.progress, full=full, mirror=mirror, see=see, leave_units=True)
     else:
-        seen = observe_paths(repo.root, index, paths, progress=repo.progress)
+        seen = observe_paths(repo.root, index, paths, progress=repo.progress, leave_units=True)
+    if seen.units:
+        if seen.changed or seen.gone:
+            index.observe(seen.changed.values(), seen.gone, seen.root)
+        seen = look_at_units(repo, seen, full=full, wait=wait)
+    repo.notes += [f"{show(flaw.path)}: {flaw.cause}" for flaw in index.say_once(seen.flaws)] if seen.flaws else []
     if telling is not None:
         telling.scanned(seen)
     if seen.changed or seen.gone:
         index.observe(seen.changed.values(), seen.gone, seen.root)
     before = index.problems()
-    left = [] if paths is None else [each for each in before if not any(is_below(each.path, path) for path in paths)]
+    looked = [] if paths is None else [*paths, *seen.units]
+    left = [] if paths is None else [each for each in before if not any(is_below(each.path, path) for path in looked)]
     problems = sorted({*left, *seen.problems})
     if problems != before:
         index.set_problems(problems)

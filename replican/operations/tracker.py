@@ -13,6 +13,7 @@ from replican.effects.hashing import CHANGED_WHILE_READ
 from replican.effects.ignore import IGNORE_NAME
 from replican.effects.notices import Notices, Watcher, open_watcher, spread, writers
 from replican.effects.scan import Scan
+from replican.effects.units import STILL_CHANGING
 from replican.effects.worktree import Directories
 from replican.operations.recording import observe
 from replican.operations.tracking import update_index
@@ -38,11 +39,13 @@ def _can_be_recorded(path: bytes) -> bool:
 
 
 class _Waiting(NamedTuple):
-    """A file that somebody writes to: how it looked last, since when it has been so, and since when it is left."""
+    """A file that somebody writes to: how it looked last, since when it has been so, and since when it is left. Or a
+    ``unit``, which is recorded when it is at rest, and not before, however long that takes."""
 
     look: Look
     still_since: float
     since: float
+    unit: bool = False
 
 
 class Tracker:
@@ -126,12 +129,12 @@ class Tracker:
         """Nothing is known any more: the next look is at the whole folder."""
         self._root = None
 
-    def _leave(self, paths: Iterable[bytes], now: float) -> None:
+    def _leave(self, paths: Iterable[bytes], now: float, unit: bool = False) -> None:
         looks = self._looks(paths)
         for path, look in looks.items():
             waiting = self._waiting.get(path)
             self._settled.discard(path)
-            self._waiting[path] = _Waiting(look, now, now if waiting is None else waiting.since)
+            self._waiting[path] = _Waiting(look, now, now if waiting is None else waiting.since, unit)
 
     def _looks(self, paths: Iterable[bytes]) -> dict[bytes, Look]:
         looks: dict[bytes, Look] = {}
@@ -174,10 +177,10 @@ class Tracker:
                 self.doubt_everything()  # somebody else has written to the index, and perhaps dropped what was ours
             if self._root is None:
                 paths = {b""}
-                seen = observe(self._repo)
+                seen = observe(self._repo, wait=False)
             else:
                 paths = self._apart(paths)
-                seen = update_index(self._repo, paths)
+                seen = update_index(self._repo, paths, wait=False)
             self._root = seen.root
             self._settled.clear()
             self.gone = False
@@ -186,6 +189,7 @@ class Tracker:
             elif seen.changed or seen.gone:
                 self._observed |= paths
         self._leave([each.path for each in seen.problems if each.cause == CHANGED_WHILE_READ], now)
+        self._leave([each.path for each in seen.problems if each.cause == STILL_CHANGING], now, unit=True)
         return seen
 
     def _settle(self, now: float) -> None:
@@ -196,7 +200,7 @@ class Tracker:
             if look != waiting.look:
                 waiting = self._waiting[path] = waiting._replace(look=look, still_since=now)
             rested = now - waiting.still_since >= STILL or now - waiting.since >= PATIENCE
-            if look is None or rested or busy.get(path) is False:
+            if look is None or rested or (busy.get(path) is False and not waiting.unit):
                 del self._waiting[path]
                 self._settled.add(path)
 

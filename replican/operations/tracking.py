@@ -33,13 +33,14 @@ class Appended(NamedTuple):
     new: bool
 
 
-def update_index(repo: Repository, paths: Collection[bytes]) -> Scan:
-    """Look at ``paths`` (of a directory, at all below it) and note in observed rows what is there.
+def update_index(repo: Repository, paths: Collection[bytes], wait: bool = True) -> Scan:
+    """Look at ``paths`` (of a directory, at all below it) and note in observed rows what is there. A unit that changes
+    is given a moment to come to rest, unless nobody may ``wait``.
 
     What could not be read is in the result, stands as it was, and stays a problem of the index.
     """
     with repo.writing("update-index"):
-        return observe(repo, paths=paths)
+        return observe(repo, paths=paths, wait=wait)
 
 
 def write_tree(repo: Repository) -> TreeId:
