@@ -9,6 +9,7 @@ from replican.plumbing._front.output import json_path, quoted
 from replican.plumbing._front.params import Option
 from replican.values.errors import RefusedError, ReplicanError, UsageError
 from replican.values.ids import CheckpointId
+from replican.values.names import copy_time
 from replican.values.paths import name_of
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def json_conflicts(conflicts: Iterable["OpenConflict"]) -> list[dict[str, Any]]:
             **json_path(path, "copy"),
             "current_id": conflict.current.id.hex(),
             "copy_id": copy.id.hex(),
-            "time_ns": copy.mtime_ns,
+            "time_ns": copy_time(name_of(path)) if copy.is_unit else copy.mtime_ns,
         }
         for conflict in conflicts
         for path, copy in conflict.copies
@@ -169,7 +170,7 @@ def plan_steps(plan: "Plan") -> Iterator[tuple[str, bytes, bytes | None]]:
             yield "new directory", new.path, None
     for move in plan.moves:
         yield "move", move.new, move.old
-    for group in plan.groups:
+    for group in (*plan.units, *plan.groups):
         for change in group.changes:
             if change.new is None:
                 yield "delete", change.path, None

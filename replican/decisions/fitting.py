@@ -60,7 +60,7 @@ def fit(trees: TreeOverlay, traits: Traits, base: TreeId, head: TreeId) -> Fitte
         taken = {name for name, _ in cases.values()}
         for entry in wanted:
             below = join(path, entry.name)
-            reason = reasons.get(entry.name)
+            reason = reasons.get(entry.name) or (_why_not_whole(trees, traits, entry) if entry.is_unit else None)
             if reason is not None:
                 held.append(Problem(below, reason, True))
                 kept[below] = there.get(entry.name)
@@ -70,7 +70,7 @@ def fit(trees: TreeOverlay, traits: Traits, base: TreeId, head: TreeId) -> Fitte
                 now = was._replace(name=entry.name)
                 moves.append(Move(join(old_path, old_name), join(old_path, entry.name), was, now))
                 renamed[below] = now
-            if entry.kind == DIRECTORY:
+            if entry.kind == DIRECTORY and not entry.is_unit:
                 under = was.tree if was is not None and was.kind == DIRECTORY else EMPTY_TREE
                 stack.append((join(old_path, old_name), below, under, entry.tree))
         for name in taken:
@@ -81,6 +81,18 @@ def fit(trees: TreeOverlay, traits: Traits, base: TreeId, head: TreeId) -> Fitte
         made = edit_tree(trees, made, {path: renamed[path]})
     moves.sort(key=lambda move: -move.old.count(b"/"))
     return Fitted(made, edit_tree(trees, head, kept), tuple(moves), tuple(sorted(held)))
+
+
+def _why_not_whole(trees: TreeOverlay, traits: Traits, unit: Entry) -> str | None:
+    """Why a unit cannot be put down: it comes with all that it holds, or not at all."""
+    stack = [(unit.name, unit.tree)]
+    while stack:
+        path, tree = stack.pop()
+        listing = trees.tree(tree)
+        for name, reason in sorted(_choose(traits, {}, listing)[1].items()):
+            return f"it is taken as one, and of {show(join(path, name))}: {reason}"
+        stack += [(join(path, entry.name), entry.tree) for entry in listing if entry.kind == DIRECTORY]
+    return None
 
 
 def _choose(

@@ -4,13 +4,13 @@ A plan is computed from two trees, what the folder holds (the base) and what it 
 knows nothing of the disk; a transition carries it out, name by name, and looks again before each step.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from replican.decisions.treediff import Change, diff_trees, walk_tree
 from replican.values.ids import EMPTY_TREE, TreeId
 from replican.values.names import group_key
-from replican.values.paths import ancestors_of, join, name_of, parent_of
+from replican.values.paths import ancestors_of, is_below, join, name_of, parent_of
 from replican.values.progress import Problem
 from replican.values.trees import DIRECTORY, Entry, TreeReader
 
@@ -59,8 +59,9 @@ class NewDirectory(NamedTuple):
 class Plan(NamedTuple):
     """What to do, each part sorted by path, but for ``perms``: each is there to be reached when its turn comes.
 
-    ``new`` directories come first where nothing is in their way, then ``moves``, then the ``groups`` of files
-    and links (those below directories that go included), then the ``gone`` directories, deepest first, then
+    ``new`` directories come first where nothing is in their way, then ``moves``, then the ``units`` that go or are
+    replaced as a whole, with those that come beside them; then the ``groups`` of files and links (those below
+    directories that go included), then the ``gone`` directories, deepest first, then
     the permissions of directories in ``perms``. Before all of it, names are ``recased``: they differ from what lies
     there only as the file system does not tell apart. ``held`` is what it cannot hold, and nothing is done for;
     ``fitted`` is the tree without that.
@@ -73,13 +74,14 @@ class Plan(NamedTuple):
     groups: tuple[Group, ...]
     gone: tuple[tuple[bytes, Entry], ...]
     perms: tuple[Change, ...]
+    units: tuple[Group, ...] = ()
     recased: tuple[Move, ...] = ()
     held: tuple[Problem, ...] = ()
     fitted: TreeId | None = None
 
     @property
     def is_empty(self) -> bool:
-        return not (self.recased or self.new or self.moves or self.groups or self.gone or self.perms)
+        return not (self.recased or self.new or self.moves or self.units or self.groups or self.gone or self.perms)
 
 
 def make_plan(trees: TreeReader, base: TreeId, head: TreeId, changes: Iterable[Change] | None = None) -> Plan:
@@ -89,14 +91,24 @@ def make_plan(trees: TreeReader, base: TreeId, head: TreeId, changes: Iterable[C
     goes: list[Change] = []
     files: list[Change] = []
     perms: list[Change] = []
+    units: list[Change] = []
+    inside: bytes | None = None
     for change in diff_trees(trees, base, head) if changes is None else changes:
         old, new = change.old, change.new
+        if inside is not None and is_below(change.path, inside):
+            continue  # it comes with the unit
         was_directory = old is not None and old.kind == DIRECTORY
         is_directory = new is not None and new.kind == DIRECTORY
-        if was_directory and is_directory:
-            perms.append(change)
+        if old is not None and new is not None and was_directory and is_directory:
+            if new.is_unit and old.id != new.id:
+                inside = change.path
+                units.append(change)
+            else:
+                perms.append(change)
             continue
-        if was_directory:
+        if old is not None and old.is_unit:
+            units.append(Change(change.path, old, None))
+        elif was_directory:
             goes.append(Change(change.path, old, None))
         if is_directory:
             comes.append(change)
@@ -106,18 +118,28 @@ def make_plan(trees: TreeReader, base: TreeId, head: TreeId, changes: Iterable[C
     for change in goes:
         assert change.old is not None
         gone.append((change.path, change.old))
+        inside = None
         for path, entry in walk_tree(trees, change.old.tree, change.path):
-            if entry.kind == DIRECTORY:
+            if inside is not None and is_below(path, inside):
+                continue
+            if entry.is_unit:
+                inside = path
+                units.append(Change(path, entry, None))
+            elif entry.kind == DIRECTORY:
                 gone.append((path, entry))
             else:
                 files.append(Change(path, entry, None))
-    matcher = _Matcher(gone, files)
+    comes, groups = _with_their_units(comes, units)
+    alone = [group.changes[0] for group in groups if len(group.changes) == 1]
+    going = [(change.path, change.old) for change in alone if change.old is not None and change.new is None]
+    matcher = _Matcher([*gone, *going], files)
     arriving = [matcher.new_directory(trees, change) for change in comes]
     files = matcher.match_files(files)
     moved = matcher.moved_directories
     if moved:
         files = [change for change in files if change.new is not None or not _is_in(change.path, moved)]
         gone = [(path, entry) for path, entry in gone if not _is_in(path, moved)]
+        groups = [group for group in groups if not _is_in(group.changes[0].path, moved)]
     gone.sort(reverse=True)
     return Plan(
         base,
@@ -127,6 +149,7 @@ def make_plan(trees: TreeReader, base: TreeId, head: TreeId, changes: Iterable[C
         tuple(_groups(files)),
         tuple(gone),
         tuple(sorted(perms, key=lambda change: in_reach(change.path, change.new))),
+        tuple(groups),
     )
 
 
@@ -161,10 +184,32 @@ def leave(plan: Plan, undecided: Collection[bytes]) -> tuple[Plan, list[Problem]
         recased=tuple(move for move in plan.recased if is_free(move.old, move.new, stays=move.old)),
         new=tuple(new for new in plan.new if is_free(new.path)),
         moves=tuple(move for move in plan.moves if is_free(move.old, move.new, stays=move.old)),
+        units=tuple(
+            group
+            for group in plan.units
+            if all([is_free(change.path, stays=change.path) for change in group.changes])
+        ),
         groups=tuple(group for group in plan.groups if is_free(*[change.path for change in group.changes])),
         gone=tuple((path, entry) for path, entry in plan.gone if is_free(path, stays=path)),
         perms=tuple(change for change in plan.perms if is_free(change.path)),
     ), list(left)
+
+
+def _with_their_units(comes: Sequence[Change], units: Sequence[Change]) -> tuple[list[Change], list[Group]]:
+    """The directories that come by themselves, and the units that go or are replaced, with those that come beside them
+    under a name of the same group."""
+    if not units:
+        return list(comes), []
+    groups = {(group.directory, group.key) for group in _groups(units)}
+    beside = [
+        change
+        for change in comes
+        if change.old is None
+        and change.new is not None
+        and change.new.is_unit
+        and (parent_of(change.path), group_key(name_of(change.path))) in groups
+    ]
+    return [change for change in comes if change not in beside], list(_groups([*units, *beside]))
 
 
 def _is_in(path: bytes, directories: set[bytes]) -> bool:
@@ -226,6 +271,8 @@ class _Matcher:
         apart: set[bytes] = set()
         if self._move_directory(top, top_entry):
             return {top}
+        if top_entry.is_unit:
+            return apart  # whole, or not at all
         stack = [(top, top_entry)]
         while stack:
             directory, above = stack.pop()
@@ -239,7 +286,7 @@ class _Matcher:
                 if entry.kind == DIRECTORY:
                     if self._move_directory(path, entry):
                         apart.add(path)
-                    else:
+                    elif not entry.is_unit:
                         stack.append((path, entry))
                 elif keys[group_key(entry.name)] == 1 and self._move_file(path, entry):
                     apart.add(path)

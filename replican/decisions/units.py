@@ -1,8 +1,9 @@
 """Units: directories that are taken as one. What there is to know of them from trees alone. Pure."""
 
 from replican.decisions.limits import Budget
-from replican.decisions.treediff import diff_trees, walk_tree
+from replican.decisions.treediff import diff_trees, entry_named, walk_tree
 from replican.values.ids import TreeId
+from replican.values.paths import join
 from replican.values.trees import DIRECTORY, TreeReader
 
 
@@ -17,6 +18,20 @@ def units_in_new(trees: TreeReader, old: TreeId, new: TreeId) -> bool:
         if came and any(entry.is_unit for _, entry in walk_tree(trees, after.tree)):
             return True
     return False
+
+
+def unit_at(trees: TreeReader, tree: TreeId, path: bytes) -> bytes | None:
+    """The path of the topmost unit that ``path`` is, or lies in; None where there is none."""
+    at = b""
+    for name in path.split(b"/"):
+        entry = entry_named(trees.tree(tree), name)
+        if entry is None or entry.kind != DIRECTORY:
+            return None
+        at = join(at, name)
+        if entry.is_unit:
+            return at
+        tree = entry.tree
+    return None
 
 
 def newest_in(trees: TreeReader, tree: TreeId, budget: Budget | None = None) -> int:

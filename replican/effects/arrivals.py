@@ -18,6 +18,8 @@ from replican.values.trees import DIRECTORY, PERMS, Entry
 def bring_directory(site: Site, built: BuiltDirectory) -> None:
     new = built.new
     row = site.ledger.row(new.path)
+    if new.entry.is_unit and built.lacks:
+        return  # which is said already: it comes with all that it holds, or not at all
     if row is not None and row.kind != DIRECTORY:
         return  # the file that it replaces is pending, even where it is gone
     parent, name = parent_of(new.path), name_of(new.path)
@@ -27,14 +29,17 @@ def bring_directory(site: Site, built: BuiltDirectory) -> None:
     try:
         rename_new(site.stage.fd, join(built.place, new.path), fd, name)
         site.directories.forget()
-        _note_directories(site, built, new.path, new.entry, fd_parent=parent)
+        note_directories(site, built, new.path, new.entry, fd_parent=parent)
     except FileExistsError:
-        _bring_children(site, built, new.path, new.entry)
+        if new.entry.is_unit:
+            site.pending.append(Problem(new.path, CHANGED_HERE))
+        else:
+            _bring_children(site, built, new.path, new.entry)
     except OSError as error:
         site.fail(new.path, error)
 
 
-def _note_directories(site: Site, built: BuiltDirectory, path: bytes, entry: Entry, fd_parent: bytes) -> None:
+def note_directories(site: Site, built: BuiltDirectory, path: bytes, entry: Entry, fd_parent: bytes) -> None:
     """New directories came; raises ``FileNotFoundError`` if a user was quick enough to remove them."""
     found = os.lstat(name_of(path), dir_fd=site.directories.open(fd_parent))
     if found.st_ino != built.filled[path].ino:
@@ -68,12 +73,12 @@ def _bring_children(site: Site, built: BuiltDirectory, path: bytes, entry: Entry
             placed = os.lstat(join(built.place, child), dir_fd=site.stage.fd)
             rename_new(site.stage.fd, join(built.place, child), into, row.name)
             if row.kind == DIRECTORY:
-                _note_directories(site, built, child, row.entry, fd_parent=path)
+                note_directories(site, built, child, row.entry, fd_parent=path)
             else:
                 site.ledger.put(path, row_of(row.entry, as_placed(row.name, into, placed)))
                 site.written += 1
         except FileExistsError:
-            if row.kind == DIRECTORY:
+            if row.kind == DIRECTORY and not row.is_unit:
                 _bring_children(site, built, child, row.entry)
             else:
                 site.pending.append(Problem(child, CHANGED_HERE))

@@ -85,6 +85,7 @@ class Newcomers:
             return  # it was moved, and only its permissions were to be changed there
         # What the stage shows by now is not about a kill that is longer ago.
         whole = not cause and top is not None and new.id not in self._going and self._came_whole(path)
+        units: set[bytes] = set()
         stack: list[tuple[bytes, Entry, os.stat_result | None]] = [] if top is None else [(path, new, top)]
         while stack:
             at, version, found = stack.pop()
@@ -103,12 +104,15 @@ class Newcomers:
                     continue
                 seen = None
             self._put_directory(at, version, found)
+            inside = whole and (version.is_unit or at in units)  # all of it came: what lacks was deleted since
             for child in listing:
                 below = join(at, child.name)
                 lies = None if seen is None else seen.get(child.name)
-                if below in self._named or (seen is not None and lies is None):
+                if below in self._named or (seen is not None and lies is None and not inside):
                     continue
                 if child.kind == DIRECTORY:
+                    if inside:
+                        units.add(below)
                     stack.append((below, child, lies))
                     continue
                 came = True if lies is None else self._is_what_came(at, child, lies, whole)

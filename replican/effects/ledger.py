@@ -18,7 +18,7 @@ from replican.effects.trash import TrashItem
 from replican.values.ids import TreeId
 from replican.values.journal import JournalEntry
 from replican.values.listing import Row, decode_listing, is_racy
-from replican.values.paths import ancestors_of, name_of, parent_of
+from replican.values.paths import ancestors_of, join, name_of, parent_of
 from replican.values.trees import DIRECTORY
 
 
@@ -121,6 +121,14 @@ class Ledger:
         self._rows.pop(path, None)
         self._dirty.discard(path)
         self._gone.add(path)
+
+    def drop_whole(self, path: bytes) -> None:
+        """A directory went, with all that is known of it and below it."""
+        stack = [path]
+        while stack:
+            at = stack.pop()
+            stack += [join(at, row.name) for row in self.rows(at).values() if row.kind == DIRECTORY]
+            self.drop_directory(at)
 
     def move_directory(self, old: bytes, new: bytes, row: Row) -> None:
         """A directory went to another place with all that is below it; ``row`` is the new place's."""

@@ -21,6 +21,7 @@ from replican.effects.linux import flush_filesystem
 from replican.effects.mirror import PLACE, Filled, Mirror
 from replican.effects.staging import SMALL, Slot, Stage
 from replican.effects.treebuild import Building, Landed, TreeBuilder, folded
+from replican.effects.units import without_units
 from replican.effects.worktree import give_mode, open_regular
 from replican.values.errors import FoldedError, NoSpaceError
 from replican.values.ids import EMPTY_TREE, TreeId
@@ -41,7 +42,7 @@ class BuiltDirectory(NamedTuple):
 
     ``added`` are rows that came from other stores, by directory. ``whole`` tells that nothing is missing, came so, or
     is moved in later: its trees are those of the head. ``closed`` are the directories, deepest first, whose permissions
-    shut out their owner: they get them last.
+    shut out their owner: they get them last. ``lacks``: some of it is not to be had.
     """
 
     new: NewDirectory
@@ -51,6 +52,7 @@ class BuiltDirectory(NamedTuple):
     added: dict[bytes, list[Row]]
     whole: bool
     closed: list[tuple[bytes, int]]
+    lacks: bool = False
 
 
 class Prepared(NamedTuple):
@@ -103,6 +105,7 @@ class Preparation:
         self._groundwork = groundwork
         self._lacking: list[Problem] = []
         self._going: list[bytes] = []
+        self._units: set[bytes] = set()
 
     def prepare(self, plan: Plan, meanwhile: Callable[[Plan], None] | None = None) -> Prepared:
         """Stage everything, and flush it, with something to do ``meanwhile``; raises ``NoSpaceError`` on a full disk,
@@ -208,6 +211,10 @@ class Preparation:
     def _build(self, plan: Plan) -> list[BuiltDirectory]:
         """Build all new directories in one go. An empty folder has no content to offer for them."""
         coming = [new for new in plan.new if new.path not in new.apart]
+        for group in plan.units:
+            for path, old, unit in group.changes:
+                if unit is not None:
+                    coming.append(NewDirectory(path, unit, old, frozenset()))
         if not coming:
             return []
         place = place_of(plan, self._mirror)
@@ -249,14 +256,18 @@ class Preparation:
             give_mode(top, new.entry.perm | 0o700)
             os.close(top)
             whole = not new.apart and lost.isdisjoint(trees) and added.keys().isdisjoint(trees)
+            lacks = not lost.isdisjoint(trees)
             built.append(
-                BuiltDirectory(new, place, {path: filled[path] for path in trees}, trees, added, whole, closed)
+                BuiltDirectory(new, place, {path: filled[path] for path in trees}, trees, added, whole, closed, lacks)
             )
+            if lacks and not new.entry.is_unit:
+                built[-1] = without_units(self._stage, built[-1], self._units, lost)
         # Last, for what a directory may be (its permissions) has to be durable with it.
         if copied or files > _FLUSH_ONE_BY_ONE:
             self._stage.flush_everything()
         else:
-            self._flush_few(builder, jobs)
+            there = {path for each in built for path in each.filled}
+            self._flush_few(builder, [job for job in jobs if job.path in there])
         return built
 
     def _fill(self, builder: TreeBuilder, jobs: list[Building], source: ContentStore, size: int) -> dict[bytes, Filled]:
@@ -283,6 +294,8 @@ class Preparation:
         while stack:
             path, above = stack.pop()
             trees[path] = above.tree
+            if above.is_unit:
+                self._units.add(path)
             if above.perm & 0o700 != 0o700:
                 closed.append((path, above.perm))
             copied = None if self._mirror is None or new.apart else self._mirror.whole(path, above.tree)

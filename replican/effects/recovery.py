@@ -25,6 +25,7 @@ from replican.effects.placing import sweep
 from replican.effects.probing import known_traits
 from replican.effects.staging import Stage
 from replican.effects.trash import Trash, hash_name
+from replican.effects.unswapping import Unswapping, files_swapped, is_swap
 from replican.effects.worktree import Directories, set_mode, set_mtime
 from replican.values.ids import BlobId, CheckpointId
 from replican.values.names import copy_name, group_key
@@ -47,9 +48,11 @@ def recover(root: str, dotdir: str, index: Index, head: CheckpointId | None, tre
         # For what was undecided before, stage and trash have been looked at: what came to them since is not its.
         fresh = [entry for entry in journal if not entry.cause]
         recovery.clear_stage(fresh)
-        recovery.clear_trash(fresh)
+        unswapping = Unswapping(recovery.ledger, directories, stage, trash, trees, bring_back)
+        came = [JournalEntry(each.path, None, each.new) for each in filter(is_swap, fresh) if unswapping.recover(each)]
+        recovery.clear_trash(fresh, files_swapped(fresh, trees))
         newcomers = Newcomers(recovery.ledger, directories, stage.fd, known_traits(index), journal, trees)
-        for entry in journal:
+        for entry in (*journal, *came):
             newcomers.know(entry)
         for entry in journal:
             if not any(side is not None and side.kind == DIRECTORY for side in (entry.old, entry.new)):
@@ -112,16 +115,19 @@ class _Recovery:
             elif found.st_size:
                 bring_back(self._directories, self._stage.fd, staged, entries[0][0], holds, found.st_mtime_ns)
 
-    def clear_trash(self, journal: list[JournalEntry]) -> None:
+    def clear_trash(self, journal: list[JournalEntry], swapped: dict[bytes, tuple[bytes, Entry]]) -> None:
         """What came to the trash, and nobody noted it: in this journal's batch, under the id that it should have had.
 
         It is looked at after its rename, and the kill may have come before that. What has another id was written by the
-        user in the moment before: it goes back.
+        user in the moment before: it goes back. ``swapped`` are the files of units, by path: what was written to one of
+        those goes beside its unit.
         """
         meant: dict[bytes, list[tuple[bytes, Entry]]] = {}
         for path, old, _, _ in journal:
             if old is not None and old.kind != DIRECTORY:
                 meant.setdefault(old.id, []).append((path, old))
+        for path, (_, old) in swapped.items():
+            meant.setdefault(old.id, []).append((path, old))
         noted = {item.file for item in (*self._index.trash(), *self._trash.taken)} if meant else set()
         for listed in os.listdir(self._trash.fd) if meant else ():
             file = os.fsencode(listed)
@@ -136,6 +142,7 @@ class _Recovery:
             if holds == id_:
                 self._trash.note(file, path, old, found)
             else:
+                path = swapped[path][0] if path in swapped else path
                 bring_back(self._directories, self._trash.fd, file, path, holds, found.st_mtime_ns)
 
     def _is_there(self, path: bytes) -> bool:
@@ -191,6 +198,8 @@ class _Recovery:
         The old ones would be taken for its user's at the new place, where the index knows nothing.
         """
         path, old, new, _ = entry
+        if is_swap(entry):
+            return False
         if old is None or new is None or (old.kind, new.kind) != (DIRECTORY, DIRECTORY) or not self._traits.modes:
             return False
         try:

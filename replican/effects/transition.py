@@ -19,6 +19,7 @@ from replican.effects.placing import CHANGED_HERE, Looked, adopt_attributes, as_
 from replican.effects.preparing import BuiltDirectory, Prepared, needs_content
 from replican.effects.site import BATCH, Meant, Site
 from replican.effects.staging import Slot
+from replican.effects.swapping import Swapping
 from replican.effects.trash import is_same_inode
 from replican.effects.treebuild import row_of
 from replican.effects.worktree import set_mode
@@ -55,6 +56,7 @@ class Transition:
                 with self._site.batch([(move.old, move.was, None), (move.new, None, move.was)]):
                     self._move(move, recase=True)
             self._bring_and_move(prepared)
+            self._swap_units(prepared)
             for at in range(0, len(groups), BATCH):
                 batch = groups[at : at + BATCH]
                 with self._site.batch((c.path, c.old, c.new) for group in batch for c in group.changes):
@@ -66,10 +68,20 @@ class Transition:
         site = self._site
         return Outcome(site.written, site.removed, site.moved, site.pending + prepared.lacking)
 
+    def _swap_units(self, prepared: Prepared) -> None:
+        """Units that go or are replaced, before the files that take the place of one, or lie beside it."""
+        swapping = Swapping(self._site, {built.new.path: built for built in prepared.built})
+        for at in range(0, len(prepared.plan.units), BATCH):
+            batch = prepared.plan.units[at : at + BATCH]
+            with self._site.batch((c.path, c.old, c.new) for group in batch for c in group.changes):
+                for group in batch:
+                    swapping.do_group(group)
+
     def _bring_and_move(self, prepared: Prepared) -> None:
         """New directories where nothing is in their way, then what only changes its place: it may go into those."""
         plan = prepared.plan
-        coming = [built for built in prepared.built if built.new.replaces is None]
+        beside = {change.path for group in plan.units for change in group.changes}
+        coming = [built for built in prepared.built if built.new.replaces is None and built.new.path not in beside]
         paths: list[Meant] = [
             (new.path, None, new.entry)
             for new in plan.new
@@ -95,7 +107,8 @@ class Transition:
     def _clear_and_replace(self, prepared: Prepared, late: list[Group]) -> None:
         """Directories that are empty now go, then come the files and directories that had to wait for their names."""
         plan = prepared.plan
-        replacing = [built for built in prepared.built if built.new.replaces is not None]
+        swapped = {change.path for group in plan.units for change in group.changes}
+        replacing = [b for b in prepared.built if b.new.replaces is not None and b.new.path not in swapped]
         paths: list[Meant] = [(path, entry, None) for path, entry in plan.gone]
         paths += [(change.path, change.old, change.new) for group in late for change in group.changes]
         paths += [(built.new.path, None, built.new.entry) for built in replacing]

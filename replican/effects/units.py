@@ -7,13 +7,17 @@ what lies there once all has been read; and what changed a moment ago is about t
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from replican.effects.index import ASIDE, DirRecord
 from replican.effects.worktree import TEMPORARY_PREFIX, Directories
-from replican.values.listing import Row, clamp_time
-from replican.values.paths import join
+from replican.values.listing import Row, clamp_time, decode_listing, encode_listing
+from replican.values.paths import ancestors_of, is_below, join, name_of, parent_of
 from replican.values.trees import DIRECTORY, FILE
+
+if TYPE_CHECKING:
+    from replican.effects.preparing import BuiltDirectory
+    from replican.effects.staging import Stage
 
 STILL_CHANGING: Final = "still changing"
 _SOON_NS: Final = 60 * 1_000_000_000
@@ -87,3 +91,22 @@ def at_rest(
         [unit for unit, rest in zip(units, rests, strict=True) if rest],
         [unit for unit, rest in zip(units, rests, strict=True) if not rest],
     )
+
+
+def without_units(stage: "Stage", built: "BuiltDirectory", units: set[bytes], lost: set[bytes]) -> "BuiltDirectory":
+    """A new directory without those of its ``units`` that lack something in the directories ``lost``: they come with
+    all that they hold, or not at all."""
+    above_lost = [[*reversed(ancestors_of(path)), path] for path in lost if path in built.trees]
+    tops = {next((path for path in way if path in units), None) for way in above_lost} - {None}
+    for top in tops:
+        assert top is not None
+        stage.remove(join(built.place, top))
+        left = [path for path in built.trees if not is_below(path, top)]
+        filled = {path: built.filled[path] for path in left}
+        above = filled[parent_of(top)]
+        rows = [row for row in decode_listing(above.rows_blob) if row.name != name_of(top)]
+        filled[above.path] = above._replace(rows_blob=encode_listing(rows), digest=None)
+        closed = [each for each in built.closed if not is_below(each[0], top)]
+        trees = {path: built.trees[path] for path in left}
+        built = built._replace(filled=filled, trees=trees, closed=closed)
+    return built

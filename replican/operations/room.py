@@ -103,6 +103,11 @@ def _needed_by(overlay: TreeOverlay, plan: Plan, measured: dict[TreeId, Measure]
     for entry, _ in wanted_of(plan.groups):
         size += entry.size
         count += 1
+    for change in [change for group in plan.units for change in group.changes if change.new is not None]:
+        assert change.new is not None
+        below = measure_tree(overlay, change.new.tree, Limits(), measured)
+        size += below.size
+        count += below.entries + 1
     for new in plan.new:
         if not new.apart:
             below = measure_tree(overlay, new.entry.tree, Limits(), measured)

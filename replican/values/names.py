@@ -110,6 +110,17 @@ def copy_name(key: bytes, mtime_ns: int, blob: BlobId, taken: Container[bytes]) 
             digits = hashlib.sha256(b"%s %d" % (blob, again)).hexdigest().encode()
 
 
+def copy_time(name: bytes) -> int:
+    """The time in the name of a conflict copy, in ns; 0 where it has none."""
+    from calendar import timegm
+
+    found = re.search(rb"\.conflict-(\d{8}T\d{6})Z-[0-9a-f]{8,64}(?:\.[^.]*)?$", name)
+    try:
+        return timegm(time.strptime(found[1].decode(), "%Y%m%dT%H%M%S")) * 10**9 if found else 0
+    except ValueError:
+        return 0
+
+
 def _copied(name: bytes) -> bytes | None:
     """The name that the copy ``name`` was made from; None where it is no copy."""
     match = _COPY.fullmatch(name)

@@ -53,8 +53,28 @@ ROWS = [
     Row("a file of a directory takes its place", "d/a=1", "d=1", "+d -d/a -d/"),
     Row("a file that becomes a link", "a=1", "a>x", "~a"),
     Row("a conflict copy comes with its name", "a=1", "a=3@5 a~2@4", "~a +a~2"),
+    Row("a new unit", "", "u!a=1", "+u/"),
+    Row("a unit that changes", "u!a=1,b/c=1", "u!a=2,b/c=1", "~u!"),
+    Row("a unit that goes", "u!a=1,b/c=1", "", "-u!"),
+    Row("a unit that is renamed", "u!a=1", "v!a=1", "u/>v/"),
+    Row("a unit that is renamed, and changes", "u!a=1,b=1", "v!a=1,b=2", "-u! +v/"),
+    Row("a unit that is moved into a new directory", "u!a=1", "d/u!a=1 d/b=2", "+d/(d/u) u/>d/u/"),
+    Row("nothing is moved out of a unit", "u!a=1,b/c=2", "a=1 b/c=2", "-u! +a +b/"),
+    Row("nothing is moved into a new unit", "a=1 d/b=2", "u!a=1,d/b=2", "+u/ -a -d/b -d/"),
+    Row("a unit comes with a copy of what it was", "u!a=1", "u!a=2@5 u~!a=1", "~u! +u~!"),
+    Row("a copy of a unit goes, and the unit changes", "u!a=2@5 u~!a=1", "u!a=3", "~u! -u~!"),
+    Row("permissions of a unit", "u!a=1", "u!a=1!700", "u/!"),
+    Row("a directory that becomes a unit", "u/a=1", "u!a=1", "u/!"),
+    Row("a directory that becomes a unit, and changes", "u/a=1 u/b=1", "u!a=2,b=1", "~u!"),
+    Row("a unit that is none any more, and changes", "u!a=1,b=1", "u/a=2 u/b=1", "u/! ~u/a"),
+    Row("a unit in a directory that goes", "d/u!a=1 d/b=1", "", "-d/u! -d/b -d/"),
+    Row("a unit in a directory that is renamed", "d/u!a=1 d/b=1", "e/u!a=1 e/b=1", "d/>e/"),
+    Row("a unit in a directory that is renamed, with an edit beside it", "d/u!a=1 d/b=1", "e/u!a=1 e/b=2",
+        "+e/(e/u) d/u/>e/u/ -d/b -d/"),
+    Row("a unit becomes a file", "u!a=1", "u=2", "-u! +u"),
+    Row("a file becomes a unit", "u=2", "u!a=1", "-u +u/!u"),
     Row("a name with several changes is left whole", "a=1 b=9", "c=1 b=1@3 b~9", "+b~9 a>c ~b"),
-]
+]  # fmt: skip
 
 
 def shown(trees: MemoryTrees, plan: Plan) -> str:
@@ -71,6 +91,11 @@ def shown(trees: MemoryTrees, plan: Plan) -> str:
     for move in plan.moves:
         slash = "/" if move.was.kind == b"d" else ""
         steps.append(f"{move.old.decode()}{slash}>{move.new.decode()}{slash}")
+    for group in plan.units:
+        for change in group.changes:
+            sign = "-" if change.new is None else "+" if change.old is None else "~"
+            stem, conflict, _ = change.path.partition(b".conflict-")
+            steps.append(f"{sign}{stem.decode()}{'~' if conflict else ''}!")
     for group in plan.groups:
         for change in group.changes:
             sign = "-" if change.new is None else "+" if change.old is None else "~"

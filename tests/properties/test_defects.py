@@ -12,7 +12,8 @@ import defects
 import pure_histories
 import pytest
 import torture
-from defects import DEFECTS, PURE, Defect
+import unit_histories
+from defects import DEFECTS, PURE, UNITS, Defect
 from verdicts import CHECKS, check_of
 
 ALL = bool(os.environ.get("REPLICAN_TORTURE_CHECK"))
@@ -33,6 +34,14 @@ def pure(seed: int, base: str) -> str | None:
 def real(seed: int, base: str) -> str | None:
     try:
         torture.history(seed, base)
+    except torture.WrongError as error:
+        return error.what
+    return None
+
+
+def with_units(seed: int, base: str) -> str | None:
+    try:
+        unit_histories.history(seed, base)
     except torture.WrongError as error:
         return error.what
     return None
@@ -59,7 +68,7 @@ def first_caught(history: Callable[[int, str], str | None], defect: Defect, base
 def test_a_planted_defect_is_caught(
     defect: Defect, base: str, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
 ) -> None:
-    history = pure if defect.histories is PURE else real
+    history = pure if defect.histories is PURE else with_units if defect.histories is UNITS else real
     for name, share in defect.histories.shares.items():
         monkeypatch.setattr(torture, name, share)
     with pytest.MonkeyPatch.context() as patch:

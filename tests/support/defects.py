@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
+import unit_defects
 
 from replican.decisions import frontier, reconcile
 from replican.decisions.graph import Graph
@@ -63,6 +64,7 @@ SETTLED = Histories(
 )
 EDITED = Histories("of real folders, with an edit during each command", 600, _EDITS)
 EARLY = Histories("of real folders, with an edit early in each command", 600, {**_EDITS, "EARLY_SHARE": 1})
+UNITS = Histories("of real folders with units", 300, {})
 HELD = Histories("of real folders, with many files held open", 600, {"HELD_SHARE": 0.3})
 
 
@@ -187,18 +189,6 @@ def _attributes_outlive_a_deletion(patch: Patch) -> None:
         }
 
     patch.setattr(reconcile, "_versions", versions)
-
-
-def _units_are_descended_into(patch: Patch) -> None:
-    """A unit is merged by its names, as any directory."""
-    original = reconcile._versions
-    patch.setattr(reconcile, "_units_of", lambda ours, yours: set())
-    patch.setattr(reconcile, "_is_plain", lambda entry: entry.kind == DIRECTORY)
-    patch.setattr(
-        reconcile,
-        "_versions",
-        lambda group, units=(): original({n: e for n, e in group.items() if e.kind != DIRECTORY}),
-    )
 
 
 # -- on the disk -------------------------------------------------------------------------------------------------
@@ -402,7 +392,10 @@ DEFECTS = [
     Defect("several merge bases joined without a base", PURE, _bases_without_a_base),
     Defect("the oldest merge base", PURE, _the_oldest_base),
     Defect("copies named by the time of day", PURE, _copies_named_by_the_time_of_day),
-    Defect("units are merged by their names", PURE, _units_are_descended_into),
+    Defect("units are merged by their names", PURE, unit_defects.units_are_descended_into),
+    Defect("of a unit only its directory is looked at", UNITS, unit_defects.units_are_not_looked_through),
+    Defect("units are recorded while they change", UNITS, unit_defects.restless_units_are_recorded),
+    Defect("what came out of a unit's name is forgotten after a kill", UNITS, unit_defects.units_are_not_recovered),
 ]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from replican.effects import arrivals, knowing, placing, recovery, transition, trash
+from replican.effects import arrivals, knowing, placing, recovery, swapping, transition, trash, unswapping
 from replican.effects.index import Index
 from replican.effects.objects import ObjectStore
 from replican.effects.refs import RefStore
@@ -66,6 +66,8 @@ class Machine:
             (trash, ("rename_new",)),
             (knowing, ("set_mode",)),
             (recovery, ("rename_new", "set_mode", "set_mtime")),
+            (swapping, ("rename_new", "exchange", "remove_tree")),
+            (unswapping, ("rename_new", "exchange")),
             (os, FILE_CALLS),
             *TOLD,
         ):

@@ -1,0 +1,227 @@
+"""Units take their place, and go, as a whole: by one rename each, with a last look at all that they hold before it and
+another at what came out.
+
+At every moment a name has the old unit or the new one. What came out lies on the stage: under the name that it was
+swapped for, or :func:`aside_name`, until it has been looked at, and then as :func:`out_name`, from where its files
+go to the trash one by one. So after a kill it is told apart what was looked at and what was not.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+
+from replican.decisions.plan import Group
+from replican.decisions.treediff import Change
+from replican.effects.arrivals import bring_directory, finish_permissions, note_directories
+from replican.effects.clearing import remove_tree
+from replican.effects.ledger import Ledger
+from replican.effects.linux import exchange, rename_new
+from replican.effects.placing import CHANGED_HERE, look
+from replican.effects.preparing import BuiltDirectory
+from replican.effects.site import Site
+from replican.effects.trash import Trash
+from replican.effects.worktree import DIRECTORY_FLAGS
+from replican.values.listing import Row
+from replican.values.paths import join, name_of, parent_of
+from replican.values.progress import Problem
+from replican.values.trees import DIRECTORY
+
+Held = dict[bytes, dict[bytes, Row]]
+"""What a unit holds: the rows of its directories, by their paths below it (its own is empty)."""
+
+
+def _digits(path: bytes) -> bytes:
+    return hashlib.sha256(path).hexdigest()[:40].encode()
+
+
+def aside_name(path: bytes) -> bytes:
+    """Where on the stage the unit of a path lies that was taken out of its place, and not looked at yet."""
+    return b"unit-" + _digits(path)
+
+
+def out_name(path: bytes) -> bytes:
+    """Where on the stage it lies once it is known to be what the index has: what is left of it goes to the trash."""
+    return b"out-" + _digits(path)
+
+
+def held_by(ledger: Ledger, path: bytes) -> Held:
+    """What the ledger knows a unit to hold."""
+    held: Held = {}
+    stack = [b""]
+    while stack:
+        below = stack.pop()
+        held[below] = dict(ledger.rows(join(path, below) if below else path))
+        stack += [join(below, row.name) for row in held[below].values() if row.kind == DIRECTORY]
+    return held
+
+
+def holds_just(fd: int, name: bytes, row: Row | None, held: Mapping[bytes, Mapping[bytes, Row]]) -> bool:
+    """Whether the directory ``name`` is that of ``row``, and all in it just what its rows say."""
+    if row is None or row.kind != DIRECTORY:
+        return False
+    try:
+        if look(name, fd, row) is None:
+            return False
+        for below, rows in held.items():
+            directory = os.open(join(name, below) if below else name, DIRECTORY_FLAGS, dir_fd=fd)
+            try:
+                if {os.fsencode(each) for each in os.listdir(directory)} != rows.keys():
+                    return False
+                for each in rows.values():
+                    found = look(each.name, directory, each)
+                    if found is None or (each.kind == DIRECTORY and found.st_mode & 0o7777 != each.disk_mode):
+                        return False
+            finally:
+                os.close(directory)
+    except OSError:
+        return False
+    return True
+
+
+class Swapping:
+    """Puts the units of a plan into their places. ``built`` are the new ones, by path."""
+
+    def __init__(self, site: Site, built: Mapping[bytes, BuiltDirectory]) -> None:
+        self._site = site
+        self._built = built
+
+    def do_group(self, group: Group) -> None:
+        """A name with all its versions that are units: those that come beside it first, then what goes, then what is
+        replaced. Nothing is done where one of them is not what the index says. One that lacks something holds back
+        itself alone."""
+        site = self._site
+        paths = [change.path for change in group.changes]
+        fd = site.open(group.directory, lambda: paths)
+        if fd is None:
+            return
+        fd = os.dup(fd)
+        try:
+            if not all(self._is_known(change, fd) for change in group.changes) or self._is_kept(group, fd):
+                site.pending += [Problem(path, CHANGED_HERE) for path in paths]
+                return
+            for change in sorted(group.changes, key=_turn):
+                self._do(change, fd)
+        finally:
+            os.close(fd)
+
+    def _is_known(self, change: Change, fd: int) -> bool:
+        path, old, new = change
+        name, row = name_of(path), self._site.ledger.row(path)
+        if old is None:
+            return row is None and not _is_there(fd, name)
+        if new is None and not _is_there(fd, name):
+            return True  # somebody was faster
+        return holds_just(fd, name, row, held_by(self._site.ledger, path))
+
+    def _is_kept(self, group: Group, fd: int) -> bool:
+        """Whether a unit that its user deleted is kept under another name: without its row nobody would know of the
+        deletion."""
+        missing = {old.id for path, old, _ in group.changes if old is not None and not _is_there(fd, name_of(path))}
+        if not missing:
+            return False
+        changed = {name_of(change.path) for change in group.changes}
+        kept = {change.new.id for change in group.changes if change.new is not None}
+        rows = self._site.ledger.rows(group.directory).values()
+        kept |= {row.id for row in rows if row.is_unit and row.name not in changed}
+        return not missing.isdisjoint(kept)
+
+    def _do(self, change: Change, fd: int) -> None:
+        path, old, new = change
+        if new is not None and self._built[path].lacks:
+            return  # which is said already
+        try:
+            if old is None:
+                built = self._built[path]
+                bring_directory(self._site, built)
+                finish_permissions(self._site, built)
+            elif new is None:
+                self._take_out(path, fd)
+            else:
+                self._swap(self._built[path], fd)
+        except OSError as error:
+            self._site.fail(path, error)
+
+    def _take_out(self, path: bytes, fd: int) -> None:
+        site, name = self._site, name_of(path)
+        if not _is_there(fd, name):
+            site.ledger.drop_whole(path)
+            return
+        held = self._set_aside(path, fd)
+        if held is None:
+            site.pending.append(Problem(path, CHANGED_HERE))
+            return
+        site.ledger.drop_whole(path)
+        site.removed += discard(site.stage.fd, path, held, site.trash)
+
+    def _set_aside(self, path: bytes, fd: int) -> Held | None:
+        """Take a unit out of its place; None, and it is there again, where it was not what the index says."""
+        site, name, aside = self._site, name_of(path), aside_name(path)
+        row, held = site.ledger.row(path), held_by(site.ledger, path)
+        site.stage.remove(aside)
+        rename_new(fd, name, site.stage.fd, aside)
+        site.forget(path)
+        if not holds_just(site.stage.fd, aside, row, held):
+            rename_new(site.stage.fd, aside, fd, name)
+            return None
+        self._note_out(aside, path)
+        return held
+
+    def _swap(self, built: BuiltDirectory, fd: int) -> None:
+        site, path = self._site, built.new.path
+        name, staged = name_of(path), join(built.place, path)
+        row, held = site.ledger.row(path), held_by(site.ledger, path)
+        if exchange(site.stage.fd, staged, fd, name):
+            site.forget(path)
+            if not holds_just(site.stage.fd, staged, row, held):
+                exchange(site.stage.fd, staged, fd, name)
+                site.pending.append(Problem(path, CHANGED_HERE))
+                return
+            self._note_out(staged, path)
+        else:
+            taken = self._set_aside(path, fd)
+            if taken is None:
+                site.pending.append(Problem(path, CHANGED_HERE))
+                return
+            rename_new(site.stage.fd, staged, fd, name)
+        site.ledger.drop_whole(path)
+        note_directories(site, built._replace(whole=False), path, built.new.entry, fd_parent=parent_of(path))
+        finish_permissions(site, built)
+        discard(site.stage.fd, path, held, site.trash)
+
+    def _note_out(self, staged: bytes, path: bytes) -> None:
+        """What lies on the stage has been looked at."""
+        out = out_name(path)
+        self._site.stage.remove(out)
+        rename_new(self._site.stage.fd, staged, self._site.stage.fd, out)
+
+
+def discard(stage_fd: int, path: bytes, held: Held, trash: Trash) -> int:
+    """Move the files of a unit that came out into the trash; how many they were. What somebody has written to since it
+    was looked at is found there by whoever looks at the trash again."""
+    out, count = out_name(path), 0
+    for below, rows in held.items():
+        directory = os.open(join(out, below) if below else out, DIRECTORY_FLAGS, dir_fd=stage_fd)
+        try:
+            for row in rows.values():
+                if row.kind != DIRECTORY:
+                    found = os.lstat(row.name, dir_fd=directory)
+                    trash.take(
+                        directory, row.name, join(join(path, below) if below else path, row.name), row.entry, found
+                    )
+                    count += 1
+        finally:
+            os.close(directory)
+    remove_tree(stage_fd, out)
+    return count
+
+
+def _turn(change: Change) -> tuple[int, bytes]:
+    return (0 if change.old is None else 1 if change.new is None else 2), change.path
+
+
+def _is_there(fd: int, name: bytes) -> bool:
+    try:
+        return bool(stat.S_IFMT(os.lstat(name, dir_fd=fd).st_mode))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,194 @@
+"""After a kill: units that were on their way are known again, each the old one or the new one, and whole.
+
+The journal names a unit with its old and its new tree. Where it stands, and what lies on the stage, tells how far it
+came: what had been looked at when it came out goes to the trash; what had not is looked at now, by its content, and
+goes back to its place if it is not what the index had: then its user was at work in it.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+
+from replican.decisions.treediff import walk_tree
+from replican.effects.index import JournalEntry
+from replican.effects.ledger import Ledger
+from replican.effects.linux import exchange, rename_new
+from replican.effects.staging import Stage
+from replican.effects.swapping import aside_name, discard, out_name
+from replican.effects.trash import Trash, hash_name
+from replican.effects.worktree import DIRECTORY_FLAGS, Directories
+from replican.values.errors import DamagedError, NotFoundError
+from replican.values.ids import BlobId, TreeId
+from replican.values.listing import Row
+from replican.values.names import copy_name, group_key
+from replican.values.paths import join, name_of, parent_of
+from replican.values.trees import DIRECTORY, Entry, TreeReader
+
+BringBack = Callable[[Directories, int, bytes, bytes, BlobId, int], bytes | None]
+"""Gives something of the user's a name: from where it lies, for which path, what it holds, and its mtime (ns)."""
+
+
+def is_swap(entry: JournalEntry) -> bool:
+    """Whether an entry of the journal is of a unit that goes or is replaced as a whole."""
+    _, old, new, _ = entry
+    if old is None or old.kind != DIRECTORY:
+        return False
+    return old.is_unit if new is None else new.is_unit and old.id != new.id
+
+
+def files_swapped(journal: Iterable[JournalEntry], trees: TreeReader) -> dict[bytes, tuple[bytes, Entry]]:
+    """The files and links of the old units in a journal, by path, each with the path of its unit."""
+    found: dict[bytes, tuple[bytes, Entry]] = {}
+    for entry in filter(is_swap, journal):
+        assert entry.old is not None
+        try:
+            below = list(walk_tree(trees, entry.old.tree, entry.path))
+        except (NotFoundError, DamagedError):
+            continue
+        found.update((path, (entry.path, each)) for path, each in below if each.kind != DIRECTORY)
+    return found
+
+
+class Unswapping:
+    """The units of one journal. ``trees`` are those of the log."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        directories: Directories,
+        stage: Stage,
+        trash: Trash,
+        trees: TreeReader,
+        bring_back: BringBack,
+    ) -> None:
+        self._bring_back = bring_back
+        self._ledger = ledger
+        self._directories = directories
+        self._stage = stage
+        self._trash = trash
+        self._trees = trees
+
+    def recover(self, entry: JournalEntry) -> bool:
+        """Put one in order; whether the old unit is gone, so that what stands there is new to the ledger."""
+        path, old, _, _ = entry
+        assert old is not None
+        row = self._ledger.row(path)
+        fd = self._open_above(path)
+        if row is None or fd is None:
+            return False
+        found = _lstat(name_of(path), fd)
+        for staged in self._came_out(path, row):
+            if staged != out_name(path) and not self._is(staged, old.tree):
+                self._put_back(staged, path, fd, found is not None)
+                return False
+            if found is None and entry.new is not None:
+                self._put_back(staged, path, fd, False)  # it was taken out to be replaced, and was not
+                return False
+            if staged != out_name(path):
+                self._stage.remove(out_name(path))
+                rename_new(self._stage.fd, staged, self._stage.fd, out_name(path))
+            self._discard(path, old)
+            break
+        else:
+            if found is not None and found.st_ino == row.ino:
+                return False  # it has not come so far
+        self._ledger.drop_whole(path)
+        return True
+
+    def _open_above(self, path: bytes) -> int | None:
+        try:
+            return self._directories.open(parent_of(path))
+        except OSError:
+            return None
+
+    def _came_out(self, path: bytes, row: Row) -> Iterator[bytes]:
+        """Where on the stage the old unit lies."""
+        for listed in os.listdir(self._stage.fd):
+            name = os.fsencode(listed)
+            staged = join(name, path) if name.startswith(b"tree-") else name
+            if not (name.startswith(b"tree-") or name in (aside_name(path), out_name(path))):
+                continue
+            found = _lstat(staged, self._stage.fd)
+            if found is not None and found.st_ino == row.ino:
+                yield staged
+                return
+
+    def _is(self, staged: bytes, tree: TreeId) -> bool:
+        """Whether a directory on the stage holds just what a tree says, byte for byte."""
+        stack = [(staged, tree)]
+        while stack:
+            at, wanted = stack.pop()
+            try:
+                listing = self._trees.tree(wanted)
+                fd = os.open(at, DIRECTORY_FLAGS, dir_fd=self._stage.fd)
+            except (NotFoundError, DamagedError, OSError):
+                return False
+            try:
+                if {os.fsencode(name) for name in os.listdir(fd)} != {entry.name for entry in listing}:
+                    return False
+                if any(entry.kind != DIRECTORY and hash_name(entry.name, fd) != entry.id for entry in listing):
+                    return False
+            finally:
+                os.close(fd)
+            stack += [(join(at, entry.name), entry.tree) for entry in listing if entry.kind == DIRECTORY]
+        return True
+
+    def _put_back(self, staged: bytes, path: bytes, fd: int, is_taken: bool) -> None:
+        """A user's unit goes back to its name; where that is taken by what came in its place, both change places; and
+        where that is not to be had, it lies beside it."""
+        name = name_of(path)
+        if is_taken and not exchange(self._stage.fd, staged, fd, name):
+            found = os.lstat(staged, dir_fd=self._stage.fd)
+            row = self._ledger.row(path)
+            assert row is not None
+            name = copy_name(group_key(name), found.st_mtime_ns, row.entry.blob, set(map(os.fsencode, os.listdir(fd))))
+            is_taken = False
+        if not is_taken:
+            rename_new(self._stage.fd, staged, fd, name)
+        os.fsync(fd)
+
+    def _discard(self, path: bytes, old: Entry) -> None:
+        """What is left of an old unit that came out goes to the trash: it is known to be what it was. Who still had a
+        file of it open may have written to that since: it goes beside what came."""
+        for below, rows in _left_of(self._stage.fd, out_name(path), self._trees, old).items():
+            at = join(out_name(path), below) if below else out_name(path)
+            fd = os.open(at, DIRECTORY_FLAGS, dir_fd=self._stage.fd)
+            try:
+                for row in rows.values():
+                    holds = hash_name(row.name, fd)
+                    if holds is not None and holds != row.id:
+                        found = os.lstat(row.name, dir_fd=fd)
+                        self._bring_back(self._directories, fd, row.name, path, holds, found.st_mtime_ns)
+            finally:
+                os.close(fd)
+        discard(self._stage.fd, path, _left_of(self._stage.fd, out_name(path), self._trees, old), self._trash)
+
+
+def _left_of(stage_fd: int, out: bytes, trees: TreeReader, old: Entry) -> dict[bytes, dict[bytes, Row]]:
+    """Those files of a unit that have not gone to the trash yet, as rows."""
+    left: dict[bytes, dict[bytes, Row]] = {}
+    stack = [(b"", old.tree)]
+    while stack:
+        below, tree = stack.pop()
+        try:
+            listing = trees.tree(tree)
+            fd = os.open(join(out, below) if below else out, DIRECTORY_FLAGS, dir_fd=stage_fd)
+        except (NotFoundError, DamagedError, OSError):
+            continue
+        try:
+            there = {os.fsencode(name) for name in os.listdir(fd)}
+        finally:
+            os.close(fd)
+        left[below] = {
+            entry.name: Row(*entry, entry.perm, entry.mtime_ns, 0, 0)
+            for entry in listing
+            if entry.name in there and entry.kind != DIRECTORY
+        }
+        stack += [(join(below, entry.name), entry.tree) for entry in listing if entry.kind == DIRECTORY]
+    return left
+
+
+def _lstat(name: bytes, fd: int) -> os.stat_result | None:
+    try:
+        return os.lstat(name, dir_fd=fd)
+    except OSError:
+        return None

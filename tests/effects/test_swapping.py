@@ -1,0 +1,286 @@
+"""Units in a transition: each name has the old one or the new one, whole, whatever happens and whenever."""
+
+import os
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from folders import contents, write
+from pairs import Pair, just_before, pending
+
+from replican.effects import arrivals, placing, swapping, trash, unswapping
+from replican.effects.index_check import check_index
+from replican.operations.fetching import fetch_from
+from replican.operations.recording import record
+from replican.operations.remotes import opened_remote
+from replican.operations.syncing import merge_remote
+from replican.repository import Repository
+
+START = {
+    ".replicanattributes": "*.u/ atomic\n",
+    "a.u/head": "1",
+    "a.u/refs/main": "1",
+    "a.u/refs/old/x": "x",
+    "gone.u/head": "gone",
+    "gone.u/refs/main": "gone",
+    "plain/file": "plain",
+}
+NEW = {"head": b"2", "refs/main": b"1", "refs/new/y": b"y"}
+OLD = {"head": b"1", "refs/main": b"1", "refs/old/x": b"x"}
+GONE = {"head": b"gone", "refs/main": b"gone"}
+
+Unit = dict[str, bytes]
+
+
+def units(root: Path) -> dict[str, Unit]:
+    """What lies in each unit of a folder."""
+    return {
+        each.name: {path.removeprefix(each.name + "/"): data for path, data in contents(root).items()
+                    if path.startswith(each.name + "/")}
+        for each in root.iterdir()
+        if each.suffix == ".u"
+    }  # fmt: skip
+
+
+def a_pair(base: Path) -> Pair:
+    """Two folders, of which the one has changed and removed units that the other still has as they were."""
+    base.mkdir(exist_ok=True)
+    pair = Pair(base, START)
+    for root in (pair.a, pair.b):
+        with Repository(str(root)) as repo:
+            repo.config.set("units.quiet_ms", "0")
+    write(pair.a / "a.u/head", "2")
+    write(pair.a / "a.u/refs/new/y", "y")
+    (pair.a / "a.u/refs/old/x").unlink()
+    (pair.a / "a.u/refs/old").rmdir()
+    (pair.a / "gone.u/head").unlink()
+    (pair.a / "gone.u/refs/main").unlink()
+    (pair.a / "gone.u/refs").rmdir()
+    (pair.a / "gone.u").rmdir()
+    write(pair.a / "came.u/head", "came")
+    return pair
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+STEPS: list[tuple[Any, str]] = [
+    (swapping, "rename_new"),
+    (swapping, "exchange"),
+    (swapping, "remove_tree"),
+    (arrivals, "rename_new"),
+    (trash, "rename_new"),
+    (placing, "set_mode"),
+]
+
+
+def at_step(patch: pytest.MonkeyPatch, number: int, after: bool, do: Callable[[], None]) -> list[int]:
+    """Do something once, before or after the step of that number; the list counts the steps."""
+    steps = [0]
+
+    def counted(whole: Callable[..., object]) -> Callable[..., object]:
+        def step(*args: object) -> object:
+            steps[0] += 1
+            mine = steps[0] == number
+            if mine and not after:
+                do()
+            result = whole(*args)
+            if mine and after:
+                do()
+            return result
+
+        return step
+
+    for module, name in STEPS:
+        patch.setattr(module, name, counted(getattr(module, name)))
+    return steps
+
+
+def kill() -> None:
+    raise Killed
+
+
+def without_exchange(patch: pytest.MonkeyPatch) -> None:
+    for module in (swapping, unswapping):
+        patch.setattr(module, "exchange", lambda *args: False)
+
+
+def nothing(patch: pytest.MonkeyPatch) -> None:
+    """All as it is."""
+
+
+KINDS = pytest.mark.parametrize("kind", [nothing, without_exchange], ids=["exchange", "without"])
+WHEN = pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+
+
+def test_units_come_change_and_go(tmp_path: Path) -> None:
+    pair = a_pair(tmp_path)
+    assert pending(pair.pull().merged) == {}
+    assert units(pair.b) == {"a.u": NEW, "came.u": {"head": b"came"}}
+    kept = {path.read_bytes() for path in (pair.b / ".replican/trash").iterdir()}
+    assert {b"1", b"x", b"gone"} <= kept
+    assert os.listdir(pair.b / ".replican/stage") == []
+    pair.assert_at_rest()
+
+
+@KINDS
+@WHEN
+def test_a_kill_at_any_step_and_a_rerun(
+    tmp_path: Path, after: bool, kind: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    for number in count(1):
+        pair = a_pair(tmp_path / str(number))
+        with pytest.MonkeyPatch.context() as patch:
+            kind(patch)
+            steps = at_step(patch, number, after, kill)
+            try:
+                pair.pull()
+            except Killed:
+                pass
+            else:
+                if steps[0] < number:
+                    break
+            for name, unit in units(pair.b).items():
+                assert unit in (OLD, NEW, GONE, {"head": b"came"}), (number, name)
+            if kind is nothing:
+                assert units(pair.b)["a.u"] in (OLD, NEW), number
+        with pytest.MonkeyPatch.context() as patch:
+            kind(patch)
+            pair.sync()
+        assert units(pair.b) == {"a.u": NEW, "came.u": {"head": b"came"}}, number
+        pair.assert_at_rest()
+        with Repository(str(pair.b)) as repo:
+            assert not [each for each in repo.refs.reflog("head") if each.reason.startswith("commit")], number
+            noted = {item.file for item in repo.index.trash()}
+        assert {os.fsencode(name) for name in os.listdir(pair.b / ".replican/trash")} == noted, number
+    assert number > 8, "the plan has fewer steps than this test thinks"
+
+
+@pytest.mark.parametrize(
+    ("kind", "after", "killed"),
+    [(nothing, False, False), (nothing, True, False), (nothing, True, True), (without_exchange, True, False)],
+    ids=["before", "after", "after, and killed", "after, without exchange"],
+)
+def test_an_edit_at_any_step_is_kept_and_nothing_is_mixed(
+    tmp_path: Path, kind: Callable[[pytest.MonkeyPatch], None], after: bool, killed: bool
+) -> None:
+    for number in count(1):
+        pair = a_pair(tmp_path / str(number))
+        edited: list[Unit] = []
+
+        def edit(pair: Pair = pair, edited: list[Unit] = edited) -> None:
+            for name in ("a.u", "gone.u"):
+                if (pair.b / name).exists():
+                    (pair.b / name / "head").write_text("mine")
+                    edited.append(units(pair.b)[name])
+            if killed:
+                raise Killed
+
+        with pytest.MonkeyPatch.context() as patch:
+            kind(patch)
+            steps = at_step(patch, number, after, edit)
+            try:
+                pair.pull()
+            except Killed:
+                pass
+            if steps[0] < number:
+                break
+        with pytest.MonkeyPatch.context() as patch:
+            kind(patch)
+            pair.sync()
+            pair.sync()
+        pair.assert_at_rest()
+        found = units(pair.b)
+        for at, unit in found.items():
+            assert unit in [OLD, NEW, GONE, {"head": b"came"}, *edited], (number, at)
+        assert all(each in found.values() for each in edited), number
+    assert number > 8, "the plan has fewer steps than this test thinks"
+
+
+def test_what_was_changed_just_before_is_pending_and_becomes_a_conflict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = a_pair(tmp_path)
+    just_before(monkeypatch, lambda: write(pair.b / "a.u/refs/main", "mine") and None)
+    assert pending(pair.pull().merged) == {"a.u": "changed here"}
+    assert units(pair.b)["a.u"] == OLD | {"refs/main": b"mine"}
+    pair.sync()
+    pair.assert_at_rest()
+    assert sorted(map(repr, units(pair.b).values())) == sorted(
+        map(repr, [NEW, OLD | {"refs/main": b"mine"}, {"head": b"came"}])
+    )
+
+
+def test_a_name_that_is_not_recorded_keeps_a_unit(tmp_path: Path) -> None:
+    pair = a_pair(tmp_path)
+    os.mkfifo(pair.b / "a.u/fifo")
+    assert pending(pair.pull().merged) == {"a.u": "changed here"}
+    (pair.b / "a.u/fifo").unlink()
+    assert not any(pending(each) for each in pair.sync().pulled)
+    pair.assert_at_rest()
+
+
+def test_a_new_unit_is_never_put_together_with_what_stands_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = a_pair(tmp_path)
+    just_before(monkeypatch, lambda: write(pair.b / "came.u/mine", "mine") and None)
+    assert pending(pair.pull().merged) == {"came.u": "changed here"}
+    assert units(pair.b)["came.u"] == {"mine": b"mine"}
+    pair.sync()
+    pair.assert_at_rest()
+    assert {"mine": b"mine"} in units(pair.b).values()
+    assert {"head": b"came"} in units(pair.b).values()
+
+
+def test_a_renamed_unit_is_moved(tmp_path: Path) -> None:
+    pair = a_pair(tmp_path)
+    pair.sync()
+    before = (pair.b / "a.u/head").stat().st_ino
+    os.rename(pair.a / "a.u", pair.a / "plain" / "b.u")
+    assert sum(each.outcome.moved for each in pair.sync().pulled) == 1
+    assert (pair.b / "plain/b.u/head").stat().st_ino == before
+    pair.assert_at_rest()
+
+
+def test_a_plain_directory_that_becomes_a_unit_and_changes(tmp_path: Path) -> None:
+    pair = a_pair(tmp_path)
+    pair.sync()
+    write(pair.a / ".replicanattributes", "*.u/ atomic\nplain atomic\n")
+    write(pair.a / "plain/file", "other")
+    pair.sync()
+    pair.assert_at_rest()
+    with Repository(str(pair.b)) as repo:
+        check_index(repo.index)
+        row = repo.index.row(b"plain")
+        assert row is not None
+        assert row.is_unit
+        assert not os.stat(pair.b / "plain").st_mode & 0o1000
+        assert not record(repo).new
+
+
+@pytest.mark.parametrize("inside", ["", "new/"], ids=["by itself", "in a new directory"])
+def test_a_unit_of_which_something_is_nowhere_does_not_come(tmp_path: Path, inside: str) -> None:
+    pair = a_pair(tmp_path)
+    pair.sync()
+    write(pair.a / f"{inside}n.u/x", "here")
+    write(pair.a / f"{inside}n.u/d/y", "lost")
+    write(pair.a / "new/z", "z")
+    pair.record(pair.a)
+    lost = pair.a / f"{inside}n.u/d/y"
+    with Repository(str(pair.b)) as repo, opened_remote(repo, "origin") as remote:
+        fetch_from(repo, remote)
+        lost.rename(tmp_path / "y")
+        merged = merge_remote(repo, remote)
+    assert pending(merged) == {f"{inside}n.u/d/y": "no source"}
+    assert (pair.b / "new/z").read_text() == "z"
+    assert not (pair.b / f"{inside}n.u").exists()
+    with Repository(str(pair.b)) as repo:
+        assert not record(repo).new
+    (tmp_path / "y").rename(lost)
+    pair.sync()
+    pair.assert_at_rest()
+    assert (pair.b / f"{inside}n.u/d/y").read_text() == "lost"
