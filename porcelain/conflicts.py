@@ -83,5 +83,5 @@ def show_table(ctx: Context, found: list["OpenConflict"]) -> None:
 
 def row_of(path: bytes, what: str, entry: "Entry") -> tuple[str, str, str, str]:
     if entry.kind == b"d":
-        return quoted(path), "directory", "", ""
+        return quoted(path), f"{what} directory" if entry.is_unit else "directory", "", ""
     return quoted(path), what, str(entry.size), past.when(entry.mtime_ns, "%Y-%m-%d %H:%M:%S")

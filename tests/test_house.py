@@ -161,7 +161,7 @@ def test_every_command_stands_in_the_table() -> None:
 
 def test_every_page_belongs_to_something() -> None:
     known = {f"replican-{row.name}.1" for row in commands.COMMANDS}
-    others = ("format.5", "protocol.7", "glossary.7", "events.7", "hooks.7")
+    others = ("attributes.5", "format.5", "protocol.7", "glossary.7", "events.7", "hooks.7")
     known |= {"replican.1", *(f"replican-{name}" for name in others)}
     assert {path.name for path in (HOUSE / "man").iterdir()} <= known
 

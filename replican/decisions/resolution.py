@@ -32,7 +32,7 @@ def settle(conflict: OpenConflict, keep: str, copy: bytes | None, names: Iterabl
         return _keep_all(conflict, names)
     chosen = conflict.current if keep == CURRENT else _copy_of(conflict, copy)[1]
     changes: Changes = {path: None for path, _ in conflict.copies}
-    if keep == COPY and conflict.current.kind == DIRECTORY:
+    if keep == COPY and conflict.current.kind == DIRECTORY and not conflict.current.is_unit:
         raise RefusedError(
             f"{show(conflict.path)} is a directory now, and would have to go for the copy",
             "keep both, which gives the file a name of its own; or delete the directory first",
@@ -122,8 +122,9 @@ def forget(conflict: OpenConflict | None, path: bytes, instead: Entry | None) ->
     Where the version has the name itself and others are beside it, the first of them that is left takes the name.
     """
     changes: Changes = {path: instead}
-    if instead is None and conflict is not None and conflict.path == path and conflict.current.kind != DIRECTORY:
-        heir = max(conflict.copies, key=lambda copy: (copy[1].mtime_ns, copy[1].id))
+    is_version = conflict is not None and (conflict.current.kind != DIRECTORY or conflict.current.is_unit)
+    if instead is None and conflict is not None and conflict.path == path and is_version:
+        heir = max(conflict.copies, key=lambda copy: (copy[1].is_unit, copy[1].mtime_ns, copy[1].id))
         changes[heir[0]] = None
         changes[path] = heir[1]
     return changes

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 ATTRIBUTES_NAME: Final = ".replicanattributes"
 UNITS: Final = b"atomic"
+USUAL_UNITS: Final = """\
+# Directories that are kept in step as one: man 5 replican-attributes
+.git/ atomic
+*.git/ atomic
+"""
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 

@@ -12,6 +12,7 @@ from replican.decisions.edits import edit_tree
 from replican.decisions.reconcile import OpenConflict, conflicts_in
 from replican.decisions.resolution import Changes, forget, settle
 from replican.decisions.treediff import find_entry, walk_tree
+from replican.decisions.units import unit_at
 from replican.effects.preparing import NO_SOURCE
 from replican.operations.amending import Amended, amend
 from replican.operations.comparing import on_disk
@@ -135,9 +136,12 @@ def forget_missing(repo: Repository, paths: Sequence[bytes] = (), *, allowed: fr
         head_tree, base = repo.head_tree, repo.index.base_root()
         open_at = {conflict.path: conflict for conflict in conflicts_in(repo, head_tree)}
         changes: Changes = {}
+        # A unit of which something is nowhere is a version that is.
+        lost = sorted({unit_at(repo, head_tree, path) or path for path in lost})
         for path in lost:
             here = find_entry(repo, base, path)
-            changes.update(forget(open_at.get(path), path, None if here is None or here.kind == DIRECTORY else here))
+            is_version = here is not None and (here.kind != DIRECTORY or here.is_unit)
+            changes.update(forget(open_at.get(path), path, here if is_version else None))
         amended = _amend(repo, changes, f"forget {len(lost)} missing", allowed)
         return Resolved(lost, amended.old, amended.head, amended.outcome.pending)
 

@@ -39,3 +39,17 @@ def test_where_no_folder_can_be(cli, tmp_path: Path) -> None:
     write(tmp_path / "file", "x")
     assert "cannot make" in cli("init", "file", code=4).err
     assert "cannot make" in cli("init", "file/below", code=4).err
+
+
+def test_units_are_offered_and_never_forced(cli, tmp_path: Path) -> None:
+    write(tmp_path / "a/work/.git/HEAD", "x")
+    write(tmp_path / "b/file", "x")
+    assert "--atomic" in cli("init", "a").err
+    assert not (tmp_path / "a/.replicanattributes").exists()
+    assert "--atomic" not in cli("init", "b").err
+    cli("init", "a", "--atomic")
+    cli("-C", "a", "commit")
+    assert "d1755" in cli("-C", "a", "ls-tree", "HEAD:work").text
+    (tmp_path / "a/.replicanattributes").write_text("mine")
+    assert "stays as it is" in cli("init", "a", "--atomic").err
+    assert (tmp_path / "a/.replicanattributes").read_text() == "mine"
