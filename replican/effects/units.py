@@ -38,6 +38,8 @@ def is_at_rest(directories: Directories, unit: bytes, records: Records, now_ns: 
         record = records(path)
         if record is None:
             return False
+        if record.tree == ASIDE:
+            continue
         try:
             fd = directories.open(path)
             newest = max(newest, os.fstat(fd).st_ctime_ns)

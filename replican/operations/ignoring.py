@@ -37,7 +37,10 @@ class Ignoring:
         """Why ``path`` is ignored; None if it is not. It need not be there: ``is_directory`` says what it would be."""
         names = [*reversed(ancestors_of(path)[:-1]), path] if path else []
         for at in names:
-            if not self._ask_tracked and self._index.row(at) is not None:
+            row = self._index.row(at)
+            if row is not None and row.is_unit and at != path:
+                return None  # it is whole: nothing in it is ignored
+            if not self._ask_tracked and row is not None:
                 continue
             above = parent_of(at)
             is_one = at != path or is_directory or self._is_directory(at)

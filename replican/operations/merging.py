@@ -196,9 +196,14 @@ def new_conflicts(
     """
     found: list[OpenConflict] = []
     touched: set[bytes] = set()
+    inside: bytes | None = None
     for path, old, new in diff_trees(trees, before, after) if changes is None else changes:
+        if inside is not None and paths.is_below(path, inside):
+            continue  # in a unit, no name is a copy of another
         touched.add(paths.parent_of(path))
-        if new is not None and new.kind == DIRECTORY and (old is None or old.kind != DIRECTORY):
+        if new is not None and new.is_unit:
+            inside = path
+        elif new is not None and new.kind == DIRECTORY and (old is None or old.kind != DIRECTORY):
             found += [_below(path, conflict) for conflict in conflicts_in(trees, new.tree)]
     for path in touched:
         now = [*conflicts_of(path, listing_at(trees, after, path))]

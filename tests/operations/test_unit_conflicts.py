@@ -99,6 +99,17 @@ def test_undo_takes_a_unit_back_as_a_whole(pair: Pair) -> None:
     assert without_attributes(pair.b) == {"u.git/head": b"1", "u.git/refs/main": b"1"}
 
 
+def test_a_name_in_a_unit_is_no_copy_of_another(pair: Pair) -> None:
+    write(pair.a / "u.git/x.conflict-20200101T000000Z-0123abcd", "x")
+    write(pair.a / "v.git/x", "x")
+    write(pair.a / "v.git/x.conflict-20200101T000000Z-0123abcd", "x")
+    (pair.b / "u.git/head").unlink()
+    write(pair.b / "u.git/head", "1", OLD)
+    assert pair.pull().merged.conflicts == []
+    with Repository(str(pair.b)) as repo:
+        assert conflicts(repo) == []
+
+
 def test_why_tells_of_a_path_in_a_unit(pair: Pair) -> None:
     pair.sync()
     with Repository(str(pair.b)) as repo:

@@ -13,6 +13,7 @@ from replican.effects.hashing import SPECIAL
 from replican.effects.scan import Scan
 from replican.effects.units import STILL_CHANGING
 from replican.operations import units
+from replican.operations.ignoring import Ignoring
 from replican.operations.recording import record
 from replican.operations.tracker import STILL, Tracker
 from replican.operations.tracking import update_index
@@ -182,6 +183,20 @@ def test_special_files_do_not_keep_it_from_being_at_rest(repo: Repository, root:
     finally:
         os.chdir(here)
     assert holds(repo, b"u.git") == {b"refs", b"refs/main", b"head"}
+
+
+def test_a_replica_of_its_own_is_none(repo: Repository, root: Path) -> None:
+    Repository.init(str(root / "u.git"), wait=0).close()
+    done = record(repo)
+    assert (done.problems, units_in(repo)) == ([], [])
+
+
+def test_what_is_in_it_is_not_said_to_be_ignored(repo: Repository, root: Path) -> None:
+    (root / ".replicanignore").write_text("*.lock\n")
+    record(repo)
+    with Ignoring(repo) as ignoring:
+        assert ignoring.verdict(b"u.git/index.lock") is None
+        assert ignoring.verdict(b"plain/index.lock") is not None
 
 
 def test_of_a_change_in_it_all_of_it_is_looked_at(repo: Repository, root: Path) -> None:
