@@ -80,6 +80,13 @@ class Plan(NamedTuple):
     fitted: TreeId | None = None
 
     @property
+    def arriving(self) -> list[NewDirectory]:
+        """All directories that are to be built: those that are moved are none."""
+        new = [each for each in self.new if each.path not in each.apart]
+        changes = [change for group in self.units for change in group.changes]
+        return new + [NewDirectory(path, unit, old, frozenset()) for path, old, unit in changes if unit is not None]
+
+    @property
     def is_empty(self) -> bool:
         return not (self.recased or self.new or self.moves or self.units or self.groups or self.gone or self.perms)
 
@@ -187,7 +194,10 @@ def leave(plan: Plan, undecided: Collection[bytes]) -> tuple[Plan, list[Problem]
         units=tuple(
             group
             for group in plan.units
-            if all([is_free(change.path, stays=change.path) for change in group.changes])
+            if is_free(
+                *[change.path for change in group.changes],
+                stays=next((change.path for change in group.changes if change.path in above), None),
+            )
         ),
         groups=tuple(group for group in plan.groups if is_free(*[change.path for change in group.changes])),
         gone=tuple((path, entry) for path, entry in plan.gone if is_free(path, stays=path)),

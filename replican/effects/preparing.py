@@ -111,7 +111,8 @@ class Preparation:
         """Stage everything, and flush it, with something to do ``meanwhile``; raises ``NoSpaceError`` on a full disk,
         ``FolderError`` if the stage cannot be written, and ``FoldedError`` where the file system takes two names of the
         plan for one."""
-        self._going = [path for group in plan.groups for path, old, _ in group.changes if _is_large(old)]
+        olds = [(path, old) for group in plan.groups for path, old, _ in group.changes if old is not None]
+        self._going = [path for path, old in olds if old.kind == FILE and old.size > SMALL]
         try:
             slots = self._stage_files(plan)
             built = self._build(plan)
@@ -210,12 +211,7 @@ class Preparation:
 
     def _build(self, plan: Plan) -> list[BuiltDirectory]:
         """Build all new directories in one go. An empty folder has no content to offer for them."""
-        coming = [new for new in plan.new if new.path not in new.apart]
-        for group in plan.units:
-            for path, old, unit in group.changes:
-                if unit is not None:
-                    coming.append(NewDirectory(path, unit, old, frozenset()))
-        if not coming:
+        if not (coming := plan.arriving):
             return []
         place = place_of(plan, self._mirror)
         builder = TreeBuilder(self._stage, place, self._progress, self._mirror)
@@ -255,19 +251,15 @@ class Preparation:
             top = builder.open(new.path)
             give_mode(top, new.entry.perm | 0o700)
             os.close(top)
-            whole = not new.apart and lost.isdisjoint(trees) and added.keys().isdisjoint(trees)
-            lacks = not lost.isdisjoint(trees)
-            built.append(
-                BuiltDirectory(new, place, {path: filled[path] for path in trees}, trees, added, whole, closed, lacks)
-            )
-            if lacks and not new.entry.is_unit:
-                built[-1] = without_units(self._stage, built[-1], self._units, lost)
+            inside, lacks = {path: filled[path] for path in trees}, not lost.isdisjoint(trees)
+            whole = not (new.apart or lacks) and added.keys().isdisjoint(trees)
+            made = BuiltDirectory(new, place, inside, trees, added, whole, closed, lacks)
+            built.append(without_units(self._stage, made, self._units, lost) if lacks else made)
         # Last, for what a directory may be (its permissions) has to be durable with it.
         if copied or files > _FLUSH_ONE_BY_ONE:
             self._stage.flush_everything()
         else:
-            there = {path for each in built for path in each.filled}
-            self._flush_few(builder, [job for job in jobs if job.path in there])
+            self._flush_few(builder, [job for job in jobs if any(job.path in each.filled for each in built)])
         return built
 
     def _fill(self, builder: TreeBuilder, jobs: list[Building], source: ContentStore, size: int) -> dict[bytes, Filled]:
@@ -399,10 +391,6 @@ class Preparation:
                 os.fsync(directory)
             finally:
                 os.close(directory)
-
-
-def _is_large(entry: Entry | None) -> bool:
-    return entry is not None and entry.kind == FILE and entry.size > SMALL
 
 
 def _building(path: bytes, entries: Sequence[Entry]) -> Building:

@@ -98,6 +98,8 @@ def at_rest(
 def without_units(stage: "Stage", built: "BuiltDirectory", units: set[bytes], lost: set[bytes]) -> "BuiltDirectory":
     """A new directory without those of its ``units`` that lack something in the directories ``lost``: they come with
     all that they hold, or not at all."""
+    if built.new.entry.is_unit:
+        return built  # it does not come
     above_lost = [[*reversed(ancestors_of(path)), path] for path in lost if path in built.trees]
     tops = {next((path for path in way if path in units), None) for way in above_lost} - {None}
     for top in tops:

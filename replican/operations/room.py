@@ -103,12 +103,7 @@ def _needed_by(overlay: TreeOverlay, plan: Plan, measured: dict[TreeId, Measure]
     for entry, _ in wanted_of(plan.groups):
         size += entry.size
         count += 1
-    for change in [change for group in plan.units for change in group.changes if change.new is not None]:
-        assert change.new is not None
-        below = measure_tree(overlay, change.new.tree, Limits(), measured)
-        size += below.size
-        count += below.entries + 1
-    for new in plan.new:
+    for new in plan.arriving:
         if not new.apart:
             below = measure_tree(overlay, new.entry.tree, Limits(), measured)
             size += below.size
@@ -127,7 +122,7 @@ def blobs_of(overlay: TreeOverlay, plan: Plan) -> Iterator[BlobId]:
 
 def _contents_of(overlay: TreeOverlay, plan: Plan) -> Iterator[tuple[Entry, Wanted]]:
     yield from wanted_of(plan.groups)
-    for new in plan.new:
+    for new in plan.arriving:
         for path, entry in _made_for(overlay, new):
             if entry.kind != DIRECTORY:
                 yield entry, Wanted(entry.blob, entry.kind, entry.size, path)

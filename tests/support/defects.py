@@ -130,18 +130,16 @@ def _merged_group(choose: Callable[[Any, Any, Any], bool]) -> Callable[[Patch], 
                 entry = reconcile._merge_directory(each, was.get(each), ours.get(each), yours.get(each), merged)
                 if entry is not None:
                     made[each] = entry
-            before, mine, theirs = (
-                original(was, was.keys() if units else ()),
-                original(ours, units),
-                original(yours, units),
-            )
+            before = original(was, was.keys() if units else ())
+            mine, theirs = original(ours, units), original(yours, units)
             kept = [
                 mine.get(version) or theirs[version]
                 for version in mine.keys() | theirs.keys()
                 if choose(version in before, version in mine, version in theirs)
             ]
-            kept.sort(key=lambda entry: reconcile._order(entry, entry.mtime_ns), reverse=True)
-            for at, entry in enumerate(kept):
+            for at, entry in enumerate(
+                sorted(kept, key=lambda each: reconcile._order(each, each.mtime_ns), reverse=True)
+            ):
                 taken = name
                 if at or name in made:
                     taken = reconcile.copy_name(key, entry.mtime_ns, entry.blob, made)
@@ -393,9 +391,7 @@ DEFECTS = [
     Defect("the oldest merge base", PURE, _the_oldest_base),
     Defect("copies named by the time of day", PURE, _copies_named_by_the_time_of_day),
     Defect("units are merged by their names", PURE, unit_defects.units_are_descended_into),
-    Defect("of a unit only its directory is looked at", UNITS, unit_defects.units_are_not_looked_through),
-    Defect("units are recorded while they change", UNITS, unit_defects.restless_units_are_recorded),
-    Defect("what came out of a unit's name is forgotten after a kill", UNITS, unit_defects.units_are_not_recovered),
+    *[Defect(name, UNITS, plant) for name, plant in unit_defects.ON_THE_DISK],
 ]
 
 

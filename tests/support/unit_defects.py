@@ -34,3 +34,10 @@ def restless_units_are_recorded(patch: Patch) -> None:
 
 def units_are_not_recovered(patch: Patch) -> None:
     patch.setattr(Unswapping, "recover", lambda self, entry: False)
+
+
+ON_THE_DISK = [
+    ("of a unit only its directory is looked at", units_are_not_looked_through),
+    ("units are recorded while they change", restless_units_are_recorded),
+    ("what came out of a unit's name is forgotten after a kill", units_are_not_recovered),
+]
