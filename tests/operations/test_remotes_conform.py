@@ -33,7 +33,7 @@ def refresh_and_fetch(repo: Repository, remote: Remote) -> None:
 
 def test_an_empty_log(world: World) -> None:
     with world.both() as (repo, remote):
-        assert remote.refresh() == ([], [], False)
+        assert remote.refresh()[:3] == ([], [], False)
         assert remote.head is None
         assert list(remote.refs()) == []
         assert fetch_from(repo, remote)[1:] == (None, None, 0, 0, False)
@@ -64,7 +64,7 @@ def test_a_gate_over_there_keeps_edits_from_being_recorded(world: World) -> None
         os.unlink(world.there / path)
     os.unlink(world.there / "link")
     with world.both() as (_, remote):
-        (note,), _, refused = remote.refresh()
+        (note,), _, refused, _ = remote.refresh()
         assert refused
         assert note.startswith("origin has edits that it does not record: ")
 
