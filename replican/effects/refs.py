@@ -142,7 +142,7 @@ class RefStore:
                 self.settle()
             return
         try:
-            durable.make_directory(os.path.dirname(f"{self._path}/{name}"))
+            self._make_place(name)
             with self._exclusive():
                 before = self._expect(name, old)
                 if before != new or self._content(name) != _content_of(new):
@@ -160,7 +160,7 @@ class RefStore:
         for name, content in now.items():
             if content != there[name]:
                 try:
-                    durable.make_directory(os.path.dirname(f"{self._path}/{name}"))
+                    self._make_place(name)
                     durable.put_file(f"{self._path}/{name}", content)
                 except OSError as error:
                     raise durable.explain(error, f"write the ref {name}") from error
@@ -171,7 +171,7 @@ class RefStore:
             for name in self._moved():
                 moves, content = self._moves(name), self._content(name)
                 there = (_read_file(f"{self._path}/{name}.log") or b"").splitlines(keepends=True)
-                durable.make_directory(os.path.dirname(f"{self._path}/{name}"))
+                self._make_place(name)
                 with self._exclusive():
                     self._append(name, b"".join([move.line for move in moves if move.line not in there]))
                     durable.replace_file(f"{self._path}/{name}", _content_of(_led_on(content, moves)))
@@ -307,6 +307,14 @@ class RefStore:
             os.close(fd)
         if is_new:
             durable.flush_directory(os.path.dirname(path))
+
+    def _make_place(self, name: str) -> None:
+        """The directory of a ref, each above it looked at by itself: a link in its place leads elsewhere."""
+        at = self._path
+        durable.make_directory(at)
+        for part in name.split("/")[:-1]:
+            at = f"{at}/{part}"
+            durable.make_directory(at)
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:

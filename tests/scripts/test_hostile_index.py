@@ -11,7 +11,7 @@ from victims import Victim
 from replican.effects.index import Index
 from replican.effects.trash import TrashItem
 from replican.repository import Repository
-from replican.values.ids import TreeId, blob_id
+from replican.values.ids import CheckpointId, TreeId, blob_id
 from replican.values.journal import JournalEntry
 from replican.values.trees import DIRECTORY, FILE, Entry
 
@@ -121,4 +121,21 @@ def test_a_tail_that_says_so(victim: Victim, place: bytes) -> None:
         repo.tailing.begin()
         assert repo.tailing._tail.add_batch([JournalEntry(place, old, new)])
         repo.tailing._tail.flush()
+    asked(victim)
+
+
+@pytest.mark.parametrize("link", ["remotes", "remotes/harm"])
+def test_refs_of_a_tail_behind_a_link(victim: Victim, link: str) -> None:
+    """The name of a ref is a path, too, and what is noted of it is somebody else's text."""
+    refs = victim.evil.root / ".replican/refs"
+    (refs / link).parent.mkdir(exist_ok=True)
+    (refs / link).symlink_to(victim.base / "outside")
+    (victim.base / "outside/harm").mkdir()
+    head = CheckpointId(victim.head)
+    with Repository(str(victim.evil.root)) as repo, repo.writing("lie"):
+        repo.tailing.begin()
+        line = f"{'0' * 64} {head.hex()} harm 1 +0000\tto be run by somebody\n".encode()
+        repo.tailing._tail.add_move("remotes/harm/head", line)
+        repo.tailing._tail.flush()
+        repo.tailing._tail.in_use = repo.tailing._tail.unflushed = False
     asked(victim)
