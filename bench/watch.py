@@ -8,13 +8,14 @@ millisecond.
 import argparse
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 
 import corpus
@@ -25,14 +26,18 @@ from run import installed
 EDITS = 50
 BURST = 10_000
 REST_SECONDS = 60
+SETTLED_SECONDS = 3.5
+"""After so long a watch has put what it had recorded where it belongs."""
+STRACE = ["strace", "-D", "-f", "-ttt", "-qq", "-e", "trace=fsync,fdatasync,syncfs,renameat2", "-o"]
 
 
 @contextmanager
-def watch(program: str, folder: str, ssh: str | None = None) -> Iterator[tuple[int, float]]:
-    """A watch of a folder, live: its process, and in how many s it was."""
+def watch(program: str, folder: str, ssh: str | None = None, under: Sequence[str] = ()) -> Iterator[tuple[int, float]]:
+    """A watch of a folder, live: its process, and in how many s it was. ``under`` is a program that runs it."""
     env = os.environ if ssh is None else {**os.environ, "REPLICAN_SSH": ssh}
     began = time.perf_counter()
-    with subprocess.Popen([program, "-C", folder, "watch", "--json"], stdout=subprocess.PIPE, env=env) as process:
+    words = [*under, program, "-C", folder, "watch", "--json"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, env=env) as process:
         try:
             assert process.stdout is not None
             for line in process.stdout:
@@ -70,6 +75,59 @@ def latency(name: str, here: str, there: str) -> None:
         time.sleep(0.3)
     took.sort()
     print(f"{name:44} median {statistics.median(took):5.0f} ms, p95 {took[int(0.95 * EDITS)]:5.0f} ms", flush=True)
+
+
+_FLUSH = re.compile(r"^\d+ +(\d+\.\d+) (?:fsync|fdatasync|syncfs)\(")
+_PLACED = re.compile(r"^\d+ +(\d+\.\d+) renameat2\(.*\"flushed\".*\) = 0")
+
+
+def flushes(program: str, here: str, there: str, root: str) -> None:
+    """How often the disk is waited for until an edit is on the other side, over all processes of both watches."""
+    if shutil.which("strace") is None:
+        print("flushes: strace is not installed", flush=True)
+        return
+    logs = [f"{root}/trace-{number}" for number in range(2)]
+    with ExitStack() as held:
+        for folder, log in zip((here, there), logs, strict=True):
+            held.enter_context(watch(program, folder, under=[*STRACE, log]))
+        time.sleep(2)
+        counts = []
+        for number in range(6):
+            content = f"edit {number} of {time.time_ns()}".encode()
+            began = time.time()
+            with open(f"{here}/flushed", "wb") as file:
+                file.write(content)
+            until(f"{there}/flushed", content)
+            time.sleep(SETTLED_SECONDS)
+            placed = min(at for at in _times(logs[1], _PLACED) if at > began)
+            counts.append(sum(began < at < placed for log in logs for at in _times(log, _FLUSH)))
+    print(f"{'flushes until an edit is there':44} {statistics.median(counts[1:]):5.0f}", flush=True)
+
+
+def _times(log: str, pattern: re.Pattern[str]) -> Iterator[float]:
+    with open(log, errors="replace") as file:
+        for line in file:
+            match = pattern.match(line)
+            if match is not None:
+                yield float(match[1])
+
+
+def others(here: str, root: str) -> None:
+    """The same with lsyncd, which copies one way and has no log, and copies at once what it hears of."""
+    if shutil.which("lsyncd") is None:
+        print("lsyncd is not installed", flush=True)
+        return
+    there = f"{root}/lsynced"
+    shutil.copytree(here, there, ignore=shutil.ignore_patterns(".replican"), symlinks=True)
+    words = ["lsyncd", "-nodaemon", "-delay", "0", "-rsync", here, there]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            with open(f"{here}/first", "wb") as file:
+                file.write(b"first")
+            until(f"{there}/first", b"first")  # its own first look is over
+            latency("an edit, by lsyncd, one way", here, there)
+        finally:
+            process.terminate()
 
 
 def burst(here: str, there: str, root: str) -> None:
@@ -151,6 +209,8 @@ def main() -> None:
                     latency(f"an edit, over {kind}", a, c)
                     latency(f"an edit, over {kind}, the other way", c, a)
                 shutil.rmtree(c)
+        flushes(program, a, b, root)
+        others(a, root)
 
 
 if __name__ == "__main__":
