@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from replican.decisions.pacing import LEAST_RATE, Bucket, full_bucket, piece, seconds_to_wait, take
 from replican.values.errors import LinkError, ProtocolError, ReplicanError
-from replican.values.frames import ALIVE, BODY_LIMIT, MESSAGE, PACKED, PREAMBLE, Deframer, Frame, encode_frame, unpack
+from replican.values.frames import ALIVE, BODY_LIMIT, MESSAGE, PREAMBLE, Deframer, Frame, encode_frame, piece_of
 from replican.values.progress import Traffic
 from replican.values.streams import StreamReader
 
@@ -150,6 +150,16 @@ class Channel:
             self._put_frame(bytes(self._out))
             self._out.clear()
 
+    @property
+    def packer(self) -> "Packer | None":
+        """What streams are compressed by, if the other end can read that."""
+        return self._packer
+
+    def put_frames(self, frames: bytes) -> None:
+        """Send some of a stream that is in frames already."""
+        self.put_rest()
+        self._write(frames)
+
     def _put_frame(self, data: bytes) -> None:
         from replican.values.frames import BYTES
 
@@ -279,14 +289,15 @@ class Channel:
         return StreamReader(self._piece)
 
     def _piece(self) -> bytes:
+        return piece_of(self.frame())
+
+    def frame(self) -> Frame:
+        """The next frame of a stream, as it came. Raises what :meth:`receive` does."""
         frame = self._frame()
         if frame.kind == MESSAGE:
             self._message(frame)
             raise ProtocolError("a message came in the midst of a stream")
-        data = unpack(frame.body) if frame.kind == PACKED else frame.body
-        if not data:
-            raise ProtocolError("an empty piece of a stream came")
-        return data
+        return frame
 
     @staticmethod
     def _message(frame: Frame) -> "Message":

@@ -17,7 +17,9 @@ from replican.values.paths import join, name_of, parent_of
 from replican.values.trees import LINK, Entry
 
 if TYPE_CHECKING:
+    from replican.effects.mirror import Mirror
     from replican.effects.staging import Stage
+    from replican.values.messages import Directory
     from replican.values.progress import Progress
 
 NO_CONTENT: Final = blob_id(b"")
@@ -68,6 +70,12 @@ class ContentStore(Protocol):
     def spare(self, size: int) -> None:
         """A far store is told of so many bytes of content that it was not asked for: they were found here."""
 
+    def bring_copies(
+        self, wanted: "Sequence[Directory]", mirror: "Mirror", progress: "Progress", totals: tuple[int, int]
+    ) -> None:
+        """Have a far store's small files of directories in a mirror, of which ``totals`` tells how many there are and
+        of how many bytes; which it has not got is left out."""
+
     def has(self, wanted: Wanted) -> bool:
         """Whether it knows to have this content, whatever the hint: what is in a file is not read."""
 
@@ -112,6 +120,11 @@ class _NearStore:
         pass
 
     def spare(self, size: int) -> None:
+        pass
+
+    def bring_copies(
+        self, wanted: "Sequence[Directory]", mirror: "Mirror", progress: "Progress", totals: tuple[int, int]
+    ) -> None:
         pass
 
     def has(self, wanted: Wanted) -> bool:

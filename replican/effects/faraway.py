@@ -7,14 +7,16 @@ rest only.
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from replican.effects.channel import CHUNK, Channel
 from replican.effects.contents import ANY_SIZE, Wanted
+from replican.effects.copies import receive_copies
+from replican.effects.mirror import Mirror
 from replican.effects.staging import SMALL, Stage, write_all
 from replican.values.errors import ProtocolError, RemoteError
 from replican.values.ids import BlobId, blob_hasher, blob_id
-from replican.values.messages import AT_ONCE, Item, Locate, Located, WantContents
+from replican.values.messages import AT_ONCE, COPIES, Directory, Item, Locate, Located, WantContents, WantCopies
 from replican.values.progress import Progress
 from replican.values.streams import CHANGED, FROM_TRASH, GONE, StreamReader, read_answer, read_end, read_small
 from replican.values.trees import LINK, Entry
@@ -42,8 +44,9 @@ class Far:
     """What lies at the far end of one link: its folder (:attr:`folder`) and its trash (:attr:`trash`), as stores.
 
     ``channel`` makes the link, if there is none yet; raises ``RemoteError``. What goes wrong with the link is told to
-    ``failed``, which may raise it: if it does not, there is just no content. ``changed`` are the paths of what changed
-    while it was asked for. With a ``patcher``, large files are given to it first.
+    ``failed``, which may raise it: if it does not, there is just no content. ``is_able`` tells what the other end can
+    do, by its word. ``changed`` are the paths of what changed while it was asked for. With a ``patcher``, large files
+    are given to it first.
     """
 
     def __init__(
@@ -51,11 +54,13 @@ class Far:
         name: str,
         channel: Callable[[], Channel],
         failed: Callable[[RemoteError], None],
+        is_able: Callable[[str], bool],
         patcher: Patcher | None = None,
     ) -> None:
         self._patcher = patcher
         self._channel = channel
         self._failed = failed
+        self._is_able = is_able
         self._declined: set[BlobId] = set()
         self._seen: set[BlobId] = set()
         self._spared = 0
@@ -98,6 +103,30 @@ class Far:
         finally:
             progress.end()
 
+    def bring_copies(
+        self, wanted: Sequence[Directory], mirror: Mirror, progress: Progress, totals: tuple[int, int]
+    ) -> None:
+        """Have small files of these directories in a mirror, if the other end can send them so."""
+        if not wanted or not self.is_reached:
+            return
+        try:
+            channel = self._channel()
+            if self._is_able(COPIES):
+                receive_copies(channel, mirror, progress, self._ask_for_copies(wanted, channel), totals)
+        except RemoteError as error:
+            self.is_reached = False
+            self._failed(error)
+
+    @staticmethod
+    def _ask_for_copies(wanted: Sequence[Directory], channel: Channel) -> Iterator[None]:
+        batches = list(_batches(wanted, lambda each: len(each.path) + 100 + 5 * len(each.left_out)))
+        sent = 0
+        for number in range(len(batches)):
+            while sent < min(len(batches), number + _AHEAD):
+                channel.send(WantCopies(batches[sent]))
+                sent += 1
+            yield
+
     def _note_landed(self, wanted: Sequence[Pair], left: Sequence[Pair]) -> None:
         """What an earlier run has laid on the stage need not come, and is counted once."""
         lacking = {item.blob for _, item in left} | self._seen | self._declined
@@ -121,7 +150,7 @@ class Far:
 
     def _answers(self, wanted: Sequence["_Asked"]) -> Iterator["_Arriving"]:
         channel = self._channel()
-        batches = list(_batches(wanted))
+        batches = list(_batches(wanted, _length))
         sent = 0
         for number, batch in enumerate(batches):
             while sent < min(len(batches), number + _AHEAD):
@@ -169,7 +198,8 @@ class Far:
             return
         try:
             channel = self._channel()
-            for batch in _batches([_Asked((_entry_of(item), item._replace(hint=b"")), 0) for item in items]):
+            asked_for = [_Asked((_entry_of(item), item._replace(hint=b"")), 0) for item in items]
+            for batch in _batches(asked_for, _length):
                 channel.send(Locate([_item(asked) for asked in batch]))
                 answer = channel.receive()
                 if not isinstance(answer, Located):
@@ -206,6 +236,11 @@ class FarStore:
     def bring(self, wanted: Sequence[Pair], stage: Stage, progress: Progress, going: Sequence[bytes] = ()) -> None:
         """Both stores at once: the second one that is asked finds that it has been done."""
         self._far.bring(wanted, stage, progress, going)
+
+    def bring_copies(
+        self, wanted: Sequence[Directory], mirror: Mirror, progress: Progress, totals: tuple[int, int]
+    ) -> None:
+        self._far.bring_copies(wanted, mirror, progress, totals)
 
     def has(self, wanted: Wanted) -> bool:
         self._far.look()
@@ -325,11 +360,18 @@ def _each_once(wanted: Sequence[Pair]) -> list[Pair]:
     return list({(entry.kind, entry.id): (entry, item) for entry, item in reversed(wanted)}.values())[::-1]
 
 
-def _batches(wanted: Sequence[_Asked]) -> Iterator[list[_Asked]]:
-    batch: list[_Asked] = []
+_Each = TypeVar("_Each")
+
+
+def _length(asked: _Asked) -> int:
+    return len(asked.pair[1].hint) + 100
+
+
+def _batches(wanted: Sequence[_Each], length_of: Callable[[_Each], int]) -> Iterator[list[_Each]]:
+    batch: list[_Each] = []
     length = 0
     for asked in wanted:
-        more = len(asked.pair[1].hint) + 100
+        more = length_of(asked)
         if batch and (len(batch) == AT_ONCE or length + more > _REQUEST_BYTES):
             yield batch
             batch, length = [], 0

@@ -24,9 +24,8 @@ Result = TypeVar("Result")
 
 _LENGTH = struct.Struct("<Q")
 _TOLD = -1  # in place of a job's number
-# A pipe holds 64 KiB: two such jobs are written without a wait, whatever the worker is doing.
-_SMALL_JOB = 24 << 10
 _WIDE = 1 << 20
+_NARROW = 1 << 16
 
 
 def worker_count() -> int:
@@ -37,12 +36,12 @@ def worker_count() -> int:
         return max(1, min(4, os.cpu_count() or 1))
 
 
-def _widen(pipe: int) -> None:
-    """Let a pipe hold more, where that is to be had: its ends need not take turns then."""
+def _widen(pipe: int) -> int:
+    """Let a pipe hold more, where that is to be had: its ends need not take turns then. How much it holds, in bytes."""
     try:
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _WIDE)
+        return fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _WIDE)
     except (AttributeError, OSError):
-        pass
+        return _NARROW
 
 
 def fork() -> int:
@@ -60,12 +59,14 @@ def fork() -> int:
 
 
 class _Worker:
-    """One process of a pool: where its jobs go, how many it has, and what of its answers has come."""
+    """One process of a pool: where its jobs go, of how many bytes they may be to be two at a time, how many it has, and
+    what of its answers has come."""
 
-    __slots__ = ("answer", "jobs", "pid", "waiting")
+    __slots__ = ("answer", "jobs", "pid", "small", "waiting")
 
-    def __init__(self, jobs: int, pid: int) -> None:
+    def __init__(self, jobs: int, small: int, pid: int) -> None:
         self.jobs = jobs
+        self.small = small
         self.pid = pid
         self.waiting = 0
         self.answer = bytearray()
@@ -105,6 +106,8 @@ class Pool(Generic[Job, Result]):
     def _begin(self, work: Callable[[Job], Result]) -> None:
         jobs, feed = os.pipe()
         out, into = os.pipe()
+        # Two such jobs are written without a wait, whatever the worker is doing.
+        small = _widen(feed) * 3 // 8
         _widen(into)
         pid = fork()
         if pid == 0:
@@ -120,12 +123,17 @@ class Pool(Generic[Job, Result]):
                 os._exit(1)
         os.close(jobs)
         os.close(into)
-        self._workers[out] = _Worker(feed, pid)
+        self._workers[out] = _Worker(feed, small, pid)
 
     @property
     def busy(self) -> bool:
         """Whether there are results to come."""
         return bool(self._waiting) or any(worker.waiting for worker in self._workers.values())
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are jobs for which no worker has room yet."""
+        return bool(self._waiting)
 
     def give(self, job: Job) -> None:
         """One more job: for a worker who has nothing to do, or will have soon."""
@@ -136,7 +144,7 @@ class Pool(Generic[Job, Result]):
         while self._waiting:
             # Nobody is waited for here, who in turn may wait for his answers to be taken: a second job is a small one.
             worker = min(self._workers.values(), key=lambda worker: worker.waiting)
-            if worker.waiting > 1 or (worker.waiting and len(self._waiting[0]) > _SMALL_JOB):
+            if worker.waiting > 1 or (worker.waiting and len(self._waiting[0]) > worker.small):
                 return
             worker.waiting += 1
             try:

@@ -6,24 +6,35 @@ finds it there, and verifies it once more.
 """
 
 import os
+from typing import Final
 
+from replican.effects.mirror import PLACE
 from replican.effects.staging import Stage
 from replican.effects.worktree import open_regular
 from replican.values.ids import blob_hasher
 
-_CHUNK = 1 << 20
+BUILT: Final = b"tree-"
+"""How the places begin in which new directories are built."""
+_CHUNK: Final = 1 << 20
 
 
-def glean(path: str, place: bytes) -> None:
-    """Have the files below ``place`` on the stage at ``path`` lie there by their ids; ``place`` is gone then."""
-    with Stage(path) as stage:
-        try:
-            for _, _, names, fd in os.fwalk(place, dir_fd=stage.fd):
-                for name in names:
-                    _glean_file(stage, os.fsencode(name), fd)
-        except OSError:
-            pass  # what cannot be read is asked for again
-        stage.remove(place)
+def glean(stage: Stage) -> None:
+    """Have the files of all directories that earlier runs have filled lie on the stage by their ids; the directories
+    are gone then."""
+    for place in sorted(stage.left):
+        if place == PLACE or place.startswith(BUILT):
+            _glean_below(stage, place)
+
+
+def _glean_below(stage: Stage, place: bytes) -> None:
+    try:
+        for _, _, names, fd in os.fwalk(place, dir_fd=stage.fd):
+            for name in names:
+                _glean_file(stage, os.fsencode(name), fd)
+    except OSError:
+        pass  # what cannot be read is asked for again
+    stage.remove(place)
+    stage.left.discard(place)
 
 
 def _glean_file(stage: Stage, name: bytes, directory: int) -> None:
@@ -36,4 +47,6 @@ def _glean_file(stage: Stage, name: bytes, directory: int) -> None:
             hasher.update(data)
     finally:
         os.close(fd)
-    os.rename(name, hasher.digest().hex(), src_dir_fd=directory, dst_dir_fd=stage.fd)
+    found = hasher.hexdigest().encode()
+    os.rename(name, found, src_dir_fd=directory, dst_dir_fd=stage.fd)
+    stage.left.add(found)

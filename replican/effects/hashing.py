@@ -14,6 +14,7 @@ from replican.effects.mirror import Copier, Copy, Copying
 from replican.effects.worktree import FILE_FLAGS, opened_directory
 from replican.values.ids import blob_hasher, blob_id
 from replican.values.progress import Progress
+from replican.values.streams import CopyRecord
 from replican.values.trees import FILE, LINK
 
 _CHUNK: Final = 1 << 20
@@ -48,7 +49,7 @@ class Found(NamedTuple):
     answers: list[Answer]
     copies: Sequence[Copy | None]
     ino: int
-    copied_elsewhere: bytes = b""
+    copied_elsewhere: Sequence[CopyRecord] = ()
 
     @property
     def files(self) -> int:
@@ -79,7 +80,7 @@ def hash_directory(root_fd: int, job: Job, progress: Progress | None = None, mir
                 return Found([hash_name(name, fd, progress) for name in job.names], copies, 0)
             with mirror.directory(job.path, os.fstat(fd).st_mode) as into:
                 answers = [hash_name(name, fd, progress, into, copies) for name in job.names]
-                return Found(answers, copies, 0, b"") if into is None else Found(answers, copies, *into.end())
+                return Found(answers, copies, 0) if into is None else Found(answers, copies, *into.end())
     except FileNotFoundError:
         cause = None
     except OSError as error:

@@ -7,7 +7,7 @@ forked from: the stage is private to us, and what an earlier run left in the mir
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import NamedTuple, Protocol
 
@@ -17,7 +17,8 @@ from replican.effects.staging import Stage, copy_hashed, write_all
 from replican.effects.worktree import give_mode, open_made
 from replican.values.ids import BlobId, TreeId
 from replican.values.listing import Row, decode_listing
-from replican.values.paths import join
+from replican.values.paths import join, parent_of
+from replican.values.streams import CopyRecord
 from replican.values.trees import Entry
 
 PLACE = b"mirror"
@@ -65,19 +66,21 @@ class Copier(Protocol):
     def drop(self, name: bytes) -> None:
         """It did not stay the same while it was read: what was made of it, if anything, is dropped."""
 
-    def end(self) -> tuple[int, bytes]:
+    def end(self) -> tuple[int, Sequence[CopyRecord]]:
         """All has been read: the inode of the directory with the copies; what makes them elsewhere."""
 
 
 class Copying(Protocol):
-    """What a scan gives to what it reads: a mirror is one. Directories are asked for in any process, the rest is called
-    in the one that collects."""
+    """What a scan gives to what it reads: a mirror is one. Directories are asked for in any process, and what makes
+    copies elsewhere is packed there; the rest is called in the one that collects."""
 
     def has_room(self, files: int, size: int) -> bool: ...
 
     def directory(self, path: bytes, mode: int) -> AbstractContextManager[Copier | None]: ...
 
     def note(self, copied: Copied) -> None: ...
+
+    def packed(self, elsewhere: Sequence[CopyRecord]) -> bytes: ...
 
     def send(self, some: bytes) -> None: ...
 
@@ -101,8 +104,8 @@ class StagedCopier:
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self._fd)
 
-    def end(self) -> tuple[int, bytes]:
-        return os.fstat(self._fd).st_ino, b""
+    def end(self) -> tuple[int, Sequence[CopyRecord]]:
+        return os.fstat(self._fd).st_ino, ()
 
 
 class Mirror:
@@ -114,6 +117,7 @@ class Mirror:
         self.place = place
         self._stage_fd = stage.fd
         self._copied: dict[bytes, list[Copied]] = {}  # a directory may come in parts
+        self._above: set[bytes] = set()  # what these lie in
         self._looked_up: tuple[bytes, dict[bytes, Row]] = (b"", {})
         self._unflushed = 0
         self._flushing: list[Beside[None]] = []
@@ -149,18 +153,23 @@ class Mirror:
 
     def note(self, copied: Copied) -> None:
         """Copies were made in a directory. From time to time the disk is told to write, beside the copying."""
-        self._copied.setdefault(copied.filled.path, []).append(copied)
+        self._put(copied)
         self._unflushed += copied.filled.size
         if self._unflushed > _FLUSH_EACH:
             self._unflushed = 0
             self._flushing.append(beside(lambda: flush_filesystem(self._stage_fd)))
 
-    def send(self, some: bytes) -> None:
+    def packed(self, elsewhere: Sequence[CopyRecord]) -> bytes:
         """Nothing of what is read is copied elsewhere."""
+        return b""
+
+    def send(self, some: bytes) -> None:
+        """Nor is anything sent there."""
 
     def forget(self) -> None:
         """There was too little room: what was copied goes."""
         self._copied.clear()
+        self._above.clear()
         self._looked_up = b"", {}
         self._stage.remove(self.place)
 
@@ -172,13 +181,20 @@ class Mirror:
     def take_over(self, copied: Iterable[Copied]) -> None:
         """Know what another process has copied to this place since it was forked from this one."""
         for each in copied:
-            self._copied.setdefault(each.filled.path, []).append(each)
+            self._put(each)
+
+    def _put(self, copied: Copied) -> None:
+        path = copied.filled.path
+        self._copied.setdefault(path, []).append(copied)
+        while path and (path := parent_of(path)) not in self._above:
+            self._above.add(path)
 
     def whole(self, path: bytes, tree: TreeId) -> Filled | None:
-        """The copy of a directory that holds this tree, if one was made of all of it."""
-        for copied in self._copied.get(path, ()):
-            if copied.tree == tree:
-                return copied.filled
+        """The copy of a directory that holds this tree, if one was made of all of it, and nothing else is there: no
+        file that came in another part, and no directory."""
+        parts = self._copied.get(path, ())
+        if len(parts) == 1 and parts[0].tree == tree and path not in self._above:
+            return parts[0].filled
         return None
 
     def copy_of(self, directory: bytes, entry: Entry) -> Row | None:

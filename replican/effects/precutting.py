@@ -6,7 +6,7 @@ while another one hashes.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from replican.values.trees import FILE
 if TYPE_CHECKING:
     from replican.effects.earlysending import EarlySender
     from replican.effects.mirror import Copied, Copier, Copy, Copying
+    from replican.values.streams import CopyRecord
 
 
 class Precutter:
@@ -71,6 +72,9 @@ class Precutter:
         if self._to is not None:
             self._to.note(copied)
 
+    def packed(self, elsewhere: "Sequence[CopyRecord]") -> bytes:
+        return b"" if self._to is None else self._to.packed(elsewhere)
+
     def send(self, some: bytes) -> None:
         if self._to is not None:
             self._to.send(some)
@@ -119,5 +123,5 @@ class _Cutting:
     def drop(self, name: bytes) -> None:
         """A list that was made is right whatever became of the file: it is that of the content that was read."""
 
-    def end(self) -> tuple[int, bytes]:
-        return 0, b""
+    def end(self) -> "tuple[int, Sequence[CopyRecord]]":
+        return 0, ()

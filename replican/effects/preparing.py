@@ -13,16 +13,18 @@ from typing import NamedTuple
 
 from replican.decisions.plan import Group, NewDirectory, Plan
 from replican.effects.alongside import alongside
+from replican.effects.choosing import Jobs, total
 from replican.effects.contents import ContentStore, Wanted
 from replican.effects.durable import explain
 from replican.effects.forkpool import beside
+from replican.effects.gleaning import BUILT
 from replican.effects.groundwork import Groundwork
 from replican.effects.linux import flush_filesystem
 from replican.effects.mirror import PLACE, Filled, Mirror
 from replican.effects.staging import SMALL, Slot, Stage
 from replican.effects.treebuild import Building, Landed, TreeBuilder, folded
 from replican.effects.units import without_units
-from replican.effects.worktree import give_mode, open_regular
+from replican.effects.worktree import give_mode
 from replican.values.errors import FoldedError, NoSpaceError
 from replican.values.ids import EMPTY_TREE, TreeId
 from replican.values.listing import Row
@@ -33,6 +35,7 @@ from replican.values.trees import DIRECTORY, FILE, Entry, TreeReader, encode_tre
 
 NO_SOURCE = "no source"
 TAKEN = "the same name as another on this file system"
+_ONE_BY_ONE = 200
 _FLUSH_ONE_BY_ONE = 32
 _FLUSH_BESIDE = 64 << 20
 
@@ -80,11 +83,12 @@ def wanted_of(groups: Iterable[Group]) -> Iterator[tuple[Entry, Wanted]]:
 
 def place_of(plan: Plan, mirror: Mirror | None) -> bytes:
     """Where on the stage the new directories of a plan are built."""
-    return b"tree-" + plan.head.hex().encode() if mirror is None else PLACE
+    return BUILT + plan.head.hex().encode() if mirror is None else PLACE
 
 
 class Preparation:
-    """Stages the content of one plan. ``local`` stores are asked first, then ``remote`` ones."""
+    """Stages the content of one plan, from ``local`` stores first, then ``remote`` ones. A ``strong`` file system keeps
+    whatever a file is given."""
 
     def __init__(
         self,
@@ -95,6 +99,7 @@ class Preparation:
         progress: Progress,
         mirror: Mirror | None = None,
         groundwork: Groundwork | None = None,
+        strong: bool = False,
     ) -> None:
         self._trees = trees
         self._stage = stage
@@ -103,6 +108,8 @@ class Preparation:
         self._progress = progress
         self._mirror = mirror
         self._groundwork = groundwork
+        self._own_mirror: Mirror | None = None
+        self._strong = strong
         self._lacking: list[Problem] = []
         self._going: list[bytes] = []
         self._units: set[bytes] = set()
@@ -130,6 +137,8 @@ class Preparation:
             raise explain(error, f"write to {self._stage.path}") from error
         finally:
             self._progress.end()
+            if self._own_mirror is not None:
+                self._own_mirror.close()
         return Prepared(plan, slots, built, self._lacking)
 
     def _stage_files(self, plan: Plan) -> dict[bytes, Slot]:
@@ -207,31 +216,41 @@ class Preparation:
     def _mirrored(self, entry: Entry, item: Wanted) -> Slot | None:
         if self._mirror is None or self._mirror.copy_of(parent_of(item.hint), entry) is None:
             return None
-        return self._stage.adopt(join(PLACE, item.hint), entry)
+        return self._stage.adopt(join(self._mirror.place, item.hint), entry)
 
     def _build(self, plan: Plan) -> list[BuiltDirectory]:
         """Build all new directories in one go. An empty folder has no content to offer for them."""
         if not (coming := plan.arriving):
             return []
         place = place_of(plan, self._mirror)
-        builder = TreeBuilder(self._stage, place, self._progress, self._mirror)
         siblings: dict[bytes, list[bytes]] = {}
         for new in coming:
             siblings.setdefault(parent_of(new.path), []).append(name_of(new.path))
         for above, names in siblings.items():
             self._check_twins(above, names)
-        if self._mirror is not None:
-            builder.tidy(siblings.get(b"", ()))
         filled: dict[bytes, Filled] = {}
         planned = [self._jobs(new, filled) for new in coming]
-        copied = sum([each.files for each in filled.values()])
         jobs = [job for each, _, _ in planned for job in each]
         leftovers: list[tuple[bytes, Entry]] = []
         if plan.base != EMPTY_TREE:
             jobs, leftovers = self._leave_local(jobs)
             self._spare(sum([entry.size for _, entry in leftovers]))
-        files, size = sum([job.files for job in jobs]), sum([job.size for job in jobs])
+        files, size = total(jobs)
         source = next(iter(self._remote if files else self._local), self._local[0])
+        if source.is_far and self._strong and files > _ONE_BY_ONE:
+            if self._mirror is None:
+                self._mirror = self._own_mirror = Mirror(self._stage, place)
+            all_of_it = Jobs(jobs, {path: tree for _, trees, _ in planned for path, tree in trees.items()})
+            directories, totals = all_of_it.choose(self._trees, self._stage)
+            source.bring_copies(directories, self._mirror, self._progress, totals)
+            # What lacks something, for now or on purpose, is not taken whole.
+            lacking = {path for new, (_, trees, _) in zip(coming, planned, strict=True) if new.apart for path in trees}
+            jobs = all_of_it.take_whole(self._mirror, lacking.union([path for path, _ in leftovers]), filled)
+            files, size = total(jobs)
+        copied = sum([each.files for each in filled.values()])
+        builder = TreeBuilder(self._stage, place, self._progress, self._mirror)
+        if self._mirror is not None:
+            builder.tidy({new.path.split(b"/", 1)[0] for new in coming})
         if source.is_far:
             wanted = self._wanted_by(jobs)
             self._bring(wanted)
@@ -256,10 +275,9 @@ class Preparation:
             made = BuiltDirectory(new, place, inside, trees, added, whole, closed, lacks)
             built.append(without_units(self._stage, made, self._units, lost) if lacks else made)
         # Last, for what a directory may be (its permissions) has to be durable with it.
-        if copied or files > _FLUSH_ONE_BY_ONE:
+        there = [job for job in jobs if any(job.path in each.filled for each in built)]
+        if copied or files > _FLUSH_ONE_BY_ONE or not builder.flush(there):
             self._stage.flush_everything()
-        else:
-            self._flush_few(builder, [job for job in jobs if any(job.path in each.filled for each in built)])
         return built
 
     def _fill(self, builder: TreeBuilder, jobs: list[Building], source: ContentStore, size: int) -> dict[bytes, Filled]:
@@ -372,25 +390,6 @@ class Preparation:
     def _is_near(self, wanted: Wanted) -> bool:
         """Whether a store that can be opened here knows to have it."""
         return any(not store.is_far and store.has(wanted) for store in (*self._local, *self._remote))
-
-    def _flush_few(self, builder: TreeBuilder, jobs: list[Building]) -> None:
-        for job in jobs:
-            directory = builder.open(job.path)
-            try:
-                for name in os.listdir(directory):
-                    fd = open_regular(os.fsencode(name), directory)
-                    if fd is None:
-                        # A link, a directory of its own, or what its owner may not read: the last is flushed with
-                        # everything.
-                        self._stage.flush_everything()
-                        continue
-                    try:
-                        os.fsync(fd)
-                    finally:
-                        os.close(fd)
-                os.fsync(directory)
-            finally:
-                os.close(directory)
 
 
 def _building(path: bytes, entries: Sequence[Entry]) -> Building:

@@ -13,6 +13,7 @@ from replican.effects.hashing import Answer, Found, Job, hash_directory
 from replican.effects.mirror import Copy, Copying
 from replican.effects.worktree import Directories, open_root
 from replican.values.progress import Progress
+from replican.values.streams import CopyRecord
 
 FORK_FILES: Final = 1000
 FORK_BYTES: Final = 8 << 20
@@ -33,9 +34,9 @@ class _Part(NamedTuple):
     at: int
 
 
-_Done = tuple[_Part | None, int, int, bytes, object]
-"""What became of a part: where it belongs if it is one of several, how many files and bytes were read for it, what of
-them is sent elsewhere, and what was found or, of a whole directory, made of it."""
+_Done = tuple[_Part | None, int, int, object]
+"""What became of a part: where it belongs if it is one of several, how many files and bytes were read for it, and what
+was found or, of a whole directory, made of it."""
 
 
 class _Cut:
@@ -76,7 +77,7 @@ class Reading(Generic[Item, Result]):
         self._alone = workers == 1
         self._mirror = mirror
         self._root_fd = -1
-        self._pool: Pool[list[_Part], list[_Done]] | None = None
+        self._pool: Pool[list[_Part], tuple[list[_Done], bytes]] | None = None
         self._given: list[tuple[Item, Job]] = []
         self._batch: list[_Part] = []
         self._batched = 0
@@ -153,10 +154,15 @@ class Reading(Generic[Item, Result]):
 
     def _read_here(self, progress: Progress) -> Iterator[Result]:
         self._root_fd = open_root(self._root)
+        elsewhere: list[CopyRecord] = []
         for item, job in self._given:
             found = hash_directory(self._root_fd, job, progress, self._mirror)
-            self._send(found.copied_elsewhere)
-            yield self._finish(item, found._replace(copied_elsewhere=b""))
+            elsewhere += found.copied_elsewhere
+            if sum([record.size for record in elsewhere]) > FORK_BYTES // 8:
+                self._send(self._packed(elsewhere))
+                elsewhere.clear()
+            yield self._finish(item, found._replace(copied_elsewhere=()))
+        self._send(self._packed(elsewhere))
 
     def _read_there(self, progress: Progress) -> Iterator[Result]:
         assert self._pool is not None
@@ -207,27 +213,29 @@ class Reading(Generic[Item, Result]):
             self._pool.give(self._batch)
         self._batch, self._batched = [], 0
 
-    def _work(self, batch: list[_Part]) -> list[_Done]:
-        """In another process: what becomes of each part."""
+    def _work(self, batch: list[_Part]) -> tuple[list[_Done], bytes]:
+        """In another process: what becomes of each part; what of all of them is sent elsewhere."""
         os.umask(0)  # a copy has the permissions of its original; the process ends here
         done: list[_Done] = []
+        elsewhere: list[CopyRecord] = []
         for part in batch:
             found = hash_directory(self._root_fd, part.job, None, self._mirror)
-            sent, found = found.copied_elsewhere, found._replace(copied_elsewhere=b"")
+            elsewhere += found.copied_elsewhere
+            found = found._replace(copied_elsewhere=())
             if part.item is None:
-                done.append((part._replace(job=Job(b"", [])), len(found.answers), found.size, sent, found))
+                done.append((part._replace(job=Job(b"", [])), len(found.answers), found.size, found))
             else:
                 made = self._finish(part.item, found)  # type: ignore[arg-type]
-                done.append((None, len(found.answers), found.size, sent, made))
-        return done
+                done.append((None, len(found.answers), found.size, made))
+        return done, self._packed(elsewhere)
 
     def _come(self, seconds: float) -> list[Result]:
         """The results that have come, or come within so many seconds."""
         assert self._pool is not None
         results: list[Result] = []
-        for done in self._pool.done(seconds):
-            for part, files, size, sent, made in done:
-                self._send(sent)
+        for done, packed in self._pool.done(seconds):
+            self._send(packed)
+            for part, files, size, made in done:
                 self._read_files += files
                 self._read_size += size
                 if part is None:
@@ -235,6 +243,9 @@ class Reading(Generic[Item, Result]):
                 else:
                     results += self._put_together(part, made)  # type: ignore[arg-type]
         return results
+
+    def _packed(self, elsewhere: Sequence[CopyRecord]) -> bytes:
+        return self._mirror.packed(elsewhere) if elsewhere and self._mirror is not None else b""
 
     def _send(self, some: bytes) -> None:
         if some and self._mirror is not None:

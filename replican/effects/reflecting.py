@@ -1,26 +1,30 @@
-"""A mirror at the far end of a link: what a first scan reads over there is copied here, in the same go.
+"""Small files for the other end of a link, a directory at a time: :mod:`replican.effects.copies` makes files of them.
 
-Over there a :class:`Reflection` is what the scan is given: it sends what was read. Here :func:`receive_copies` makes
-files of it on the stage, as a scan of a folder here would do; ids are computed from what came, and a copy is used only
-where a tree of the log, which comes later, names it.
+A :class:`Reflection` is what a first scan is given: what it reads is copied over there in the same go. A
+:class:`CopySender` reads directories whose trees are known. Both send what was read as whoever has read it packed it:
+other processes, where it is much.
 """
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from replican.effects.mirror import Copied, Filled
+from replican.effects.forkpool import Pool, worker_count
+from replican.effects.mirror import Copied
+from replican.effects.staging import read_exactly
+from replican.effects.worktree import open_regular, open_root, opened_directory
+from replican.values.frames import BYTES, encode_frame
 from replican.values.ids import BlobId, blob_id
-from replican.values.listing import Row, encode_listing
-from replican.values.streams import COPY_LIMIT, CopiedFile, StreamReader, encode_copies, end_of_copies, read_copies
-from replican.values.trees import FILE
+from replican.values.streams import COPY_LIMIT, END_OF_COPIES, CopiedFile, CopyRecord, encode_copies, frame_copies
+from replican.values.trees import FILE, Entry, parse_tree
 
 if TYPE_CHECKING:
-    from replican.effects.mirror import Copier, Copy, Mirror
-    from replican.values.progress import Progress
+    from replican.effects.channel import Channel
+    from replican.effects.mirror import Copier, Copy
 
-_LEFT_FREE: Final = 16 << 20
-"""Bytes that copies leave free, here where nobody knows how many will come: the log and the index need some."""
+_FORK_FILES: Final = 500
+_BATCH_FILES: Final = 200
 
 
 class _Keeper:
@@ -41,15 +45,16 @@ class _Keeper:
     def drop(self, name: bytes) -> None:
         self._kept.pop(name, None)
 
-    def end(self) -> tuple[int, bytes]:
-        return 0, encode_copies(self._path, list(self._kept.values())) if self._kept else b""
+    def end(self) -> tuple[int, Sequence[CopyRecord]]:
+        return 0, encode_copies(self._path, list(self._kept.values()))
 
 
 class Reflection:
-    """What is given to a scan whose copies are made at the other end of a link; ``put`` sends some of a stream."""
+    """What is given to a scan whose copies are made at the other end of the link that a channel is."""
 
-    def __init__(self, put: "Callable[[bytes], None]") -> None:
-        self.send = put
+    def __init__(self, channel: "Channel") -> None:
+        self.send = channel.put_frames
+        self._frame = framer(channel)
 
     def has_room(self, files: int, size: int) -> bool:
         return True  # that is for the other end to know
@@ -57,6 +62,9 @@ class Reflection:
     @contextmanager
     def directory(self, path: bytes, mode: int) -> "Iterator[Copier | None]":
         yield _Keeper(path)
+
+    def packed(self, elsewhere: Sequence[CopyRecord]) -> bytes:
+        return frame_copies(elsewhere, self._frame)
 
     def note(self, copied: Copied) -> None:
         pass
@@ -70,45 +78,117 @@ class Reflection:
         self.send(end_of_copies())
 
 
-def receive_copies(reader: StreamReader, mirror: "Mirror", progress: "Progress") -> int:
-    """Take what a reflection sends until its end, and copy it to ``mirror``; how many files with content came.
-
-    Where there is too little room for it, the rest is passed over, and what was copied goes: who writes all of it out
-    later knows how much there has to be.
-    """
-    fits, came = True, 0
-    progress.begin("receiving", None)
-    try:
-        for path, files in read_copies(reader):
-            if fits and not mirror.has_room(1, _LEFT_FREE):
-                fits = False
-                mirror.forget()
-            if not fits:
-                for _ in files:
-                    pass
-                continue
-            copied, filled = _receive_directory(path, files, mirror)
-            mirror.note(copied)
-            came += filled
-            progress.advance(copied.filled.files, copied.filled.size)
-    finally:
-        progress.end()
-    return came
+def framer(channel: "Channel") -> Callable[[bytes], bytes]:
+    """What makes frames of some of a stream, in whatever process."""
+    packer = channel.packer
+    return _plain if packer is None else packer.frame
 
 
-def _receive_directory(path: bytes, files: Iterator[CopiedFile], mirror: "Mirror") -> tuple[Copied, int]:
-    """Some files of a directory, which never is whole: who sends them may have named what no tree has. With how many of
-    them are not empty."""
-    rows: list[Row] = []
-    with mirror.directory(path, 0o700) as copier:
-        for name, perm, mtime_ns, content in files:
-            copy = None if copier is None else copier.copy(name, perm, mtime_ns, content)
-            if copy is not None:
-                ino, ctime_ns = copy
-                id_ = blob_id(content)
-                rows.append(Row(name, FILE, perm, len(content), mtime_ns, id_, perm, mtime_ns, ctime_ns, ino))
-    rows.sort()
-    newest = max([row.ctime_ns for row in rows], default=0)
-    size = sum([row.size for row in rows])
-    filled = Filled(path, encode_listing(rows), None, 0, newest, [], len(rows), size)
-    return Copied(filled, None), sum([row.size > 0 for row in rows])
+def end_of_copies() -> bytes:
+    """The frame that ends a stream of copies."""
+    return encode_frame(BYTES, END_OF_COPIES)
+
+
+def _plain(data: bytes) -> bytes:
+    return encode_frame(BYTES, data)
+
+
+class Sending(NamedTuple):
+    """A directory whose small files are sent: its path, its tree, and the numbers of those entries that are not."""
+
+    path: bytes
+    payload: bytes
+    left_out: Sequence[int]
+
+
+class CopySender:
+    """Sends the small files of directories below ``root``, each verified when it has been read. Close it."""
+
+    def __init__(self, root: str, channel: "Channel") -> None:
+        self._root_fd = open_root(root)
+        self._channel = channel
+        self._frame = framer(channel)
+        self._pool: Pool[list[Sending], tuple[int, bytes]] | None = None
+
+    def close(self) -> None:
+        """End the other processes."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+        os.close(self._root_fd)
+
+    def send(self, directories: Sequence[Sending]) -> int:
+        """Send a stream with what there is of these; how many files that is. What is not what its tree says is left
+        out: whoever wants it asks for it, and is told why it is not to be had."""
+        batches = list(_batches(directories))
+        count = 0
+        if self._pool is None and len(batches) * _BATCH_FILES >= _FORK_FILES and worker_count() > 1:
+            self._pool = Pool(self._read)
+        if self._pool is None:
+            for batch in batches:
+                count += self._put(self._read(batch))
+        else:
+            for batch in batches:
+                self._pool.give(batch)
+            while self._pool.busy:
+                count += sum(map(self._put, self._pool.done()))
+        self._channel.put_frames(end_of_copies())
+        return count
+
+    def _put(self, done: tuple[int, bytes]) -> int:
+        count, frames = done
+        if frames:
+            self._channel.put_frames(frames)
+        return count
+
+    def _read(self, batch: Sequence[Sending]) -> tuple[int, bytes]:
+        """How many files there are of these directories, and the frames that have them."""
+        count = 0
+        records: list[CopyRecord] = []
+        for path, payload, left_out in batch:
+            files = self._files(path, _small_files(payload, left_out))
+            count += len(files)
+            records += encode_copies(path, files)
+        return count, frame_copies(records, self._frame)
+
+    def _files(self, path: bytes, entries: Iterable[Entry]) -> list[CopiedFile]:
+        files: list[CopiedFile] = []
+        try:
+            with opened_directory(self._root_fd, path) as directory:
+                for name, _, perm, size, mtime_ns, id_ in entries:
+                    fd = open_regular(name, directory)
+                    if fd is None:
+                        continue
+                    content = read_exactly(fd, size)
+                    os.close(fd)
+                    if content is not None and blob_id(content) == id_:
+                        files.append(CopiedFile(name, perm, mtime_ns, content))
+        except OSError:
+            pass  # the directory is not there any more
+        return files
+
+
+def _batches(directories: Iterable[Sending]) -> Iterator[list[Sending]]:
+    batch: list[Sending] = []
+    size = 0
+    for each in directories:
+        batch.append(each)
+        size += len(each.payload)
+        if size > _BATCH_FILES * _ENTRY_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+_ENTRY_BYTES: Final = 80
+"""What an entry of a tree has, more or less."""
+
+
+def _small_files(payload: bytes, left_out: Sequence[int]) -> list[Entry]:
+    others = frozenset(left_out)
+    return [entry for number, entry in enumerate(parse_tree(payload)) if _is_small(entry) and number not in others]
+
+
+def _is_small(entry: Entry) -> bool:
+    return entry.kind == FILE and entry.size <= COPY_LIMIT

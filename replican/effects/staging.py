@@ -130,7 +130,7 @@ class Stage:
         self.path = path
         self.fd = open_shelf(path)
         self.shelf = ShelfStore("the stage", path)
-        self._left = set(map(os.fsencode, os.listdir(self.fd)))
+        self.left = set(map(os.fsencode, os.listdir(self.fd)))
         """What lay here at the start: an earlier run's."""
         self.landed: dict[bytes, str] = {}
         """What far stores brought, verified, and nobody took yet: names, and what to call the store."""
@@ -183,7 +183,7 @@ class Stage:
 
     def _reuse(self, name: bytes, entry: Entry) -> bool:
         """Whether an earlier run left this very content under ``name``; what is not it is removed."""
-        if name not in self._left:
+        if name not in self.left:
             return False
         try:
             found = os.lstat(name, dir_fd=self.fd)
@@ -239,7 +239,7 @@ class Stage:
 
     def parts(self) -> list[bytes]:
         """The names of what has come of large files, in earlier runs: the beginning, or some blocks."""
-        return sorted(name for name in self._left if name.startswith(PARTS))
+        return sorted(name for name in self.left if name.startswith(PARTS))
 
     def open_part(self, entry: Entry) -> int:
         """A descriptor, to read and append, of what has come of a large file so far; the caller closes it."""
@@ -367,7 +367,7 @@ class Stage:
         """Drop what an earlier run left that is neither content with one of these ids, whole or in part, nor lies at
         ``place``: a gate may have counted on the room."""
         own = {blob.hex().encode() for blob in blobs}
-        for name in self._left - {place}:
+        for name in self.left - {place}:
             if not name.startswith(PARTS) and name.partition(b"-")[0] not in own:
                 self.remove(name)
 

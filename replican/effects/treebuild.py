@@ -328,6 +328,26 @@ class TreeBuilder:
             if from_fd is not None:
                 os.close(from_fd)
 
+    def flush(self, jobs: Iterable[Building]) -> bool:
+        """Make durable what these directories hold, file by file; False where some of it has to be with everything."""
+        whole = True
+        for job in jobs:
+            directory = self.open(job.path)
+            try:
+                for name in os.listdir(directory):
+                    fd = open_regular(os.fsencode(name), directory)
+                    if fd is None:
+                        whole = False  # a link, a directory of its own, or what its owner may not read
+                        continue
+                    try:
+                        os.fsync(fd)
+                    finally:
+                        os.close(fd)
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+        return whole
+
     def fill_missing(self, path: bytes, entry: Entry, wanted: Wanted, stores: list[ContentStore]) -> Row | None:
         """Try the other stores for one entry of the directory ``path``; its row, if one had the content.
 

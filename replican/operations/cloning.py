@@ -5,7 +5,6 @@ from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
 from replican.effects.config import RemoteSettings
-from replican.effects.gleaning import glean
 from replican.effects.mirror import PLACE, Mirror
 from replican.effects.staging import Stage
 from replican.operations.fetching import fetch_from
@@ -126,8 +125,6 @@ def clone_wired(
             if made_replica:
                 remote.init()
             with ExitStack() as held:
-                if resumed:
-                    glean(f"{copy.dotdir}/stage", PLACE)
                 joined = record(copy) if join or resumed else None
                 mirror = None if joined or copy.traits != STRONG else _mirror(held, copy)
                 refreshed = remote.refresh(mirror=mirror)

@@ -18,6 +18,7 @@ from replican.decisions.plan import Plan, leave
 from replican.decisions.reconcile import OpenConflict, conflicts_in, conflicts_of
 from replican.decisions.treediff import Change, Tally, diff_trees, listing_at, tally, tally_changes
 from replican.effects.contents import ContentStore, FolderStore
+from replican.effects.gleaning import glean
 from replican.effects.groundwork import Groundwork
 from replican.effects.mirror import Mirror
 from replican.effects.objects import CHECKPOINT, TREE
@@ -38,6 +39,7 @@ from replican.values.errors import FoldedError, RefusedError, RemoteError
 from replican.values.hooks import NOBODY
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.progress import Problem
+from replican.values.traits import STRONG
 from replican.values.trees import DIRECTORY, TreeOverlay, TreeReader
 
 
@@ -258,11 +260,14 @@ def carry_out(
         return NO_OUTCOME._replace(pending=_note_pending(repo, [*plan.held, *left]))
     with opened_site(repo) if groundwork is None else nullcontext(groundwork.site) as site:
         stage, trash = site.stage, site.trash
+        if mirror is None and any(store.is_far for store in stores):
+            glean(stage)
         _make_room(stage, overlay, plan, mirror)
         here = FolderStore("this folder", repo.root, repo.index, by_hint=False)
         try:
             local: list[ContentStore] = [here, trash.shelf, stage.shelf]
-            preparation = Preparation(overlay, stage, local, stores, repo.progress, mirror, groundwork)
+            strong = repo.traits == STRONG
+            preparation = Preparation(overlay, stage, local, stores, repo.progress, mirror, groundwork, strong=strong)
             prepared = preparation.prepare(plan, site.look_ahead)
         except FoldedError:
             repo.forget_traits()

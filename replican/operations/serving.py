@@ -80,7 +80,7 @@ class Server:
         self._supplier: Supplier | None = None
         self._stage: Stage | None = None
         self._minding: FolderMinding | None = None
-        self._asker_has_blocks = False
+        self._asker_is_able: frozenset[str] = frozenset()
         self._name = "remote"
         self._next: messages.Message | None = None
 
@@ -124,7 +124,7 @@ class Server:
         if not isinstance(hello, messages.Hello):
             raise ProtocolError("it did not say hello")
         heed(self._channel, hello)
-        self._asker_has_blocks = messages.BLOCKS in hello.able
+        self._asker_is_able = frozenset(hello.able)
 
     def _say_hello(self) -> None:
         repo = self._repository
@@ -181,7 +181,7 @@ class Server:
                 self._send_objects(log_above(self._repo.objects, heads, have, message.most))
             case messages.WantObjects():
                 self._send_objects(objects_by_id(self._repo.objects, message.ids, below=message.below))
-            case messages.WantContents() | messages.WantBlocks() | messages.WantRanges():
+            case messages.WantContents() | messages.WantCopies() | messages.WantBlocks() | messages.WantRanges():
                 self._supply.answer(message)
             case messages.Locate():
                 folder, trash = self._supply.offer.locate(message.items)
@@ -248,7 +248,8 @@ class Server:
         """Who has what was recorded here before will ask for the blocks of what was edited since, or has them sent at
         once."""
         repo, channel = self._repo, self._channel
-        has_some = self._asker_has_blocks and len(repo.objects.lacking(message.known)) < len(message.known)
+        has_blocks = messages.BLOCKS in self._asker_is_able
+        has_some = has_blocks and len(repo.objects.lacking(message.known)) < len(message.known)
         with EarlySender(channel.put, channel.put_rest) as sender:
             early = sender if message.early and messages.EARLY in messages.ABLE else None
             precutter = Precutter(
@@ -262,10 +263,9 @@ class Server:
     def _record_reflected(self, name: str) -> Refreshed:
         """The other end makes copies of what is read. Of a folder that has a log, that would be little: and nobody
         else could use it for so long."""
-        reflection = Reflection(self._channel.put)
+        reflection = Reflection(self._channel)
         refreshed = record_for(self._repo, name, mirror=reflection if self._repo.head is None else None)
         reflection.end()
-        self._channel.put_rest()
         return refreshed
 
     def _is_behind(self, head: CheckpointId | None) -> bool:
@@ -353,8 +353,8 @@ class Server:
         repo = self._repo
         channel = self._channel
         files, saved = channel.files, channel.saved
-        patcher = BlockPatcher(repo, lambda: channel, lambda: self._asker_has_blocks)
-        far = Far("the pushing folder", lambda: channel, _raise, patcher)
+        patcher = BlockPatcher(repo, lambda: channel, lambda: messages.BLOCKS in self._asker_is_able)
+        far = Far("the pushing folder", lambda: channel, _raise, self._asker_is_able.__contains__, patcher)
         taken = take_in(repo, self._name, CheckpointId(message.head), received, [far.folder, far.trash], check)
         far.count(channel)
         assert taken.new is not None

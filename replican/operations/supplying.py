@@ -7,14 +7,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from replican.effects.block_cache import BlockCache
 from replican.effects.channel import Channel
+from replican.effects.forms import TREE
 from replican.effects.offering import Offer
+from replican.effects.reflecting import CopySender, Sending
 from replican.operations.cutting import Cutter
 from replican.repository import Repository
 from replican.values import messages
+from replican.values.errors import DamagedError, NotFoundError
 from replican.values.ids import BlobId
-from replican.values.messages import Item
+from replican.values.messages import Directory, Item
 
-Request = messages.WantContents | messages.WantBlocks | messages.WantRanges
+Request = messages.WantContents | messages.WantCopies | messages.WantBlocks | messages.WantRanges
 
 
 class Supplier:
@@ -37,12 +40,16 @@ class Supplier:
         self._channel = channel
         self._sent = sent
         self._cutter: Cutter | None = None
+        self._copies: CopySender | None = None
 
     def close(self) -> None:
         """Give back what is held, but for the channel."""
         if self._cutter is not None:
             self._cutter.close()
             self._cutter = None
+        if self._copies is not None:
+            self._copies.close()
+            self._copies = None
         self.offer.close()
         if self.offer.lists is not None:
             self.offer.lists.close()
@@ -57,6 +64,9 @@ class Supplier:
         if isinstance(message, messages.WantContents):
             self._send_contents(message.items)
             return
+        if isinstance(message, messages.WantCopies):
+            self._send_copies(message.directories)
+            return
         if self._cutter is None:
             self._cutter = Cutter(self._repo, self.offer)
         self._cutter.answer(message, self._channel)
@@ -65,6 +75,19 @@ class Supplier:
         self.offer.send(items, self._put if self._sent is not None else self._channel.put)
         self._channel.put_rest()
         self._tell(len(items), 0)
+
+    def _send_copies(self, directories: Sequence[Directory]) -> None:
+        if self._copies is None:
+            self._copies = CopySender(self._repo.root, self._channel)
+        sending: list[Sending] = []
+        for each in directories:
+            try:
+                sending.append(Sending(each.path, self._repo.objects.payload(TREE, each.id), each.left_out))
+            except (DamagedError, NotFoundError):
+                continue  # whoever wants it asks for what is in it
+        before = self._channel.sent
+        count = self._copies.send(sending)
+        self._tell(count, self._channel.sent - before)
 
     def _put(self, data: bytes) -> None:
         self._channel.put(data)

@@ -9,10 +9,10 @@ from replican.decisions.summary import Summary, last_common
 from replican.decisions.treediff import Tally
 from replican.effects.channel import Channel
 from replican.effects.contents import ContentStore
+from replican.effects.copies import receive_copies
 from replican.effects.faraway import Far
 from replican.effects.launching import Link
 from replican.effects.mirror import Mirror
-from replican.effects.reflecting import receive_copies
 from replican.effects.refs import HEAD, remote_head
 from replican.operations.early import EarlyFiles, EarlyRecording
 from replican.operations.linking import Above, ReceivedObjects, Stored, heed, hello_of
@@ -106,8 +106,8 @@ class WiredRemote:
                 raise ProtocolError("it answered something else than where its head is")
         return self._hello
 
-    def _has_blocks(self) -> bool:
-        return messages.BLOCKS in self._greet().able
+    def _is_able(self, word: str) -> bool:
+        return word in self._greet().able
 
     def _greeted(self) -> Channel:
         self._greet()
@@ -162,7 +162,7 @@ class WiredRemote:
     def refresh(self, *, mirror: Mirror | None = None) -> Refreshed:
         if mirror is not None and self._repo is not None:
             with self.telling():
-                reflects = messages.MIRROR in self._greet().able
+                reflects = self._is_able(messages.COPIES)
             if reflects:
                 return self._refresh_reflected(self._repo, mirror)
         with self.telling():
@@ -174,7 +174,7 @@ class WiredRemote:
             with self.telling():
                 channel = self._channel()
                 channel.send(messages.Record(self.name, self._known(), mirror=True))
-                channel.files += receive_copies(channel.stream(), mirror, repo.progress)
+                receive_copies(channel, mirror, repo.progress)
         except (DamagedError, NotFoundError) as error:
             raise self.damaged(error) from error
         return self._take_recorded()
@@ -312,8 +312,10 @@ class WiredRemote:
                 raise failure from error
             unreached(failure)
 
-        patcher = None if self._repo is None else BlockPatcher(self._repo, self._greeted, self._has_blocks, self._early)
-        far = Far(self.name, self._greeted, failed, patcher)
+        patcher = None
+        if self._repo is not None:
+            patcher = BlockPatcher(self._repo, self._greeted, lambda: self._is_able(messages.BLOCKS), self._early)
+        far = Far(self.name, self._greeted, failed, self._is_able, patcher)
         try:
             yield [far.folder, far.trash]
         finally:

@@ -117,6 +117,14 @@ class Packer:
         return encode_frame(BYTES, data)
 
 
+def piece_of(frame: Frame) -> bytes:
+    """The bytes in a frame of a stream; raises ``ProtocolError``, also where there are none."""
+    data = unpack(frame.body) if frame.kind == PACKED else frame.body
+    if not data:
+        raise ProtocolError("an empty piece of a stream came")
+    return data
+
+
 def unpack(body: bytes) -> bytes:
     """The bytes in a frame of the kind :data:`PACKED`; raises ``ProtocolError``, also where they are too many."""
     import zstandard

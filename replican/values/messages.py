@@ -22,11 +22,11 @@ BLOCKS: Final = "blocks"
 """The ability to answer :class:`WantBlocks` and :class:`WantRanges`."""
 HEADS: Final = "heads"
 """The ability to tell when the head moves."""
-MIRROR: Final = "mirror"
-"""The ability to send what is read for the first checkpoint while it is read."""
+COPIES: Final = "copies"
+"""The ability to send small files a directory at a time: as they are read for the first checkpoint, or when asked."""
 EARLY: Final = "early"
 """The ability to send what an edited file has that its old version has not while it is read."""
-ABLE: Final = frozenset([ZSTD, BLOCKS, HEADS, MIRROR, EARLY])
+ABLE: Final = frozenset([ZSTD, BLOCKS, HEADS, COPIES, EARLY])
 """What this release can do beyond the version."""
 
 AT_ONCE: Final = 512
@@ -173,6 +173,21 @@ class WantContents(_Message, tag="want-contents"):
     items: Annotated[list[Item], msgspec.Meta(min_length=1, max_length=AT_ONCE)]
 
 
+class Directory(_Part):
+    """A directory: the id of its tree, the path where it may lie, and the numbers of those entries of the tree, from 0
+    on, that are not wanted, in their order."""
+
+    id: Id
+    path: Path = b""
+    left_out: Annotated[list[Small], msgspec.Meta(max_length=FEW)] = []
+
+
+class WantCopies(_Message, tag="want-copies"):
+    """Asks for the small files of directories. Answered with a stream of copies, in no order, which may lack any."""
+
+    directories: Annotated[list[Directory], msgspec.Meta(min_length=1, max_length=AT_ONCE)]
+
+
 class WantBlocks(_Message, tag="want-blocks"):
     """Asks for the block lists of files, each of a known size. Answered with a stream that has one for each, in this
     order, or that there is none."""
@@ -205,7 +220,7 @@ class Located(_Message, tag="located"):
 
 class Push(_Message, tag="push"):
     """Asks to take in ``head``, if the head there is still ``old``, as a fast-forward. A stream of checkpoints and
-    trees follows. Then the answerer asks, with :class:`WantContents`, and is answered, until it sends
+    trees follows. Then the answerer asks, with :class:`WantContents` and the like, and is answered, until it sends
     :class:`Pushed`."""
 
     head: Id
@@ -244,7 +259,18 @@ class Moved(_Message, tag="moved"):
 
 
 Request = (
-    Init | Record | ListRefs | WantLog | WantObjects | WantContents | WantBlocks | WantRanges | Locate | Push | Bye
+    Init
+    | Record
+    | ListRefs
+    | WantLog
+    | WantObjects
+    | WantContents
+    | WantCopies
+    | WantBlocks
+    | WantRanges
+    | Locate
+    | Push
+    | Bye
 )
 HeadRequest = Subscribe | Unsubscribe
 Answer = Hello | Failed | Recorded | Refs | Located | Pushed | Moved
@@ -277,6 +303,9 @@ def decode_message(body: bytes) -> Message:
                 raise ProtocolError("a block list is asked for of what is no file of a known size")
     elif isinstance(message, Record) and message.mirror and message.early:
         raise ProtocolError("one of two streams can stand before an answer")
+    elif isinstance(message, WantCopies):
+        for directory in message.directories:
+            _check_path(directory.path)
     elif isinstance(message, WantRanges):
         _check_path(message.path)
         end = 0

@@ -15,10 +15,11 @@ its length (4 bytes) and the list. One of *ranges* has a letter as before a cont
 A stream of *copies* has, for each directory (or for some of its files; it may come again), a ``d``, the length of its
 path (4 bytes), how many files follow (4 bytes), the path; then for each file the length of its name and its permissions
 (2 bytes each), its time in ns (8 bytes, signed), its size (4 bytes), its name, its content; and at its end a ``.``.
+Each frame has whole records of these, and the end is a frame of its own: whoever reads may give frames to others.
 """
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from replican.values.blocks import BlockList, longest_encoding, parse_blocks
@@ -44,6 +45,10 @@ COPY_LIMIT: Final = 1 << 17
 """No file in a stream of copies is larger, in bytes."""
 PATH_LIMIT: Final = 1 << 17
 """No path is longer, in bytes."""
+PIECE_BYTES: Final = 1 << 18
+"""How many bytes of copies go into one frame, if these are of more than one directory."""
+RECORD_BYTES: Final = 3 << 18
+"""How many bytes of one directory's copies go into one frame, but for its path and those of one file."""
 
 _LENGTH = struct.Struct(">I")
 _SIZE = struct.Struct(">Q")
@@ -238,47 +243,95 @@ class CopiedFile(NamedTuple):
     content: bytes
 
 
-def encode_copies(path: bytes, files: Sequence[CopiedFile]) -> bytes:
-    """Some files of the directory ``path``, each of no more than :data:`COPY_LIMIT` bytes."""
-    pieces = [_DIRECTORY, _COUNTS.pack(len(path), len(files)), path]
+class CopyRecord(NamedTuple):
+    """Some files of a directory, encoded: the pieces that they are, and how many bytes these have."""
+
+    pieces: Sequence[bytes]
+    size: int
+
+
+def encode_copies(path: bytes, files: Iterable[CopiedFile]) -> list[CopyRecord]:
+    """Some files of the directory ``path``, each of no more than :data:`COPY_LIMIT` bytes, as records that none is much
+    larger of than :data:`RECORD_BYTES`."""
+    records: list[CopyRecord] = []
+    pieces: list[bytes] = [b""]
+    size = 0
     for name, perm, mtime_ns, content in files:
-        pieces += (_FILE.pack(len(name), perm, mtime_ns, len(content)), name, content)
-    return b"".join(pieces)
+        length = len(content)
+        if size and size + length > RECORD_BYTES:
+            records.append(_end_record(path, pieces, size))
+            pieces, size = [b""], 0
+        pieces += (_FILE.pack(len(name), perm, mtime_ns, length), name, content)
+        size += _FILE.size + len(name) + length
+    if size:
+        records.append(_end_record(path, pieces, size))
+    return records
 
 
-def end_of_copies() -> bytes:
-    """What ends a stream of copies."""
-    return _END
+def _end_record(path: bytes, pieces: list[bytes], size: int) -> CopyRecord:
+    pieces[0] = b"%s%s%s" % (_DIRECTORY, _COUNTS.pack(len(path), len(pieces) // 3), path)
+    return CopyRecord(pieces, size + len(pieces[0]))
 
 
-def read_copies(reader: StreamReader) -> Iterator[tuple[bytes, Iterator[CopiedFile]]]:
-    """The directories of a stream of copies, each with its files, which have to be read before the next directory.
+def frame_copies(records: Iterable[CopyRecord], frame: Callable[[bytes], bytes]) -> bytes:
+    """Records of copies as frames, each of which has some that are whole; ``frame`` makes one."""
+    frames: list[bytes] = []
+    some: list[bytes] = []
+    size = 0
+    for record in records:
+        if some and size + record.size > PIECE_BYTES:
+            frames.append(frame(b"".join(some)))
+            some, size = [], 0
+        some += record.pieces
+        size += record.size
+    if some:
+        frames.append(frame(b"".join(some)))
+    return b"".join(frames)
+
+
+END_OF_COPIES: Final = _END
+"""What ends a stream of copies: it stands in a frame of its own, as it is."""
+
+
+def read_copies(piece: bytes) -> Iterator[tuple[bytes, list[CopiedFile]]]:
+    """The records of copies in a piece of a stream: a directory, and some of its files.
 
     Raises ``ProtocolError``, also for paths and names that no tree may hold.
     """
-    while True:
-        letter = reader.take(1)
-        if letter == _END:
-            reader.finish()
-            return
-        if letter != _DIRECTORY:
+    at, end = 0, len(piece)
+    while at < end:
+        if piece[at : at + 1] != _DIRECTORY:
             raise ProtocolError("a stream of copies came with what is none")
-        length, count = _COUNTS.unpack(reader.take(_COUNTS.size))
+        try:
+            length, count = _COUNTS.unpack_from(piece, at + 1)
+        except struct.error:
+            raise _cut() from None
         if length > PATH_LIMIT:
             raise ProtocolError(f"a path of {length} bytes came")
-        path = reader.take(length)
+        at += 1 + _COUNTS.size
+        path = piece[at : at + length]
+        at += length
         if path and not all(map(is_tree_name, path.split(b"/"))):
             raise ProtocolError(f"a path came that is not allowed: {path!r}")
-        yield path, _read_files(reader, count)
+        files: list[CopiedFile] = []
+        for _ in range(count):
+            try:
+                length, perm, mtime_ns, size = _FILE.unpack_from(piece, at)
+            except struct.error:
+                raise _cut() from None
+            if perm > 0o777 or size > COPY_LIMIT:
+                raise ProtocolError("a copy came that is too large, or has permissions that there are not")
+            at += _FILE.size
+            start = at + length
+            name = piece[at:start]
+            at = start + size
+            if not is_tree_name(name):
+                raise ProtocolError(f"a name came that is not allowed: {name!r}")
+            files.append(CopiedFile(name, perm, mtime_ns, piece[start:at]))
+        if at > end:
+            raise _cut()
+        yield path, files
 
 
-def _read_files(reader: StreamReader, count: int) -> Iterator[CopiedFile]:
-    for _ in range(count):
-        length, perm, mtime_ns, size = _FILE.unpack(reader.take(_FILE.size))
-        if perm > 0o777 or size > COPY_LIMIT:
-            raise ProtocolError("a copy came that is too large, or has permissions that there are not")
-        rest = reader.take(length + size)
-        name = rest[:length]
-        if not is_tree_name(name):
-            raise ProtocolError(f"a name came that is not allowed: {name!r}")
-        yield CopiedFile(name, perm, mtime_ns, rest[length:])
+def _cut() -> ProtocolError:
+    return ProtocolError("a record of copies came that does not end with its frame")

@@ -6,12 +6,12 @@ import pytest
 
 from replican.effects import reading
 from replican.effects.index import Index
-from replican.effects.mirror import PLACE, Mirror
+from replican.effects.mirror import PLACE, Copied, Filled, Mirror
 from replican.effects.scan import scan
 from replican.effects.staging import Stage
-from replican.values.ids import TreeId, blob_id
-from replican.values.listing import decode_listing
-from replican.values.trees import FILE, Entry
+from replican.values.ids import TreeId, blob_id, tree_id
+from replican.values.listing import Row, decode_listing, encode_listing
+from replican.values.trees import FILE, Entry, encode_tree
 
 
 @pytest.mark.parametrize("directory", [b"", b"a", b"a/b"], ids=["root", "directory", "deeper"])
@@ -59,6 +59,29 @@ def test_a_directory_is_whole_if_all_of_it_was_copied(tmp_path: Path) -> None:
         whole = {path: mirror.whole(path, record.tree) is not None for path, record in seen.changed.items()}
         assert whole == {b"": False, b"a": True, b"b": False, b"c": False, b"c/d": True}
         mirror.close()
+
+
+def copied(path: bytes, *names: bytes) -> Copied:
+    """As if a directory, or a part of it, had been copied; its tree would be that of the names."""
+    rows = [Row(name, FILE, 0o644, 1, 1, blob_id(name), 0o644, 1, 1, 1) for name in names]
+    tree = tree_id(encode_tree([row.entry for row in rows]))
+    return Copied(Filled(path, encode_listing(rows), None, 1, 1, [], len(rows), len(rows)), tree)
+
+
+def test_a_directory_of_which_more_came_is_not_whole(tmp_path: Path) -> None:
+    """Else what no tree names would lie there, and be taken for the user's."""
+    tree = copied(b"", b"x").tree
+    assert tree is not None
+    with Stage(str(tmp_path / "stage")) as stage:
+        mirror = Mirror(stage)
+        for each in (copied(b"a", b"x"), copied(b"b", b"x"), copied(b"b", b"y"), copied(b"c", b"x")):
+            mirror.note(each)
+        mirror.note(copied(b"c/d/e", b"y"))
+        whole = {path: mirror.whole(path, tree) is not None for path in (b"a", b"b", b"c", b"c/d")}
+        assert whole == {b"a": True, b"b": False, b"c": False, b"c/d": False}
+        other = Mirror(stage, b"other")
+        other.take_over(mirror.copied)
+        assert {path: other.whole(path, tree) is not None for path in whole} == whole
 
 
 class Narrow(Mirror):

@@ -1,10 +1,17 @@
 """What the tests of this folder share."""
 
+import os
 from pathlib import Path
 
 import pytest
 from false_ssh import false_ssh
+from folders import write
+from linked import Link
 from worlds import KINDS, World
+
+from replican.effects.channel import Channel
+from replican.operations import remotes
+from replican.values import messages
 
 
 @pytest.fixture(params=KINDS)
@@ -14,3 +21,35 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("REPLICAN_AUTHOR_NAME", "tester")
     monkeypatch.setenv("REPLICAN_SSH", str(false_ssh(tmp_path)))
     return World(tmp_path, KINDS[request.param])
+
+
+@pytest.fixture
+def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with some files, which is at the far end of whatever link is begun."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("REPLICAN_AUTHOR_NAME", "tester")
+    root = tmp_path / "there"
+    for number in range(60):
+        write(root / f"{number % 5}/{number}", b"%d" % number * number)
+    write(root / "1/deep/er", b"")
+    write(root / "2/deep/er", b"d")
+    write(root / "top", b"t")
+    os.chmod(write(root / "tool", b"#!/bin/sh\n"), 0o750)
+    os.symlink("top", root / "3/link")
+    monkeypatch.setattr(remotes, "start", lambda *_: Link(root))
+    return root
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[messages.Item]:
+    """What was asked for by its id."""
+    items: list[messages.Item] = []
+    send = Channel.send
+
+    def watch(channel: Channel, message: messages.Message) -> None:
+        if isinstance(message, messages.WantContents):
+            items.extend(message.items)
+        send(channel, message)
+
+    monkeypatch.setattr(Channel, "send", watch)
+    return items

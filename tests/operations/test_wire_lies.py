@@ -68,14 +68,16 @@ def requests(known: list[bytes]) -> st.SearchStrategy[messages.Message]:
     paths = st.sampled_from([b"", b"letter", b"folder", b"folder/other", b"link", b"nowhere", b"letter/x", b"link/x"])
     sizes = st.none() | st.sampled_from([0, 4, 5, 6, 2 << 20])
     item = st.builds(messages.Item, ids, st.booleans(), sizes, st.just(0) | st.integers(0, 3), paths)
+    directory = st.builds(messages.Directory, ids, paths, st.lists(st.integers(0, 3), max_size=2))
     items = st.lists(item, min_size=1, max_size=5)
     sized = st.builds(messages.Item, ids, size=st.sampled_from([0, 4, 2 << 20, 3 << 20, 1 << 62]), path=paths)
     ranges = st.sampled_from([[(0, 1)], [(5, 10), (15, 1 << 20)], [(0, 2 << 20)], [(0, 1), ((2 << 20) - 1, 1)]])
     return st.one_of(
-        st.builds(messages.Record, st.text(max_size=5), lists),
+        st.builds(messages.Record, st.text(max_size=5), lists, st.booleans()),
         st.builds(messages.WantLog, lists, lists, st.integers(1, 5)),
         st.builds(messages.WantObjects, lists, st.booleans()),
         st.builds(messages.WantContents, items),
+        st.builds(messages.WantCopies, st.lists(directory, min_size=1, max_size=3)),
         st.builds(messages.Locate, items),
         st.builds(messages.WantBlocks, st.lists(sized, min_size=1, max_size=5)),
         st.builds(messages.WantRanges, ids, st.just(2 << 20), ranges, paths),

@@ -20,6 +20,7 @@ with atheris.instrument_imports(include=["replican"]):
     from replican.values.errors import ReplicanError
     from replican.values.frames import PREAMBLE, Deframer, encode_frame, unpack
     from replican.values.ids import blob_id
+    from replican.values.names import is_tree_name
     from replican.values.trees import encode_tree, parse_tree
 
 SEEDS = [
@@ -29,6 +30,7 @@ SEEDS = [
     messages.WantLog([bytes(32)], [bytes(32)], 5),
     messages.WantObjects([bytes(32)], True),
     messages.WantContents([messages.Item(bytes(32), True, 5, 2, b"a/b")]),
+    messages.WantCopies([messages.Directory(bytes(32), b"a/b", [1, 7])]),
     messages.Locate([messages.Item(bytes(32))]),
     messages.Located([bytes(32)], []),
     messages.Push(bytes(32), None),
@@ -101,6 +103,15 @@ def read_early(data: bytes) -> None:
         assert length == file.size or not file.is_whole
 
 
+def read_copies(data: bytes) -> None:
+    for path, files in streams.read_copies(data):
+        assert not path or messages.is_path(path)
+        for file in files:
+            assert is_tree_name(file.name)
+            assert file.perm <= 0o777
+            assert len(file.content) <= streams.COPY_LIMIT
+
+
 def read_channel(data: bytes) -> None:
     """One end of a link to which this is said."""
     (source, into), (out, target) = os.pipe(), os.pipe()
@@ -130,6 +141,7 @@ READERS: list[Callable[[bytes], object]] = [
     lambda data: read_object(b"commit", data),
     read_channel,
     read_early,
+    read_copies,
 ]
 
 
@@ -165,6 +177,8 @@ def write_seeds(directory: str) -> None:
     seeds.append(b"\3" + streams.encode_answer(streams.FROM_FOLDER, 4) + b"dear" + streams.STAYED + streams.GONE)
     steps = early.encode_run(3, 4) + early.encode_new(b"new") + early.encode_ending(True)
     seeds.append(b"\x09" + early.encode_beginning(blob_id(b"old"), 7) + steps + early.end_of_early())
+    copied = streams.CopiedFile(b"file", 0o644, 1, b"dear")
+    seeds += [b"\x0a" + b"".join(record.pieces) for record in streams.encode_copies(b"a/b", [copied])]
     for number, seed in enumerate(seeds):
         with open(f"{directory}/seed-{number}", "wb") as file:
             file.write(seed)

@@ -26,6 +26,7 @@ ALL = [
     messages.WantLog([ID], [ID, ID], 10),
     messages.WantObjects([ID], below=True),
     messages.WantContents([ITEM, messages.Item(ID, link=True)]),
+    messages.WantCopies([messages.Directory(ID, b"a/b", [1, 7]), messages.Directory(ID)]),
     messages.WantBlocks([ITEM]),
     messages.WantRanges(ID, 100, [(0, 3), (3, 4), (99, 1)], b"a/b"),
     messages.Locate([ITEM]),

@@ -13,7 +13,7 @@ from replican.values.ids import blob_id
 
 PAGE = (Path(__file__).resolve().parents[2] / "man/replican-protocol.7").read_text(encoding="utf-8")
 PLAIN = re.sub(r"\\f[BRI]|\\&", "", PAGE).replace("\\-", "-").replace("\\(aq", "'")
-PARTS = [messages.Item, messages.Ref, messages.Note]
+PARTS = [messages.Item, messages.Directory, messages.Ref, messages.Note]
 KINDS: list[Any] = [*messages.Message.__args__, *PARTS]  # type: ignore[attr-defined]
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from replican.values import blocks, streams
 from replican.values.blocks import BlockList
 from replican.values.errors import LinkError, ProtocolError
+from replican.values.frames import BYTES, PREAMBLE, Deframer, encode_frame
 from replican.values.ids import object_hash
 from replican.values.streams import (
     StreamReader,
@@ -233,11 +234,29 @@ FILES = st.lists(
 )
 
 
-@given(st.lists(st.tuples(st.sampled_from([b"", b"a", b"a/b"]), FILES), max_size=4), st.integers(1, 50))
+def frame_plain(data: bytes) -> bytes:
+    return encode_frame(BYTES, data)
+
+
+def copies_in(frames: bytes) -> list[tuple[bytes, list[streams.CopiedFile]]]:
+    """What stands in frames of copies, each of which is read by itself."""
+    deframer, found = Deframer(), list[tuple[bytes, list[streams.CopiedFile]]]()
+    deframer.feed(PREAMBLE + frames)
+    while (frame := deframer.take()) is not None:
+        found += streams.read_copies(frame.body)
+    assert not len(deframer)
+    return found
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"", b"a", b"a/b"]), FILES), max_size=4), st.integers(1, 100))
 def test_copies_arrive(directories: list[tuple[bytes, list[streams.CopiedFile]]], step: int) -> None:
-    data = b"".join(streams.encode_copies(path, files) for path, files in directories) + streams.end_of_copies()
-    found = streams.read_copies(StreamReader(source(data, step)))
-    assert [(path, list(files)) for path, files in found] == directories
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(streams, "RECORD_BYTES", step)
+        patched.setattr(streams, "PIECE_BYTES", 2 * step)
+        records = [record for path, files in directories for record in streams.encode_copies(path, files)]
+        found = copies_in(streams.frame_copies(records, frame_plain))
+    parts = [(path, file) for path, files in found for file in files]
+    assert parts == [(path, file) for path, files in directories for file in files]
 
 
 @pytest.mark.parametrize(
@@ -256,16 +275,27 @@ def test_copies_arrive(directories: list[tuple[bytes, list[streams.CopiedFile]]]
     ],
 )
 def test_copies_that_are_refused(path: bytes, file: streams.CopiedFile) -> None:
-    data = streams.encode_copies(path, [file]) + streams.end_of_copies()
+    data = b"".join(streams.encode_copies(path, [file])[0].pieces)
     with pytest.raises(ProtocolError):
-        [list(files) for _, files in streams.read_copies(StreamReader(source(data, 9)))]
+        list(streams.read_copies(data))
 
 
-@given(st.binary(max_size=60), st.integers(1, 50))
-def test_anything_is_copies_or_refused(data: bytes, step: int) -> None:
+@given(st.tuples(st.sampled_from([b"", b"a", b"a/b"]), FILES.filter(len)), st.data())
+def test_a_record_ends_with_its_frame(record: tuple[bytes, list[streams.CopiedFile]], data: st.DataObject) -> None:
+    whole = b"".join(streams.encode_copies(*record)[0].pieces)
+    assert [(path, files) for path, files in streams.read_copies(whole)] == [record]
+    cut = data.draw(st.integers(1, len(whole) - 1))
+    with pytest.raises(ProtocolError):
+        list(streams.read_copies(whole[:cut]))
+    with pytest.raises(ProtocolError):
+        list(streams.read_copies(whole + b"x"))
+
+
+@given(st.binary(max_size=60) | st.binary(max_size=60).map(lambda data: b"d" + data))
+def test_anything_is_copies_or_refused(data: bytes) -> None:
     try:
-        for _, files in streams.read_copies(StreamReader(source(data, step))):
+        for _, files in streams.read_copies(data):
             for file in files:
                 assert file.perm <= 0o777
-    except (ProtocolError, LinkError):
+    except ProtocolError:
         pass
