@@ -111,11 +111,14 @@ class CopySender:
         self._pool: Pool[list[Sending], tuple[int, bytes]] | None = None
 
     def close(self) -> None:
-        """End the other processes."""
+        """Give back what is held."""
+        self._end_others()
+        os.close(self._root_fd)
+
+    def _end_others(self) -> None:
         if self._pool is not None:
             self._pool.close()
             self._pool = None
-        os.close(self._root_fd)
 
     def send(self, directories: Sequence[Sending]) -> int:
         """Send a stream with what there is of these; how many files that is. What is not what its tree says is left
@@ -128,11 +131,20 @@ class CopySender:
             for batch in batches:
                 count += self._put(self._read(batch))
         else:
-            for batch in batches:
-                self._pool.give(batch)
-            while self._pool.busy:
-                count += sum(map(self._put, self._pool.done()))
+            try:
+                count += self._send_by(self._pool, batches)
+            except BaseException:
+                self._end_others()  # in the midst of it
+                raise
         self._channel.put_frames(end_of_copies())
+        return count
+
+    def _send_by(self, pool: "Pool[list[Sending], tuple[int, bytes]]", batches: Iterable[list[Sending]]) -> int:
+        count = 0
+        for batch in batches:
+            pool.give(batch)
+        while pool.busy:
+            count += sum(map(self._put, pool.done()))
         return count
 
     def _put(self, done: tuple[int, bytes]) -> int:

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from replican.effects.forms import CHECKPOINT, TREE, parse_as_checkpoint, parse_as_tree
 from replican.effects.objects import ObjectStore
@@ -79,8 +79,18 @@ class _Trees:
             yield Sent(TREE, payload)
             stack += [
                 (TreeId(id), [names[name] for names in below if name in names])
-                for name, id in _directories(parse_as_tree(at, payload)).items()
+                for name, id in _directories_in(at, payload).items()
             ]
+
+
+def _directories_in(tree: TreeId, payload: bytes) -> dict[bytes, TreeId]:
+    # Most trees have none, and most of these do not even hold what the entry of one begins with.
+    may_have_some = any(beginning in payload for beginning in _BEGINNINGS)
+    return _directories(parse_as_tree(tree, payload)) if may_have_some else {}
+
+
+_BEGINNINGS: Final = (DIRECTORY + b"0", DIRECTORY + b"1")
+"""What entries of directories begin with: their kind, and the first digit of what they may be."""
 
 
 def _directories(entries: Iterable[Entry]) -> dict[bytes, TreeId]:

@@ -6,6 +6,7 @@ suits the sender; each may be compressed on its own.
 """
 
 import struct
+import threading
 from typing import Final, NamedTuple
 
 from replican.values.errors import ProtocolError
@@ -125,15 +126,30 @@ def piece_of(frame: Frame) -> bytes:
     return data
 
 
+class _Unpacker(threading.local):
+    """What decompresses for one thread: to make it for each frame costs as much as a small one."""
+
+    def __init__(self) -> None:
+        import zstandard
+
+        self.decompress = zstandard.ZstdDecompressor().decompress
+
+
+_unpacker: _Unpacker | None = None
+
+
 def unpack(body: bytes) -> bytes:
     """The bytes in a frame of the kind :data:`PACKED`; raises ``ProtocolError``, also where they are too many."""
     import zstandard
 
+    global _unpacker
+    if _unpacker is None:
+        _unpacker = _Unpacker()
     try:
         size = zstandard.frame_content_size(body)
         if not 0 <= size <= BODY_LIMIT:
             raise ProtocolError("a compressed frame came that does not tell its size, or is too large")
-        data = zstandard.ZstdDecompressor().decompress(body, max_output_size=BODY_LIMIT, allow_extra_data=False)
+        data = _unpacker.decompress(body, max_output_size=BODY_LIMIT, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise ProtocolError(f"a compressed frame came that cannot be read: {error}") from error
     if len(data) != size:

@@ -8,7 +8,7 @@ listing alike, and ``group_key(copy_name(key, ...)) == key`` always holds (suffi
 import hashlib
 import re
 import time
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Sequence
 from typing import Final
 
 from replican.values.ids import BlobId
@@ -46,6 +46,23 @@ def is_tree_name(name: bytes) -> bool:
             return True
         return name != b"." and name != b".." and not _OURS.fullmatch(name.lower())
     return not _folds_to_dot_directory(name)
+
+
+def are_tree_names(names: Sequence[bytes]) -> bool:
+    """Whether a tree may hold each of ``names``."""
+    # Nearly all are found to be plain together.
+    text = b"/%s/" % b"/".join(names)
+    if (
+        text.isascii()
+        and b"~" not in text
+        and b"/." not in text
+        and b"//" not in text
+        and b"\0" not in text
+        and text.count(b"/") == len(names) + 1
+        and max(map(len, names)) <= NAME_LIMIT
+    ):
+        return True
+    return all(map(is_tree_name, names))
 
 
 def _folds_to_dot_directory(name: bytes) -> bool:

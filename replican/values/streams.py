@@ -26,7 +26,7 @@ from replican.values.blocks import BlockList, longest_encoding, parse_blocks
 from replican.values.checkpoints import MESSAGE_LIMIT
 from replican.values.errors import MalformedError, ProtocolError, UnsupportedError
 from replican.values.ids import object_hash
-from replican.values.names import is_tree_name
+from replican.values.names import are_tree_names, is_tree_name
 
 OBJECTS_LIMIT: Final = 2 << 30
 """How many bytes of objects are taken in by one request, at most: they are held in memory."""
@@ -325,12 +325,15 @@ def read_copies(piece: bytes) -> Iterator[tuple[bytes, list[CopiedFile]]]:
             start = at + length
             name = piece[at:start]
             at = start + size
-            if not is_tree_name(name):
-                raise ProtocolError(f"a name came that is not allowed: {name!r}")
-            files.append(CopiedFile(name, perm, mtime_ns, piece[start:at]))
+            files.append(_new_file(CopiedFile, (name, perm, mtime_ns, piece[start:at])))
         if at > end:
             raise _cut()
+        if not are_tree_names([file[0] for file in files]):
+            raise ProtocolError(f"names came that are not allowed, in {path!r}")
         yield path, files
+
+
+_new_file = tuple.__new__  # what ``CopiedFile(...)`` does, without a call in between
 
 
 def _cut() -> ProtocolError:

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from replican.values.ids import BlobId, blob_id
-from replican.values.names import NAME_LIMIT, copy_name, group_key, is_copy_name, is_tree_name
+from replican.values.names import NAME_LIMIT, are_tree_names, copy_name, group_key, is_copy_name, is_tree_name
 
 BLOB = blob_id(b"x")
 HEX = BLOB.hex().encode()
@@ -202,3 +202,12 @@ def test_what_is_allowed_is_a_single_part(name: bytes) -> None:
         assert b"\0" not in name
         assert len(name) <= NAME_LIMIT
         assert name.lower() != b".replican"
+
+
+ODD_NAMES = [b"", b"/", b"a/b", b"a\0", b".", b"..", b".replican", b"REPLIC~1", b".a", b"x" * 256]
+
+
+@given(st.lists(names | st.sampled_from(ODD_NAMES), max_size=4))
+@example([b"a/b", b""])
+def test_names_are_looked_at_together(some: list[bytes]) -> None:
+    assert are_tree_names(some) == all(map(is_tree_name, some))
