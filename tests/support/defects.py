@@ -391,7 +391,7 @@ DEFECTS = [
     Defect("the oldest merge base", PURE, _the_oldest_base),
     Defect("copies named by the time of day", PURE, _copies_named_by_the_time_of_day),
     Defect("units are merged by their names", PURE, unit_defects.units_are_descended_into),
-    *[Defect(name, UNITS, plant) for name, plant in unit_defects.ON_THE_DISK],
+    *[Defect(name, UNITS, plant, seed) for name, plant, seed in unit_defects.ON_THE_DISK],
 ]
 
 

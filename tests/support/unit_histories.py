@@ -20,7 +20,7 @@ from in_turns import InTurns
 from killing import BrokenOffError, Moments, killed
 from machine import Machine, moment
 from one_command import run
-from simulation import group_of, links_of
+from simulation import links_of
 from users import BEGINNING
 from verdicts import WrongError, broke_off, verdict
 
@@ -77,8 +77,9 @@ class History:
         for number, root in enumerate(self.roots):
             self._begin(number, root)
         self.front: set[Unit] = set()
-        self.left: dict[tuple[bytes, Unit], None] = {}
-        self.given_up: set[tuple[bytes, Unit]] = set()
+        # By what they hold: an edit goes along where somebody else has renamed its unit.
+        self.left: dict[Unit, bytes] = {}
+        self.given_up: set[Unit] = set()
 
     def _begin(self, number: int, root: str) -> None:
         os.makedirs(root)
@@ -121,11 +122,11 @@ class History:
             self.say(f"p{number}'s user: {done}")
             for path, unit in before.items():
                 if after.get(path) != unit:
-                    self.given_up.add((group_of(path), unit))
+                    self.given_up.add(unit)
             for path, unit in after.items():
                 self.front.add(unit)
                 if before.get(path) != unit:
-                    self.left[group_of(path), unit] = None
+                    self.left[unit] = path
 
         self.machine.by_user(by_user)
 
@@ -253,10 +254,10 @@ class History:
         for root in self.roots[1:]:
             if wrong := differences(first, snapshot(root)):
                 raise self.fail(verdict("unequal", "; ".join(wrong)))
-        final = {(group_of(path), unit) for path, unit in units_in(self.roots[0]).items()}
-        for key in self.left:
-            if key not in final and key not in self.given_up:
-                raise self.fail(verdict("lost", f"{key[0]!r}: {sorted(key[1])}"))
+        final = set(units_in(self.roots[0]).values())
+        for unit, path in self.left.items():
+            if unit not in final and unit not in self.given_up:
+                raise self.fail(verdict("lost", f"{path!r}: {sorted(unit)}"))
 
 
 def history(seed: int, base: str) -> None:
