@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,11 @@ TORTURE = int(os.environ.get("REPLICAN_TORTURE", "0"))
 
 settings.register_profile("replican", deadline=None, derandomize=not TORTURE, max_examples=TORTURE or 100)
 settings.load_profile("replican")
+
+# Whoever runs the tests in the background of a shell has interruptions ignored: by these processes, and by all that
+# they start. Some tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Result(NamedTuple):
