@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from forging import Forger, directory, file, merge, user
+from forging import LATER_RULES, Forger, directory, file, merge, user
 from replicas import OLD, Replicas
 
 from replican.effects.objects import ObjectStore
@@ -135,8 +135,8 @@ def test_a_tree_that_is_missing_below(forger: Forger) -> None:
 
 def test_rules_of_a_later_release(forger: Forger) -> None:
     left, right, good = fork(forger)
-    later = forger.commit(user(good, right, rules=b"2"))
-    forger.set_head(forger.commit(merge(good, *sorted([left, later]), rules=b"2")))
+    later = forger.commit(user(good, right, rules=LATER_RULES))
+    forger.set_head(forger.commit(merge(good, *sorted([left, later]), rules=LATER_RULES)))
     assert proof(forger.root) == (0, 1, [])
     older = forger.commit(user(good, later, rules=b"1"))
     forger.set_head(older)

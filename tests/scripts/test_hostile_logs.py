@@ -5,7 +5,7 @@ import zlib
 
 import forging
 import pytest
-from forging import EMPTY_TREE, directory, entry, file, user
+from forging import EMPTY_TREE, LATER_RULES, directory, entry, file, user
 from memory import peak
 from victims import Victim
 
@@ -68,7 +68,7 @@ def test_a_first_clone_trusts_trees_and_not_forms(victim: Victim) -> None:
 
 
 def test_rules_of_a_later_release_are_fetched_and_not_merged(victim: Victim) -> None:
-    victim.evil.offer(victim.evil.tree(file(b"x", b"")), victim.head, rules=b"2")
+    victim.evil.offer(victim.evil.tree(file(b"x", b"")), victim.head, rules=LATER_RULES)
     with victim.evil.at_work():
         victim.run("b", "--wait", "0", "fetch", "evil")
     victim.run.write("b/mine", "x")

@@ -14,7 +14,7 @@ import pytest
 from false_ssh import false_ssh
 from folders import write
 from replicas import OLD, Replicas
-from terminal import PROGRAM, on_a_terminal
+from terminal import PROGRAM, on_a_terminal, on_terminals
 from watching import PATIENCE
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\r\x08\u202egnp.exe\x9b31m"
@@ -74,8 +74,7 @@ def test_over_a_link(two: Path, words: list[str]) -> None:
 def test_a_watch(two: Path) -> None:
     own, other = os.openpty()
     fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
-    environment = {**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8"}
-    with subprocess.Popen([PROGRAM, "watch"], cwd=two / "b", stdout=other, stderr=other, env=environment) as watch:
+    with subprocess.Popen([PROGRAM, "watch"], cwd=two / "b", stdout=other, stderr=other, env=on_terminals()) as watch:
         os.close(other)
         os.set_blocking(own, False)
         shown, end = b"", time.monotonic() + PATIENCE

@@ -14,6 +14,8 @@ from pathlib import Path
 EMPTY_TREE = hashlib.sha256(b"tree 0\0").digest()
 PEER = b"00c0ffee00c0ffee"
 SOON = 1_700_000_000_000_000_000
+LATER_RULES = b"3"
+"""Of merges, as no release has them yet."""
 
 
 def framed(kind: bytes, payload: bytes) -> bytes:

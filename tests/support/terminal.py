@@ -12,6 +12,13 @@ from pathlib import Path
 PROGRAM = str(Path(sys.executable).parent / "replican")
 
 
+def on_terminals(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for a terminal, which has a width of its own: who runs tests side by side sets another."""
+    kept = dict(os.environ if environment is None else environment)
+    kept.pop("COLUMNS", None)
+    return {**kept, "TERM": "xterm", "LC_ALL": "C.UTF-8", "PAGER": "cat", "REPLICAN_PAGER": "cat"}
+
+
 def on_a_terminal(
     folder: str | os.PathLike[str],
     *words: str | bytes,
@@ -21,14 +28,13 @@ def on_a_terminal(
     """All that ``replican`` writes to a terminal of so many columns, results and talk together, and ends by itself."""
     own, other = os.openpty()
     fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    kept = os.environ if environment is None else environment
     begun = subprocess.Popen(
         [PROGRAM, *words],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=other,
         stderr=other,
-        env={**kept, "TERM": "xterm", "LC_ALL": "C.UTF-8", "PAGER": "cat", "REPLICAN_PAGER": "cat"},
+        env=on_terminals(environment),
     )
     os.close(other)
     shown = b""
