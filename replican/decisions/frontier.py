@@ -13,7 +13,8 @@ from typing import NamedTuple, Protocol
 from replican.decisions.graph import Graph
 from replican.decisions.limits import Budget, LimitError, Limits
 from replican.decisions.reconcile import reconcile
-from replican.values.checkpoints import RULES, Checkpoint, id_of
+from replican.decisions.units import units_in_new
+from replican.values.checkpoints import PLAIN_RULES, RULES, Checkpoint, id_of
 from replican.values.errors import NotFoundError, RemoteError, UnsupportedError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.trees import TreeOverlay
@@ -203,28 +204,44 @@ def merge_checkpoint(
 
 
 def check_claim(
-    graph: Graph, trees: TreeOverlay, claim: CheckpointId, memo: Memo, budget: Budget | None = None, trust: bool = False
+    graph: Graph,
+    trees: TreeOverlay,
+    claim: CheckpointId,
+    memo: Memo,
+    budget: Budget | None = None,
+    trust: bool = False,
+    plain: set[TreeId] | None = None,
 ) -> None:
     """Verify one received checkpoint, whose ancestors are verified: raises ``RemoteError`` where it is not allowed.
 
     ``UnsupportedError`` means that this release cannot tell: the checkpoint may be kept, and must not be merged.
     """
-    problem = flaw_of(graph, trees, claim, memo, budget, trust)
+    problem = flaw_of(graph, trees, claim, memo, budget, trust, plain)
     if problem is not None:
         raise RemoteError(
             f"checkpoint {claim.hex()[:12]} is not valid: {problem}", "nothing was taken over from that remote"
         )
 
 
+_UNITS_TOO_EARLY = "it has an atomic directory, and merge rules that know of none"
+
+
 def flaw_of(
-    graph: Graph, trees: TreeOverlay, claim: CheckpointId, memo: Memo, budget: Budget | None = None, trust: bool = False
+    graph: Graph,
+    trees: TreeOverlay,
+    claim: CheckpointId,
+    memo: Memo,
+    budget: Budget | None = None,
+    trust: bool = False,
+    plain: set[TreeId] | None = None,
 ) -> str | None:
     """Why a checkpoint is not allowed; None of one that is. Its ancestors were asked about before.
 
-    A user checkpoint has at most one parent, and no lower rules than that. A merge joins two or more user checkpoints
-    none of which comes from another, and is the very one that we make of them. ``trust`` takes a merge's tree as it
-    is; what it joins is checked all the same: every walk of the graph relies on it. Raises what :func:`merged_tree`
-    does.
+    A user checkpoint has at most one parent, no lower rules than that, and no units before rules 2: who knows no later
+    ones would merge them name by name. A merge joins two or more user checkpoints none of which comes from another, and
+    is the very one that we make of them. ``trust`` takes a merge's tree as it is; what it joins is checked all the
+    same: every walk of the graph relies on it. ``plain`` are trees without units; more of them are added. Raises what
+    :func:`merged_tree` does.
     """
     checkpoint = graph.checkpoint(claim)
     parents = frozenset(checkpoint.parents)
@@ -233,18 +250,25 @@ def flaw_of(
             return "a user checkpoint with several parents"
         if any(graph.checkpoint(parent).rules > checkpoint.rules for parent in parents):
             return "its merge rules are older than its parent's"
+        if checkpoint.rules == PLAIN_RULES:
+            before = graph.checkpoint(checkpoint.parents[0]).tree if checkpoint.parents else EMPTY_TREE
+            if units_in_new(trees, before, checkpoint.tree, plain, budget):
+                return _UNITS_TOO_EARLY
         return None
     if len(parents) < 2 or list(checkpoint.parents) != sorted(parents):
         return "a merge needs two or more parents, sorted"
     if any(graph.checkpoint(parent).is_merge for parent in parents):
         return "a merge never has a merge for a parent"
-    before = graph.steps
+    steps = graph.steps
     related = graph.maximal(parents) != parents
     if budget is not None:
-        budget.spend(steps=graph.steps - before)
+        budget.spend(steps=graph.steps - steps)
     if related:
         return "one of its parents comes from another"
-    if not trust and merge_checkpoint(graph, trees, parents, memo, budget)[0] != claim:
+    if trust:
+        has_units = checkpoint.rules == PLAIN_RULES and units_in_new(trees, EMPTY_TREE, checkpoint.tree, plain, budget)
+        return _UNITS_TOO_EARLY if has_units else None
+    if merge_checkpoint(graph, trees, parents, memo, budget)[0] != claim:
         return "it is not what merging its parents gives"
     return None
 
@@ -257,9 +281,11 @@ def check_received(
     *,
     trusted: Container[CheckpointId] = (),
     limits: Limits | None = None,
+    plain: set[TreeId] | None = None,
 ) -> None:
     """Verify received checkpoints, parents first (``Graph.missing`` gives that order); raises what :func:`check_claim`
-    does. The trees of merges in ``trusted`` are taken as they are."""
+    does. The trees of merges in ``trusted`` are taken as they are; those in ``plain`` have no units."""
     budget = Budget(limits, len(received))
+    plain = {EMPTY_TREE} if plain is None else plain
     for each in received:
-        check_claim(graph, trees, each, memo, budget, trust=each in trusted)
+        check_claim(graph, trees, each, memo, budget, each in trusted, plain)

@@ -1,22 +1,38 @@
 """Units: directories that are taken as one. What there is to know of them from trees alone. Pure."""
 
 from replican.decisions.limits import Budget
-from replican.decisions.treediff import diff_trees, entry_named, walk_tree
-from replican.values.ids import TreeId
+from replican.decisions.treediff import entry_named
+from replican.values.ids import EMPTY_TREE, TreeId
 from replican.values.paths import join
 from replican.values.trees import DIRECTORY, TreeReader
 
 
-def units_in_new(trees: TreeReader, old: TreeId, new: TreeId) -> bool:
-    """Whether there are units in what ``new`` has and ``old`` has not."""
-    for _, before, after in diff_trees(trees, old, new):
-        if after is None or after.kind != DIRECTORY:
+def units_in_new(
+    trees: TreeReader, old: TreeId, new: TreeId, plain: set[TreeId] | None = None, budget: Budget | None = None
+) -> bool:
+    """Whether there are units in ``new``, where there are none in ``old``: costs what differs.
+
+    ``plain`` are trees in which there are none; it learns those that were met. No tree is looked at twice, whatever
+    names it; what is compared with more than it holds itself is paid for by ``budget``.
+    """
+    plain = {EMPTY_TREE} if plain is None else plain
+    met: set[TreeId] = set()
+    stack = [(old, new)]
+    while stack:
+        was, tree = stack.pop()
+        if was == tree or tree in plain or tree in met:
             continue
-        if after.is_unit:
-            return True
-        came = before is None or before.kind != DIRECTORY
-        if came and any(entry.is_unit for _, entry in walk_tree(trees, after.tree)):
-            return True
+        met.add(tree)
+        before, listing = trees.tree(was), trees.tree(tree)
+        if budget is not None:
+            budget.spend(entries=max(0, len(before) - len(listing)))
+        for entry in listing:
+            if entry.kind == DIRECTORY:
+                if entry.is_unit:
+                    return True
+                known = entry_named(before, entry.name)
+                stack.append((EMPTY_TREE if known is None or known.kind != DIRECTORY else known.tree, entry.tree))
+    plain |= met
     return False
 
 

@@ -19,7 +19,7 @@ from replican.repository import Repository
 from replican.values.checkpoints import Checkpoint, encode_checkpoint
 from replican.values.errors import DamagedError, NotFoundError, RemoteError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
-from replican.values.trees import Entry, TreeOverlay
+from replican.values.trees import DIRECTORY, Entry, TreeOverlay
 
 
 class Fetched(NamedTuple):
@@ -99,10 +99,11 @@ def take_over(repo: Repository, source: ObjectSource, head: CheckpointId, *, tru
         repo.checkpoint(head)  # what is here may be no checkpoint
         return 0, 0
     overlay = TreeOverlay(repo)
-    _take_trees(repo, source, overlay, (received.new[at].tree for at in reversed(order)))
+    plain = _take_trees(repo, source, overlay, (received.new[at].tree for at in reversed(order)))
     graph = Graph(received)
     parents_first = graph.missing([head], _Stored(repo))
-    check_received(graph, overlay, parents_first, repo.index, trusted=received.new if trust else ())
+    trusted = received.new if trust else ()
+    check_received(graph, overlay, parents_first, repo.index, trusted=trusted, plain=plain)
     objects: dict[bytes, tuple[bytes, bytes]] = {tree: (TREE, payload) for tree, payload in overlay.new.items()}
     trees = len(objects)
     for at in parents_first:
@@ -125,8 +126,10 @@ class _AtHand:
         return self.entries if tree == self.id else ()
 
 
-def _take_trees(repo: Repository, source: ObjectSource, overlay: TreeOverlay, tops: Iterable[TreeId]) -> None:
-    """Read what is new of these trees and measure it, those below first."""
+def _take_trees(repo: Repository, source: ObjectSource, overlay: TreeOverlay, tops: Iterable[TreeId]) -> set[TreeId]:
+    """Read what is new of these trees and measure it, those below first. Those that have no units, as far as that can
+    be told from what is new alone."""
+    plain = {EMPTY_TREE}
     limits, measured, at_hand = Limits(), dict[TreeId, Measure](), _AtHand()
     payloads: dict[TreeId, bytes] = {}
 
@@ -145,6 +148,10 @@ def _take_trees(repo: Repository, source: ObjectSource, overlay: TreeOverlay, to
             measure_tree(at_hand, tree, limits, measured)
             overlay.new[tree] = payloads.pop(tree)
             repo.objects.keep_parsed(tree, entries)
+            below = [entry for entry in entries if entry.kind == DIRECTORY]
+            if plain.issuperset([entry.tree for entry in below]) and not any(entry.is_unit for entry in below):
+                plain.add(tree)
+    return plain
 
 
 class _Stored:

@@ -46,14 +46,14 @@ def prove(objects: ObjectStore, heads: Iterable[CheckpointId], progress: Progres
     log = _Log(objects)
     graph = Graph(log, {})
     order, whole = _parents_first(log, heads)
-    memo, made = _Recent(), _Made(objects)
+    memo, made, plain = _Recent(), _Made(objects), {EMPTY_TREE}
     proven = unproven = 0
     wrong: list[tuple[CheckpointId, str]] = []
     progress.begin("proving merges", sum(is_merge for _, is_merge in order))
     try:
         for id, is_merge in order:
             try:
-                flaw = flaw_of(graph, made, id, memo) if id in whole else None
+                flaw = flaw_of(graph, made, id, memo, plain=plain) if id in whole else None
                 unproven += is_merge and id not in whole
                 proven += is_merge and id in whole and flaw is None
             except LimitError as error:

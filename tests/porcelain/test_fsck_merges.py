@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from forging import LATER_RULES, Forger, directory, file, merge, user
+from forging import LATER_RULES, Forger, directory, entry, file, merge, user
 from replicas import OLD, Replicas
 
 from replican.effects.objects import ObjectStore
@@ -65,6 +65,20 @@ def test_a_merge_with_another_tree_is_named(forger: Forger) -> None:
     wrong = joined(forger, forger.tree(file(b"f", b"f")), left, right)
     forger.set_head(wrong)
     assert proof(forger.root) == (0, 0, [(wrong.hex(), NOT_SO)])
+
+
+def test_a_unit_under_rules_that_know_of_none_is_named(forger: Forger) -> None:
+    unit = entry(b"u", forger.tree(file(b"f", b"f")), b"d", b"1755")
+    first = forger.offer(forger.tree(file(b"f", b"f")))
+    good = forger.offer(forger.tree(unit), first, rules=b"2")
+    forger.offer(forger.tree(unit, file(b"v", b"v")), good, rules=b"2")
+    assert proof(forger.root) == (0, 0, [])
+    wrong = forger.offer(forger.tree(directory(b"d", forger.tree(unit))), first)
+    assert proof(forger.root) == (
+        0,
+        0,
+        [(wrong.hex(), "it has an atomic directory, and merge rules that know of none")],
+    )
 
 
 def test_what_is_wrong_does_not_spread(forger: Forger) -> None:

@@ -20,7 +20,8 @@ from replican.decisions.frontier import Forgetful, check_received, join, merge_c
 from replican.decisions.graph import Graph
 from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import walk_tree
-from replican.values.checkpoints import Author, Checkpoint, id_of
+from replican.decisions.units import units_in_new
+from replican.values.checkpoints import PLAIN_RULES, RULES, Author, Checkpoint, id_of
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.names import group_key
 from replican.values.paths import is_below, parent_of
@@ -193,7 +194,10 @@ class Peer:
         tree = reconcile(trees, self.world.build(self.index), self.head_tree(), self.world.build(seen)).tree
         if tree != self.head_tree():
             author = Author("user", f"{self.number:016x}", (self.offset + random_.randint(-5, 5)) * SECOND)
-            checkpoint = Checkpoint(tree, (self.head,) if self.head else (), author, str(len(self.world.checkpoints)))
+            rules = PLAIN_RULES if self.head is None else self.world.checkpoints[self.head].rules
+            rules = RULES if units_in_new(trees, self.head_tree(), tree) else rules
+            message = str(len(self.world.checkpoints))
+            checkpoint = Checkpoint(tree, (self.head,) if self.head else (), author, message, rules)
             made = id_of(checkpoint)
             if killed == "observed":
                 return
