@@ -20,12 +20,15 @@ from replican.effects.linux import exchange, rename_new
 from replican.effects.placing import CHANGED_HERE, look
 from replican.effects.preparing import BuiltDirectory
 from replican.effects.site import Site
-from replican.effects.trash import Trash
-from replican.effects.worktree import DIRECTORY_FLAGS
+from replican.effects.trash import Trash, hash_name
+from replican.effects.worktree import open_way
 from replican.values.listing import Row
 from replican.values.paths import join, name_of, parent_of
 from replican.values.progress import Problem
-from replican.values.trees import DIRECTORY
+from replican.values.trees import DIRECTORY, FILE, LINK, LINK_PERM, PERMS, Entry
+
+_ROUNDS = 8
+"""How often whoever goes on writing into a unit that came out is given way."""
 
 Held = dict[bytes, dict[bytes, Row]]
 """What a unit holds: the rows of its directories, by their paths below it (its own is empty)."""
@@ -64,7 +67,7 @@ def holds_just(fd: int, name: bytes, row: Row | None, held: Mapping[bytes, Mappi
         if look(name, fd, row) is None:
             return False
         for below, rows in held.items():
-            directory = os.open(join(name, below) if below else name, DIRECTORY_FLAGS, dir_fd=fd)
+            directory = open_way(join(name, below) if below else name, fd)
             try:
                 if {os.fsencode(each) for each in os.listdir(directory)} != rows.keys():
                     return False
@@ -198,22 +201,66 @@ class Swapping:
 
 def discard(stage_fd: int, path: bytes, held: Held, trash: Trash) -> int:
     """Move the files of a unit that came out into the trash; how many they were. What somebody has written to since it
-    was looked at is found there by whoever looks at the trash again."""
+    was looked at is found there by whoever looks at the trash again; and what came into it since, or changes its place
+    in it now, by whoever is in it, goes there, too."""
     out, count = out_name(path), 0
     for below, rows in held.items():
-        directory = os.open(join(out, below) if below else out, DIRECTORY_FLAGS, dir_fd=stage_fd)
+        try:
+            directory = open_way(join(out, below) if below else out, stage_fd)
+        except OSError:
+            continue  # it may be elsewhere in there
         try:
             for row in rows.values():
-                if row.kind != DIRECTORY:
-                    found = os.lstat(row.name, dir_fd=directory)
-                    trash.take(
-                        directory, row.name, join(join(path, below) if below else path, row.name), row.entry, found
-                    )
-                    count += 1
+                found = None if row.kind == DIRECTORY else _lstat(row.name, directory)
+                if found is not None and not stat.S_ISDIR(found.st_mode):
+                    at = join(join(path, below) if below else path, row.name)
+                    count += trash.take(directory, row.name, at, row.entry, found)
         finally:
             os.close(directory)
-    remove_tree(stage_fd, out)
+    rounds = 0
+    while not _empty(stage_fd, out, path, trash) and rounds < _ROUNDS:
+        rounds += 1
+    if _lstat(out, stage_fd) is not None:
+        remove_tree(stage_fd, out)
     return count
+
+
+def _empty(stage_fd: int, out: bytes, path: bytes, trash: Trash) -> bool:
+    """Move into the trash whatever is left in a unit that came out, and remove the directories; whether it is gone.
+    Nothing is removed that has a name in it."""
+    directories, stack = [], [b""]
+    while stack:
+        below = stack.pop()
+        try:
+            directory = open_way(join(out, below) if below else out, stage_fd)
+        except OSError:
+            continue
+        directories.append(below)
+        try:
+            for name in map(os.fsencode, os.listdir(directory)):
+                found = _lstat(name, directory)
+                inside = join(below, name)
+                if found is not None and stat.S_ISDIR(found.st_mode):
+                    stack.append(inside)
+                elif found is not None and (holds := hash_name(name, directory)) is not None:
+                    kind, perm = (LINK, LINK_PERM) if stat.S_ISLNK(found.st_mode) else (FILE, found.st_mode & PERMS)
+                    was = Entry(name, kind, perm, found.st_size, found.st_mtime_ns, holds)
+                    trash.take(directory, name, join(path, inside), was, found)
+        finally:
+            os.close(directory)
+    for below in reversed(directories):
+        above, _, name = join(out, below).rpartition(b"/") if below else (b"", b"", out)
+        try:
+            directory = open_way(above, stage_fd) if above else os.dup(stage_fd)
+        except OSError:
+            return False
+        try:
+            os.rmdir(name, dir_fd=directory)
+        except OSError:
+            return False
+        finally:
+            os.close(directory)
+    return True
 
 
 def _turn(change: Change) -> tuple[int, bytes]:
@@ -221,7 +268,11 @@ def _turn(change: Change) -> tuple[int, bytes]:
 
 
 def _is_there(fd: int, name: bytes) -> bool:
+    return _lstat(name, fd) is not None
+
+
+def _lstat(name: bytes, fd: int) -> os.stat_result | None:
     try:
-        return bool(stat.S_IFMT(os.lstat(name, dir_fd=fd).st_mode))
+        return os.lstat(name, dir_fd=fd)
     except FileNotFoundError:
-        return False
+        return None

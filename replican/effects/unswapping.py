@@ -15,7 +15,7 @@ from replican.effects.linux import exchange, rename_new
 from replican.effects.staging import Stage
 from replican.effects.swapping import aside_name, discard, out_name
 from replican.effects.trash import Trash, hash_name
-from replican.effects.worktree import DIRECTORY_FLAGS, Directories
+from replican.effects.worktree import Directories, open_way
 from replican.values.errors import DamagedError, NotFoundError
 from replican.values.ids import BlobId, TreeId
 from replican.values.listing import Row
@@ -119,7 +119,7 @@ class Unswapping:
             at, wanted = stack.pop()
             try:
                 listing = self._trees.tree(wanted)
-                fd = os.open(at, DIRECTORY_FLAGS, dir_fd=self._stage.fd)
+                fd = open_way(at, self._stage.fd)
             except (NotFoundError, DamagedError, OSError):
                 return False
             try:
@@ -151,7 +151,7 @@ class Unswapping:
         file of it open may have written to that since: it goes beside what came."""
         for below, rows in _left_of(self._stage.fd, out_name(path), self._trees, old).items():
             at = join(out_name(path), below) if below else out_name(path)
-            fd = os.open(at, DIRECTORY_FLAGS, dir_fd=self._stage.fd)
+            fd = open_way(at, self._stage.fd)
             try:
                 for row in rows.values():
                     holds = hash_name(row.name, fd)
@@ -171,7 +171,7 @@ def _left_of(stage_fd: int, out: bytes, trees: TreeReader, old: Entry) -> dict[b
         below, tree = stack.pop()
         try:
             listing = trees.tree(tree)
-            fd = os.open(join(out, below) if below else out, DIRECTORY_FLAGS, dir_fd=stage_fd)
+            fd = open_way(join(out, below) if below else out, stage_fd)
         except (NotFoundError, DamagedError, OSError):
             continue
         try:

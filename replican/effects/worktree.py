@@ -42,6 +42,20 @@ def _open_below(part: bytes, fd: int) -> int:
     return os.open(part, DIRECTORY_FLAGS, dir_fd=fd)
 
 
+def open_way(path: bytes, fd: int) -> int:
+    """A descriptor of its own, of the directory ``path`` below the one that ``fd`` stands for; raises ``OSError``
+    where a link is on the way."""
+    at = fd
+    for part in path.split(b"/"):
+        try:
+            below = _open_below(part, at)
+        finally:
+            if at != fd:
+                os.close(at)
+        at = below
+    return at
+
+
 class Directories:
     """Descriptors of the directories below a root.
 

@@ -1,0 +1,109 @@
+"""Units in a transition, and its steps: for tests that do something at each of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from folders import contents, write
+from pairs import Pair
+
+from replican.effects import arrivals, placing, swapping, trash, unswapping
+from replican.repository import Repository
+
+START = {
+    ".replicanattributes": "*.u/ atomic\n",
+    "a.u/head": "1",
+    "a.u/refs/main": "1",
+    "a.u/refs/old/x": "x",
+    "gone.u/head": "gone",
+    "gone.u/refs/main": "gone",
+    "plain/file": "plain",
+}
+NEW = {"head": b"2", "refs/main": b"1", "refs/new/y": b"y"}
+OLD = {"head": b"1", "refs/main": b"1", "refs/old/x": b"x"}
+GONE = {"head": b"gone", "refs/main": b"gone"}
+
+Unit = dict[str, bytes]
+
+
+def units(root: Path) -> dict[str, Unit]:
+    """What lies in each unit of a folder."""
+    return {
+        each.name: {path.removeprefix(each.name + "/"): data for path, data in contents(root).items()
+                    if path.startswith(each.name + "/")}
+        for each in root.iterdir()
+        if each.suffix == ".u"
+    }  # fmt: skip
+
+
+def a_pair(base: Path) -> Pair:
+    """Two folders, of which the one has changed and removed units that the other still has as they were."""
+    base.mkdir(exist_ok=True)
+    pair = Pair(base, START)
+    for root in (pair.a, pair.b):
+        with Repository(str(root)) as repo:
+            repo.config.set("units.quiet_ms", "0")
+    write(pair.a / "a.u/head", "2")
+    write(pair.a / "a.u/refs/new/y", "y")
+    (pair.a / "a.u/refs/old/x").unlink()
+    (pair.a / "a.u/refs/old").rmdir()
+    (pair.a / "gone.u/head").unlink()
+    (pair.a / "gone.u/refs/main").unlink()
+    (pair.a / "gone.u/refs").rmdir()
+    (pair.a / "gone.u").rmdir()
+    write(pair.a / "came.u/head", "came")
+    return pair
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+STEPS: list[tuple[Any, str]] = [
+    (swapping, "rename_new"),
+    (swapping, "exchange"),
+    (swapping, "remove_tree"),
+    (arrivals, "rename_new"),
+    (trash, "rename_new"),
+    (placing, "set_mode"),
+]
+
+
+def at_step(patch: pytest.MonkeyPatch, number: int, after: bool, do: Callable[[], None]) -> list[int]:
+    """Do something once, before or after the step of that number; the list counts the steps."""
+    steps = [0]
+
+    def counted(whole: Callable[..., object]) -> Callable[..., object]:
+        def step(*args: object) -> object:
+            steps[0] += 1
+            mine = steps[0] == number
+            if mine and not after:
+                do()
+            result = whole(*args)
+            if mine and after:
+                do()
+            return result
+
+        return step
+
+    for module, name in STEPS:
+        patch.setattr(module, name, counted(getattr(module, name)))
+    return steps
+
+
+def kill() -> None:
+    raise Killed
+
+
+def without_exchange(patch: pytest.MonkeyPatch) -> None:
+    for module in (swapping, unswapping):
+        patch.setattr(module, "exchange", lambda *args: False)
+
+
+def nothing(patch: pytest.MonkeyPatch) -> None:
+    """All as it is."""
+
+
+KINDS = pytest.mark.parametrize("kind", [nothing, without_exchange], ids=["exchange", "without"])
+WHEN = pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
