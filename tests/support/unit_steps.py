@@ -11,8 +11,9 @@ from pairs import Pair
 from replican.effects import arrivals, placing, swapping, trash, unswapping
 from replican.repository import Repository
 
+ATTRIBUTES = ".replicanattributes"
 START = {
-    ".replicanattributes": "*.u/ atomic\n",
+    ATTRIBUTES: "*.u/ atomic\n",
     "a.u/head": "1",
     "a.u/refs/main": "1",
     "a.u/refs/old/x": "x",
@@ -40,10 +41,13 @@ def units(root: Path) -> dict[str, Unit]:
 def a_pair(base: Path) -> Pair:
     """Two folders, of which the one has changed and removed units that the other still has as they were."""
     base.mkdir(exist_ok=True)
-    pair = Pair(base, START)
+    pair = Pair(base, {path: content for path, content in START.items() if path != ATTRIBUTES})
     for root in (pair.a, pair.b):
         with Repository(str(root)) as repo:
             repo.config.set("units.quiet_ms", "0")
+    # Only now: units that are new are waited for, a second if nobody says otherwise.
+    write(pair.a / ATTRIBUTES, START[ATTRIBUTES])
+    assert pair.sync().equal
     write(pair.a / "a.u/head", "2")
     write(pair.a / "a.u/refs/new/y", "y")
     (pair.a / "a.u/refs/old/x").unlink()
