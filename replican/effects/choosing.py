@@ -6,15 +6,17 @@ large enough for that to count.
 
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from replican.effects.mirror import Filled, Mirror
 from replican.effects.staging import Stage
 from replican.effects.treebuild import Building
 from replican.values.ids import TreeId
-from replican.values.messages import FEW, Directory
 from replican.values.streams import COPY_LIMIT
 from replican.values.trees import DIRECTORY, FILE, Entry, TreeReader, parse_tree
+
+if TYPE_CHECKING:
+    from replican.values.messages import Directory
 
 _TWICE: Final = 4096
 """What is wanted more than once, and has more bytes, comes once."""
@@ -27,8 +29,11 @@ class Jobs:
         self._jobs = jobs
         self._ids = ids
 
-    def choose(self, trees: TreeReader, stage: Stage) -> tuple[list[Directory], tuple[int, int]]:
+    def choose(self, trees: TreeReader, stage: Stage) -> "tuple[list[Directory], tuple[int, int]]":
         """The directories to ask for; and how many files, of how many bytes, will come."""
+        # Here, since between folders nobody needs what the messages are made of.
+        from replican.values.messages import FEW, Directory
+
         listed = [(job, trees.tree(self._ids[job.path])) for job in self._jobs]
         counts = Counter([entry.id for _, entries in listed for entry in entries if entry.kind == FILE])
         # Nearly always there are none of these, and then nobody is asked about each file.

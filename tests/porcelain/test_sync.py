@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +95,15 @@ def test_where_a_directory_cannot_be_flushed_the_journal_stays(
     replicas("b", "sync")
     replicas("b", "fsck", "--content")
     assert replicas.read("b/new") == "2"
+
+
+def test_between_folders_nothing_is_loaded_that_only_links_need(here: Path, tmp_path: Path) -> None:
+    write(tmp_path / "a/new/small", "x")
+    write(here / "mine", "y")
+    script = (
+        "import sys; from replican.porcelain._main import run_guarded; code = run_guarded(['sync']);"
+        " print(code, {'msgspec', 'zstandard', 'pyfastcdc', 'replican.values.messages'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=here, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 set()"
+    assert_equal(here, tmp_path / "a")
