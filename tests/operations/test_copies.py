@@ -6,7 +6,7 @@ import pytest
 from folders import assert_equal, write
 from linked import LIES, clone
 
-from replican.effects import choosing, copies, preparing, reflecting
+from replican.effects import copies, preparing, reflecting
 from replican.effects.copies import CopyTaker
 from replican.effects.reflecting import CopySender
 from replican.operations import supplying
@@ -86,7 +86,7 @@ def test_files_that_do_not_come_with_their_directory(
         )
     elif what == "no tree":
         directory = messages.Directory
-        monkeypatch.setattr(choosing, "Directory", lambda id, path, left_out: directory(bytes(32), path, left_out))
+        monkeypatch.setattr(messages, "Directory", lambda id, path, left_out: directory(bytes(32), path, left_out))
     elif what == "damaged tree":
         monkeypatch.setattr(supplying, "Sending", lambda *_: raise_(DamagedError("a tree")))
     elif what == "cannot":
