@@ -78,12 +78,10 @@ class Ledger:
         self.rows(directory)[row.name] = row.settled(time.time_ns())
         self._dirty.add(directory)
 
-    def put_placed(self, directory: bytes, row: Row) -> bool:
-        """The same of what was staged and has just taken its place: nobody else could write to it before. Whether it
-        needs no other look."""
-        self.rows(directory)[row.name] = settled = row.placed(time.time_ns())
+    def put_placed(self, directory: bytes, row: Row) -> None:
+        """The same of what was staged and has just taken its place: nobody else could write to it before."""
+        self.rows(directory)[row.name] = row.placed(time.time_ns())
         self._dirty.add(directory)
-        return not settled.is_smudged
 
     def note_mode(self, path: bytes, found: os.stat_result) -> None:
         """A directory has other permissions than were meant: its file system keeps none, and they are no edit."""

@@ -111,26 +111,6 @@ def is_open_for_writing(fd: int) -> bool | None:
     The kernel gives a read lease on a file only where nobody writes to it. It is given back at once: who opens the file
     for writing in between waits for a moment.
     """
-    taken = _lease(fd)
-    if taken:
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    return None if taken is None else not taken
-
-
-def take_lease(fd: int) -> bool:
-    """Take a read lease on the file that ``fd`` reads; False where somebody has it open for writing, or there are none.
-
-    It is given back when ``fd`` is closed. Until then, who opens the file for writing waits.
-    """
-    return bool(_lease(fd))
-
-
-def has_lease(fd: int) -> bool:
-    """Whether a lease that was taken stands: nobody has opened the file for writing since."""
-    return bool(fcntl.fcntl(fd, fcntl.F_GETLEASE) == fcntl.F_RDLCK)
-
-
-def _lease(fd: int) -> bool | None:
     if not sys.platform.startswith("linux"):
         return None
     try:
@@ -140,5 +120,6 @@ def _lease(fd: int) -> bool | None:
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:
         # Others than the owner are not told, and not all file systems have leases.
-        return False if error.errno == errno.EAGAIN else None
-    return True
+        return True if error.errno == errno.EAGAIN else None
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False

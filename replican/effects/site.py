@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from replican.decisions.plan import Plan
 from replican.effects.alongside import alongside
 from replican.effects.index import Index
-from replican.effects.leases import Leases
 from replican.effects.ledger import Ledger
 from replican.effects.placing import CHANGED_HERE, cause_of
 from replican.effects.staging import Stage
@@ -40,7 +39,6 @@ class Site:
         self.traits = traits
         self.directories = Directories(root)
         self.ledger = Ledger(index)
-        self.leases = Leases()
         self.pending: list[Problem] = []
         self.written = self.removed = self.moved = 0
         self._index = index
@@ -51,7 +49,6 @@ class Site:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.leases.close()
         self.directories.close()
 
     @contextmanager
@@ -61,8 +58,6 @@ class Site:
         if entries:
             self._index.note_journal(entries)
         yield
-        for directory, row in self.leases.proven():
-            self.ledger.put(directory, row)
         if entries:
             # What was touched is flushed, then rows are noted and the journal is cleared: never the other way round.
             self.ledger.settle(self.trash.taken, alongside(self._flush))

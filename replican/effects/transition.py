@@ -25,7 +25,7 @@ from replican.effects.treebuild import row_of
 from replican.effects.worktree import set_mode
 from replican.values.paths import ancestors_of, name_of, parent_of
 from replican.values.progress import Problem, Progress
-from replican.values.trees import DIRECTORY, FILE, Entry
+from replican.values.trees import DIRECTORY, Entry
 
 
 class Outcome(NamedTuple):
@@ -259,15 +259,11 @@ class Transition:
             return
         if slot is None:
             return  # it has no source, which is said already
-        self._site.leases.take(slot.name, self._site.stage.fd, new.size if new.kind == FILE else 0)
         placed = self._place_new(slot, fd, name) if was is None else self._replace(slot, name, fd, path, old, was)
         if placed is None:
             self._site.pending.append(Problem(path, CHANGED_HERE))
             return
-        found = as_placed(name, fd, placed)
-        row = row_of(new, found)
-        if not self._site.ledger.put_placed(parent_of(path), row):
-            self._site.leases.note(parent_of(path), row, found.st_dev)
+        self._site.ledger.put_placed(parent_of(path), row_of(new, as_placed(name, fd, placed)))
         self._site.written += 1
         self._progress.advance(1, new.size)
 
