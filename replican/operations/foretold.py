@@ -127,8 +127,7 @@ def _go_ahead(
     objects = _objects(overlay, news)
     with ExitStack() as held:
         storing = held.enter_context(beside(lambda: repo.objects.add(objects))) if len(objects) > _MANY else None
-        stores = held.enter_context(remote.contents())
-        aim = aim_at(repo, overlay, news.after, stores, [], allowed)
+        aim = aim_at(repo, overlay, news.after, told.stores, [], allowed)
 
         def record() -> None:
             if storing is not None:
