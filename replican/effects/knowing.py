@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Sequence
 
+from replican.effects.gleaning import BUILT
 from replican.effects.hashing import cause_of, hash_name
 from replican.effects.index import JournalEntry
 from replican.effects.ledger import Ledger
@@ -174,7 +175,7 @@ class Newcomers:
         """
         if self._places is None:
             staged = map(os.fsencode, os.listdir(self._stage_fd))
-            self._places = [name for name in staged if name.startswith((b"tree-", PLACE))]
+            self._places = [name for name in staged if name.startswith((BUILT, PLACE))]
         if not self._places or self._traits.step_ns > 1:
             return False
         return not any(self._is_staged(place, path) for place in self._places)

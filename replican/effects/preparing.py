@@ -147,8 +147,9 @@ class Preparation:
         if not wanted:
             return slots
         self._progress.begin("staging", len(wanted), sum(entry.size for entry, _ in wanted))
-        if self._groundwork is not None:
-            wanted = self._take_staged(self._groundwork, wanted, slots)
+        groundwork = self._groundwork
+        if groundwork is not None:
+            wanted = self._put_each(wanted, slots, lambda entry, _: groundwork.take(entry))
         for stores in (self._local, self._remote):
             if not stores or not wanted:
                 continue
@@ -164,13 +165,16 @@ class Preparation:
         self._lacking += [Problem(item.hint, NO_SOURCE) for _, item in wanted]
         return slots
 
-    def _take_staged(
-        self, groundwork: Groundwork, wanted: list[tuple[Entry, Wanted]], slots: dict[bytes, Slot]
+    def _put_each(
+        self,
+        wanted: list[tuple[Entry, Wanted]],
+        slots: dict[bytes, Slot],
+        find: Callable[[Entry, Wanted], Slot | None],
     ) -> list[tuple[Entry, Wanted]]:
-        """Take what lies on the stage already; what is left to be staged."""
+        """Note the slots of those that ``find`` has or makes one for; what is left to be staged."""
         left: list[tuple[Entry, Wanted]] = []
         for entry, item in wanted:
-            slot = groundwork.take(entry)
+            slot = find(entry, item)
             if slot is None:
                 left.append((entry, item))
             else:
@@ -192,19 +196,15 @@ class Preparation:
     def _try(
         self, stores: list[ContentStore], wanted: list[tuple[Entry, Wanted]], slots: dict[bytes, Slot]
     ) -> list[tuple[Entry, Wanted]]:
-        left: list[tuple[Entry, Wanted]] = []
-        for entry, item in wanted:
+        def put(entry: Entry, item: Wanted) -> Slot | None:
             slot = self._mirrored(entry, item)
             if slot is None:
                 slot = self._stage.put(entry, item, stores)
                 if slot is not None and stores is self._local:
                     self._spare(entry.size)
-            if slot is None:
-                left.append((entry, item))
-            else:
-                slots[item.hint] = slot
-                self._progress.advance(1, entry.size)
-        return left
+            return slot
+
+        return self._put_each(wanted, slots, put)
 
     def _bring(self, wanted: Sequence[tuple[Entry, Wanted]]) -> bool:
         """Have far stores bring what they have of this; whether there are any."""

@@ -2,7 +2,7 @@
 
 Objects, moves of refs and the journal of a batch are appended to it, in the order in which they would be made durable
 elsewhere; one flush makes all durable that was appended until then. What it has is part of the log, for whoever reads,
-as soon as it is there. Later, when nobody waits, it is put where it belongs (:mod:`replican.effects.folding`), and the
+as soon as it is there. Later, when nobody waits, it is put where it belongs (:mod:`replican.effects.tailing`), and the
 tail begins anew.
 
 The file is as long as it will ever be from its beginning on, so that a flush writes what was appended and nothing else.

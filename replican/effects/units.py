@@ -83,16 +83,10 @@ def _are_left_out(path: bytes, fd: int, rows: Mapping[bytes, Row], records: Reco
     return True
 
 
-def at_rest(
-    root: str, units: Sequence[bytes], records: Records, now_ns: int, quiet_ns: int
-) -> tuple[list[bytes], list[bytes]]:
-    """Those of ``units`` that are at rest, and those that are not."""
+def restless(root: str, units: Sequence[bytes], records: Records, now_ns: int, quiet_ns: int) -> list[bytes]:
+    """Those of ``units`` that are not at rest."""
     with Directories(root) as directories:
-        rests = [is_at_rest(directories, unit, records, now_ns, quiet_ns) for unit in units]
-    return (
-        [unit for unit, rest in zip(units, rests, strict=True) if rest],
-        [unit for unit, rest in zip(units, rests, strict=True) if not rest],
-    )
+        return [unit for unit in units if not is_at_rest(directories, unit, records, now_ns, quiet_ns)]
 
 
 def without_units(stage: "Stage", built: "BuiltDirectory", units: set[bytes], lost: set[bytes]) -> "BuiltDirectory":

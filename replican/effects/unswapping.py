@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 
 from replican.decisions.treediff import walk_tree
+from replican.effects.gleaning import BUILT
 from replican.effects.index import JournalEntry
 from replican.effects.ledger import Ledger
 from replican.effects.linux import exchange, rename_new
@@ -104,8 +105,8 @@ class Unswapping:
         """Where on the stage the old unit lies."""
         for listed in os.listdir(self._stage.fd):
             name = os.fsencode(listed)
-            staged = join(name, path) if name.startswith(b"tree-") else name
-            if not (name.startswith(b"tree-") or name in (aside_name(path), out_name(path))):
+            staged = join(name, path) if name.startswith(BUILT) else name
+            if not (name.startswith(BUILT) or name in (aside_name(path), out_name(path))):
                 continue
             found = _lstat(staged, self._stage.fd)
             if found is not None and found.st_ino == row.ino:

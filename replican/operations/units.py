@@ -7,7 +7,7 @@ from typing import Final
 from replican.effects.index import ASIDE, DirRecord
 from replican.effects.observe import observe_paths
 from replican.effects.scan import Scan
-from replican.effects.units import STILL_CHANGING, at_rest
+from replican.effects.units import STILL_CHANGING, restless
 from replican.repository import Repository
 from replican.values.listing import encode_listing
 from replican.values.paths import is_below
@@ -26,12 +26,12 @@ def look_at_units(repo: Repository, first: Scan, *, full: bool = False, wait: bo
     units, problems = list(first.units), [*first.problems]
     seen = observe_paths(repo.root, repo.index, units, progress=repo.progress, full=full)
     while True:
-        good, restless, causes = _sorted_out(repo, seen, units, quiet_ns)
-        if restless and wait:
+        good, moving, causes = _sorted_out(repo, seen, units, quiet_ns)
+        if moving and wait:
             wait = False
             time.sleep(quiet_ns / 1e9)
-        elif restless:
-            problems += [Problem(unit, causes.get(unit, STILL_CHANGING)) for unit in restless]
+        elif moving:
+            problems += [Problem(unit, causes.get(unit, STILL_CHANGING)) for unit in moving]
             units = good
         else:
             break
@@ -65,6 +65,5 @@ def _sorted_out(
             return DirRecord(path, ASIDE, None, 0, False, encode_listing(()))
         return found
 
-    _, restless = at_rest(repo.root, dirty, record_of, time.time_ns(), quiet_ns)
-    left = {*restless, *causes}
+    left = {*restless(repo.root, dirty, record_of, time.time_ns(), quiet_ns), *causes}
     return [unit for unit in units if unit not in left], [unit for unit in units if unit in left], causes
