@@ -175,7 +175,9 @@ def _take_told(repo: Repository, overlay: TreeOverlay, news: News) -> None:
         if tree_id(payload) != new:
             raise _OtherwiseError
         overlay.new[new] = payload
-        below = [entry for entry in overlay.tree(new) if entry.kind == DIRECTORY]
+        entries = overlay.tree(new)
+        repo.objects.keep_parsed(new, entries)  # who checks what was fetched will ask once more
+        below = [entry for entry in entries if entry.kind == DIRECTORY]
         if below:
             there = {entry.name: entry.tree for entry in repo.tree(old) if entry.kind == DIRECTORY}
             stack += [(there.get(entry.name, EMPTY_TREE), entry.tree) for entry in below]
