@@ -66,11 +66,8 @@ class Groundwork:
     def lay(self, glimpses: Iterable[Glimpse]) -> None:
         """Make ready what these directories need. Raises ``ReplicanError`` where anything is not as it should be."""
         for path, before, payload in glimpses:
-            tree = tree_id(payload)
-            self._trees.new[tree] = payload
-            entries = self._trees.tree(tree)
-            if any(entry.kind == DIRECTORY for entry in entries):
-                del self._trees.new[tree]  # what is below it is for who takes all of it
+            entries = know_listing(self._trees, payload)
+            if entries is None:
                 continue
             for above in ancestors_of(path):
                 if above not in self._above:
@@ -123,6 +120,18 @@ class Groundwork:
         """What was staged for a file with this content and these attributes, once for each."""
         slots = self._slots.get((entry.id, entry.perm, entry.mtime_ns))
         return slots.pop() if slots and entry.kind == FILE else None
+
+
+def know_listing(trees: TreeOverlay, payload: bytes) -> Sequence[Entry] | None:
+    """Put the listing of a directory into ``trees``; its entries. Not one with subdirectories: what is below them is
+    for who takes all of it. Raises ``MalformedError``."""
+    tree = tree_id(payload)
+    trees.new[tree] = payload
+    entries = trees.tree(tree)
+    if any(entry.kind == DIRECTORY for entry in entries):
+        del trees.new[tree]
+        return None
+    return entries
 
 
 def _has_room(fd: int) -> bool:

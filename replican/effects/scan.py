@@ -14,7 +14,7 @@ from replican.effects.mirror import Copying
 from replican.effects.partly import PartlyKnown
 from replican.effects.reading import Reading
 from replican.effects.walk import Walk, Wanted
-from replican.values.ids import TreeId
+from replican.values.ids import EMPTY_TREE, TreeId
 from replican.values.listing import Row, listing_totals
 from replican.values.paths import is_below
 from replican.values.progress import Problem, Progress, Silent
@@ -112,8 +112,10 @@ class Survey:
             self._mirror.note(copied)
         if self._see is not None and packed.tree is not None and packed.payload is not None:
             known = self.known.get(path)
-            if known is not None and known.tree not in (ASIDE, packed.tree):
-                self._see(Glimpse(path, known.tree, packed.payload))
+            before = EMPTY_TREE if known is None else known.tree
+            # A new directory is told where its files are copied meanwhile: elsewhere it may only have moved.
+            if before not in (ASIDE, packed.tree) and (known is not None or self._mirror is not None):
+                self._see(Glimpse(path, before, packed.payload))
         self.assembler.put_packed(path, packed, digest, ino, mount, keep)
 
     def go(self, wanted: Wanted, progress: Progress) -> None:

@@ -15,7 +15,7 @@ from replican.decisions.frontier import JoinKind
 from replican.effects.contents import ContentStore
 from replican.effects.forkpool import beside
 from replican.effects.forms import TREE
-from replican.effects.groundwork import Groundwork
+from replican.effects.groundwork import Groundwork, know_listing
 from replican.effects.mirror import Mirror
 from replican.effects.refs import remote_head
 from replican.operations.fetching import Fetched, fetch_from
@@ -74,12 +74,15 @@ def merge_foretold(
             with ExitStack() as held:
                 stores = held.enter_context(remote.contents())
                 groundwork = None
-                if isinstance(heard, Glimpses):
+                if isinstance(heard, Glimpses) and mirror is None:
                     site = held.enter_context(opened_site(repo))
                     groundwork = held.enter_context(Groundwork(overlay, repo.objects.keep_parsed, site, stores))
                 while isinstance(heard, Glimpses):
                     if groundwork is not None:
                         groundwork.lay(heard.directories)
+                    else:  # content and rows come with the copies
+                        for each in heard.directories:
+                            know_listing(overlay, each.payload)
                     heard = hear()
                 if not isinstance(heard, News) or heard.before != before:
                     return None
@@ -163,18 +166,21 @@ def _take_told(repo: Repository, overlay: TreeOverlay, news: News) -> None:
     the old tree, which is whole here, only what differs has to be looked up.
     """
     stack: list[tuple[TreeId, TreeId]] = [(news.before, news.after)]
+    met: set[TreeId] = set()
     while stack:
         old, new = stack.pop()
-        if new == old or new in overlay.new:
+        if new == old or new in met:
             continue
-        payload = news.payloads.get(new)
-        if payload is None:
-            if repo.objects.lacking([new], TREE):
+        met.add(new)
+        if new not in overlay.new:  # it was not told of on the way
+            payload = news.payloads.get(new)
+            if payload is None:
+                if repo.objects.lacking([new], TREE):
+                    raise _OtherwiseError
+                continue
+            if tree_id(payload) != new:
                 raise _OtherwiseError
-            continue
-        if tree_id(payload) != new:
-            raise _OtherwiseError
-        overlay.new[new] = payload
+            overlay.new[new] = payload
         entries = overlay.tree(new)
         repo.objects.keep_parsed(new, entries)  # who checks what was fetched will ask once more
         below = [entry for entry in entries if entry.kind == DIRECTORY]

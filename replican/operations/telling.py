@@ -54,7 +54,7 @@ class Telling:
         self._mirror = mirror
         self._seen: list[Glimpse] = []
         self._began = False  # few are not worth it
-        self._left = _MOST_BYTES if mirror is None else 0
+        self._left = _MOST_BYTES
 
     def see(self, glimpse: Glimpse) -> None:
         """A directory was found changed."""
