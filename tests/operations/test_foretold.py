@@ -11,8 +11,10 @@ import pytest
 from folders import contents, write
 from pairs import FULL, Pair
 
+from replican.effects.groundwork import know_listing
 from replican.effects.refs import remote_head
 from replican.operations import foretold, syncing, telling
+from replican.operations.cloning import clone
 from replican.operations.folders import FolderRemote
 from replican.operations.foretold import Foretold, merge_foretold
 from replican.operations.recording import record
@@ -21,7 +23,7 @@ from replican.operations.syncing import sync
 from replican.operations.telling import Glimpses, Made, News, Told
 from replican.repository import Repository
 from replican.values.ids import EMPTY_TREE, TreeId, tree_id
-from replican.values.trees import DIRECTORY, FILE, Entry, encode_tree, parse_tree
+from replican.values.trees import DIRECTORY, FILE, Entry, TreeOverlay, encode_tree, parse_tree
 
 MANY = {f"d{number}/f": str(number) for number in range(250)}
 
@@ -264,6 +266,29 @@ def test_what_is_told_on_the_way_comes_before_all_of_it(tmp_path: Path, monkeypa
     news = told[3]
     assert isinstance(news, News)
     assert all(news.payloads[tree_id(each.payload)] == each.payload for each in seen)
+
+
+@pytest.mark.parametrize("lied", [False, True], ids=["told as it is", "told what is not"])
+def test_a_first_clone_hears_of_directories_on_the_way(tmp_path: Path, lied: bool, monkeypatch) -> None:
+    """Their listings are known before all of it is told; what nothing names comes to nothing."""
+    for name, text in (FULL | MANY).items():
+        write(tmp_path / "source" / name, text)
+    monkeypatch.setattr(telling, "_AT_ONCE", 1)
+    parsed: list[bytes] = []
+
+    def know(trees: TreeOverlay, payload: bytes) -> object:
+        parsed.append(payload)
+        assert tree_id(payload) not in trees.new
+        return know_listing(trees, encode_tree([]) if lied else payload)
+
+    monkeypatch.setattr(foretold, "know_listing", know)
+    done = clone(str(tmp_path / "source"), str(tmp_path / "copy"))
+    assert (done.made_replica, done.merged.tally.added) == (True, len(FULL | MANY))
+    assert len(parsed) > len(MANY)
+    assert contents(tmp_path / "copy") == contents(tmp_path / "source")
+    with Repository(str(tmp_path / "source")) as source, Repository(str(tmp_path / "copy")) as copy:
+        assert source.head == copy.head
+        assert source.index.base_root() == copy.index.base_root() == copy.head_tree
 
 
 def test_so_much_is_told_ahead_and_no_more(tmp_path: Path, monkeypatch) -> None:
