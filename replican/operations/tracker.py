@@ -110,7 +110,8 @@ class Tracker:
         # Of a directory of which only the permissions changed, one name in it is looked at, and all on the way to it.
         shallow = {join(path, _IGNORE) for path in notices.modes}
         self._settled.update(path for path in notices.settled | shallow if _can_be_recorded(path))
-        self.gone = self.gone or bool(notices.gone)
+        # What was exchanged for another, as a merge does with what it replaces, went only by name.
+        self.gone = self.gone or None in self._looks(notices.gone).values()
         for path in notices.settled:
             self._waiting.pop(path, None)
         for path in notices.gone:

@@ -297,6 +297,18 @@ def cloned(watched: Watched, tmp_path: Path) -> Path:
     return other
 
 
+def test_what_a_merge_replaces_has_not_gone(watched: Watched, cloned: Path) -> None:
+    """Its old version goes to the trash: nobody deletes, and what the user does next does not wait for more of it."""
+    (cloned / "c").mkdir()
+    (cloned / "c/file").write_text("c/file")
+    with Repository.open(str(cloned)) as there:
+        record(there)
+    pull(watched.repo, "other")
+    watched.tracker.listen(watched.now)
+    assert watched.tracker.dirty
+    assert not watched.tracker.gone
+
+
 def test_a_merge_of_our_own_is_no_news(watched: Watched, cloned: Path) -> None:
     pull(watched.repo, "other")
     watched.tracker.resume()
