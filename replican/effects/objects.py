@@ -67,7 +67,6 @@ class ObjectStore:
         self._loose = LooseObjects(path + "/loose")
         self._pack = path + "/pack"
         self._packs: dict[str, Pack] = {}
-        self._gone: list[Pack] = []  # repacked away; whoever iterates over one may go on
         self._scanned = False
         self._damage: dict[str, DamagedError] = {}
         self._trees: dict[TreeId, Sequence[Entry]] = {}
@@ -83,10 +82,9 @@ class ObjectStore:
 
     def close(self) -> None:
         """Close files and forget what was cached; the store may be used again."""
-        for pack in [*self._packs.values(), *self._gone]:
+        for pack in self._packs.values():
             pack.close()
         self._packs.clear()
-        self._gone.clear()
         self._scanned = False
         self._trees.clear()
         self._cached_entries = 0
@@ -267,9 +265,7 @@ class ObjectStore:
                 new.sort()
                 # Somebody waits for this; a repack, for which nobody does, compresses.
                 base = write_pack(self._pack, ((id, *objects[id]) for id in new), len(new), level=STORED)
-                damaged = self._packs.pop(os.path.basename(base), None)  # of the same objects, hence the same name
-                if damaged is not None:
-                    self._gone.append(damaged)
+                self._packs.pop(os.path.basename(base), None)  # of the same objects, hence the same name: it is damaged
                 self._rescan()
             elif new and (
                 from_tail or not self._tail.in_use or not self._tail.add_objects([objects[id] for id in new])
@@ -345,7 +341,7 @@ class ObjectStore:
         for _ in range(_LOOKS):
             there = {match[1] for name in durable.names_in(self._pack) if (match := _PACK_INDEX.fullmatch(name))}
             for name in self._packs.keys() - there:
-                self._gone.append(self._packs.pop(name))
+                del self._packs[name]  # whoever iterates over it goes on
             self._damage.clear()
             gone = False
             for name in sorted(there - self._packs.keys()):

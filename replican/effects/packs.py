@@ -58,7 +58,11 @@ def parse_head(data: bytes) -> tuple[bytes, int, int] | None:
 
 
 class Pack:
-    """One pack, found by its index; opened when first asked. Not for several threads."""
+    """One pack, found by its index; opened when first asked. Not for several threads.
+
+    It is closed when nobody has it any more, too: one that has been repacked away is of use as long as somebody
+    iterates over it, and a watch, which sees thousands of them go, is never closed.
+    """
 
     def __init__(self, base: str) -> None:
         """``base`` is the path without ``.pack`` or ``.idx``; raises ``DamagedError`` or ``FileNotFoundError``."""
@@ -101,6 +105,10 @@ class Pack:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        if self._fd >= 0:  # the index does so by itself
+            close(self._fd)
 
     @property
     def checksum(self) -> bytes:

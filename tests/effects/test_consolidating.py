@@ -220,6 +220,20 @@ def test_listing_and_prefixes_go_on_where_packs_went(tmp_path: Path) -> None:
         assert reader.resolve_prefix(next(iter(known)).hex()) == [(next(iter(known)), b"tree")]
 
 
+def test_packs_that_went_are_closed(tmp_path: Path) -> None:
+    """By whoever sees them go, over and over, and is never closed: a watch."""
+    with ObjectStore(f"{tmp_path}/objects") as store, ObjectStore(f"{tmp_path}/objects") as reader:
+        for _ in range(60):
+            new = fresh(4)
+            store.add(new)
+            assert all(each.read(id) == expected for id, expected in new.items() for each in (store, reader))
+        mapped = Path("/proc/self/maps").read_text().count(f"{tmp_path}/")
+        opened = [os.readlink(f"/proc/self/fd/{fd.name}") for fd in os.scandir("/proc/self/fd") if fd.is_symlink()]
+        assert mapped + sum(str(tmp_path) in each for each in opened) < 3 * 2 * 8, (
+            "of a pack two are open, one is mapped"
+        )
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("add"), st.integers(1, 7), st.integers(0, 30)),
