@@ -118,7 +118,7 @@ def replicas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """What tests have to say of their run beyond passing (their property ``summary``), where it was asked for."""
-    if not (TORTURE or os.environ.get("REPLICAN_TORTURE_CHECK")):
+    if not (TORTURE or any(os.environ.get(f"REPLICAN_{name}") for name in ("TORTURE_CHECK", "SOAK"))):
         return
     for outcome in ("passed", "failed"):
         for report in terminalreporter.stats.get(outcome, []):

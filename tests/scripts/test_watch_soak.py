@@ -6,9 +6,11 @@ For as many seconds as REPLICAN_SOAK says; some by default.
 import os
 import random
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from folders import differences, snapshot, write
@@ -17,7 +19,18 @@ from watching import PATIENCE, Watch, watching
 
 SECONDS = float(os.environ.get("REPLICAN_SOAK", "15"))
 _LATE = 20
-"""So many MB more than after the warm-up are growth, and so many descriptors."""
+"""So many MB more than after the warm-up are growth, and so many descriptors or threads."""
+_SAMPLES = 60
+"""So often it is looked at what they hold."""
+
+
+class Held(NamedTuple):
+    """What a watch holds with all that it began. ``memory`` is in MB, proportional."""
+
+    processes: int = 0
+    threads: int = 0
+    descriptors: int = 0
+    memory: int = 0
 
 
 def family(pid: int) -> list[int]:
@@ -30,18 +43,18 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def held(watch: Watch) -> tuple[int, int, int]:
-    """Processes, descriptors, and MB of memory (proportional) of a watch with all that it began."""
-    processes = descriptors = memory = 0
+def held(watch: Watch) -> Held:
+    processes = threads = descriptors = memory = 0
     for pid in family(watch.process.pid):
         try:
             descriptors += len(os.listdir(f"/proc/{pid}/fd"))
+            threads += len(os.listdir(f"/proc/{pid}/task"))
             rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
         except OSError:
             continue
         processes += 1
         memory += int(rollup.split("Pss:")[1].split()[0])
-    return processes, descriptors, memory >> 10
+    return Held(processes, threads, descriptors, memory >> 10)
 
 
 def rest(roots: list[Path], watches: list[Watch]) -> None:
@@ -61,7 +74,21 @@ def rest(roots: list[Path], watches: list[Watch]) -> None:
     raise AssertionError([differences(seen[0], each)[:5] for each in seen[1:]])
 
 
-def test_a_ring_of_four_for_a_while(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def closed(watch: Watch) -> bool:
+    """Whether a gate has closed since this was asked last."""
+    new = [event for event in watch.events[watch.seen :] if event["kind"] == "gate"]
+    watch.seen = len(watch.events)
+    return any(not event["open"] for event in new)
+
+
+def told(seconds: float, edits: int, all_held: list[Held]) -> str:
+    shown = "; ".join("/".join(map(str, each)) for each in all_held)
+    return f"after {seconds:.0f} s and {edits} edits: {shown}"
+
+
+def test_a_ring_of_four_for_a_while(
+    cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> None:
     monkeypatch.setitem(ACTIONS, "ignore", (0, User.ignore))  # what is ignored is not to be equal
     roots = [tmp_path / name for name in "abcd"]
     write(roots[0] / "first", "x")
@@ -72,24 +99,32 @@ def test_a_ring_of_four_for_a_while(cli, tmp_path: Path, monkeypatch: pytest.Mon
     users = [User(str(root), 0) for root in roots]
     with watching(*roots) as watches:
         began = time.monotonic()
-        before: list[tuple[int, int, int]] = []
-        number = 0
-        while time.monotonic() < began + SECONDS:
-            number += 1
+        samples = [[held(watch) for watch in watches]]
+        edits = 0
+        while (passed := time.monotonic() - began) < SECONDS:
+            edits += 1
             with suppress(OSError):  # a merge may take away what somebody is about to edit
-                rng.choice(users).act(rng, f"{number}.0")
+                rng.choice(users).act(rng, f"{edits}.0")
             time.sleep(rng.choice([0, 0, 0.01, 0.05, 0.3]))
             for watch in watches:
                 watch.read()
-            if not before and time.monotonic() > began + SECONDS / 3:
-                before = [held(watch) for watch in watches]
+            if passed > len(samples) * SECONDS / _SAMPLES:
+                samples.append([held(watch) for watch in watches])
+                with (tmp_path / "held").open("a") as file:  # for whoever waits for an hour
+                    file.write(told(passed, edits, samples[-1]) + "\n")
+            for watch in watches:
+                if closed(watch):  # by so many deletions at random: they are meant
+                    cli("-C", watch.root, "sync", "--allow-mass-delete", code=None)
         rest(roots, watches)
-        after = [held(watch) for watch in watches]
-        told = [event for watch in watches for event in watch.events if event["kind"] in ("error", "gate")]
-        assert not [each for each in told if each["kind"] == "error"], told
-        for one, other in zip(before, after, strict=True):
-            assert other[0] <= one[0] + 1, "processes"
-            assert other[1] <= one[1] + _LATE, "descriptors"
-            assert other[2] <= one[2] + _LATE, "memory"
+        samples.append([held(watch) for watch in watches])
+        record_property("summary", f"processes/threads/descriptors/MB {told(0, 0, samples[0])}")
+        record_property("summary", told(time.monotonic() - began, edits, samples[-1]))
+        errors = [event for watch in watches for event in watch.events if event["kind"] == "error"]
+        assert not errors, errors[:5]
+        for one, other in zip(samples[len(samples) // 3], samples[-1], strict=True):
+            assert other.processes <= one.processes + 1, samples
+            assert other.threads <= one.threads + _LATE, samples
+            assert other.descriptors <= one.descriptors + _LATE, samples
+            assert other.memory <= one.memory + _LATE, samples
     for root in roots:
         cli("-C", root, "fsck", "--content")

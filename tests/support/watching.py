@@ -25,6 +25,8 @@ class Watch:
     ) -> None:
         self.root = root
         self.events: list[Event] = []
+        self.seen = 0
+        """So many of them has the test been through."""
         self._rest = b""
         words = [*under, str(Path(sys.executable).parent / "replican"), "-C", str(root), "watch", "--json", *options]
         self.process = subprocess.Popen(
