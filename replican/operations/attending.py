@@ -13,10 +13,11 @@ from replican.effects.asking import LOCK
 from replican.effects.lock import holder
 from replican.operations.folders import FolderRemote
 from replican.operations.heads import Lookout
-from replican.operations.recorder import Recorder
+from replican.operations.recorder import Recorder, Tidier
 from replican.operations.remotes import Refreshed, Remote
 from replican.repository import Repository
 from replican.values.errors import LockedError
+from replican.values.ids import CheckpointId
 
 _LOCKED_SECONDS: Final = 0.2
 _CHECK_SECONDS: Final = 5.0
@@ -44,7 +45,8 @@ class Minding(Protocol):
 
 
 class FolderMinding:
-    """Of a folder on this machine: its edits are recorded from here, by ``record``, where nobody watches it."""
+    """Of a folder on this machine: its edits are recorded from here, by ``record``, where nobody watches it. Then its
+    tail is emptied from here, too."""
 
     def __init__(
         self, repo: Repository, name: str, record: Callable[[], Refreshed], bounds: Bounds, random: Random
@@ -55,6 +57,8 @@ class FolderMinding:
         self._bounds = bounds
         self._random = random
         self._recorder: Recorder | None = None
+        self._tidier = Tidier(repo, time.monotonic)
+        self._head: CheckpointId | None = None
         self._check_at = 0.0
 
     def close(self) -> None:
@@ -68,7 +72,9 @@ class FolderMinding:
 
     @property
     def due(self) -> float:
-        return self._check_at if self._recorder is None else min(self._check_at, self._recorder.due)
+        if self._recorder is None:
+            return self._check_at
+        return min(self._check_at, self._recorder.due, self._tidier.due)
 
     def hear(self) -> None:
         if self._recorder is not None:
@@ -90,8 +96,15 @@ class FolderMinding:
         except LockedError:
             self._recorder.later(_LOCKED_SECONDS)
             refreshed = None
+        self._tidy()
         notes = [f"{self._name}: {note}" for note in self._recorder.notes()]
         return notes if refreshed is None else [*refreshed.notes, *notes]
+
+    def _tidy(self) -> None:
+        before, self._head = self._head, self._repo.head
+        if self._head != before:
+            self._tidier.moved()
+        self._tidier.tidy()
 
 
 class FarMinding:

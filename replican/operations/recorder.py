@@ -5,17 +5,21 @@ waits for :attr:`Recorder.descriptor` and :attr:`Recorder.due`, and calls :meth:
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from replican.decisions.pace import Bounds, Polling, Quiet
 from replican.operations.polling import Poller
 from replican.operations.tracker import Tracker
 from replican.repository import Repository
-from replican.values.errors import UnsupportedError
+from replican.values.errors import LockedError, NoRepositoryError, ReplicanError, UnsupportedError
 
 Clock = Callable[[], float]
 Chance = Callable[[], float]
 Done = TypeVar("Done")
+
+_TIDY_SECONDS: Final = 2.0
+"""What is in the tail is put where it belongs once nothing has been recorded for so long."""
+_TIDY_AGAIN: Final = 30.0
 
 
 class Recorder:
@@ -121,3 +125,33 @@ class Recorder:
         """After the folder has been looked through: watch what was not there, or not worth it, before."""
         if self.tracker.watcher is not None and not self.tracker.watcher.lost:
             self.tracker.watcher.extend()
+
+
+class Tidier:
+    """Empties the tail of a folder, once nobody waits for anything that would have to wait for that."""
+
+    def __init__(self, repo: Repository, clock: Clock) -> None:
+        self._repo = repo
+        self._clock = clock
+        self.due = clock()
+        """When :meth:`tidy` has something to do, by the clock."""
+
+    def moved(self) -> None:
+        """Something has been recorded: not now."""
+        self.due = self._clock() + _TIDY_SECONDS
+
+    def tidy(self) -> None:
+        """Empty the tail, if it is time for that. Raises ``NoRepositoryError``."""
+        now = self._clock()
+        if self.due > now:
+            return
+        try:
+            with self._repo.writing("watch"):
+                self._repo.tailing.put_down()
+            self.due = float("inf")
+        except NoRepositoryError:
+            raise
+        except LockedError:
+            self.due = now + _TIDY_SECONDS
+        except ReplicanError:  # whatever it is, who records next will say so
+            self.due = now + _TIDY_AGAIN

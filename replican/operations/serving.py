@@ -299,6 +299,7 @@ class Server:
         repo = self._repo
         self._let_go()  # whoever waits for days holds no file open meanwhile
         self._open(repo)
+        repo.tailing.begin()  # who wants to be told at once pushes what is waited for, too
         minding = self._mind(repo)
         with closing(HeadWatch(repo.dotdir)) as watch:
             while (head := repo.head) == known:

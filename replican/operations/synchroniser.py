@@ -21,7 +21,7 @@ from replican.effects.asking import Listener, Mute
 from replican.effects.headwatch import HeadWatch
 from replican.operations.crew import Crew
 from replican.operations.herald import Herald
-from replican.operations.recorder import Recorder
+from replican.operations.recorder import Recorder, Tidier
 from replican.operations.recording import Recorded, record
 from replican.repository import Repository, is_replica
 from replican.values import events
@@ -30,9 +30,6 @@ from replican.values.errors import FolderError, LockedError, NoRepositoryError, 
 
 _BUSY_SECONDS: Final = 0.01
 _BUSY_MOST: Final = 1.0
-_TIDY_SECONDS: Final = 2.0
-"""What is in the tail is put where it belongs once nothing has been recorded for so long."""
-_TIDY_AGAIN: Final = 30.0
 _ASLEEP_SECONDS: Final = 5.0
 """A machine that slept for longer may find another network, and other folders, when it wakes up."""
 
@@ -96,7 +93,7 @@ class Synchroniser:
         self._gate: str | None = None
         self._failures = 0
         self._busy = 0
-        self._tidy_at: float | None = time.monotonic()
+        self._tidier = Tidier(repo, time.monotonic)
         self._whole = True
         self._whole_why: str | None = None
         self._live = False
@@ -177,7 +174,7 @@ class Synchroniser:
                         self._look(heads, recorder)
                     if self._live:
                         self._crew.keep()
-                        self._tidy()
+                        self._tidier.tidy()
                     ready = self._wait(heads, recorder, listener)
                     listener.turn(ready, lambda question: self._answer(question, recorder), time.monotonic())
         finally:
@@ -265,23 +262,7 @@ class Synchroniser:
 
     def _has_moved(self) -> None:
         self._crew.send()
-        self._tidy_at = time.monotonic() + _TIDY_SECONDS
-
-    def _tidy(self) -> None:
-        """Empty the tail, if it is time for that."""
-        now = time.monotonic()
-        if self._tidy_at is None or self._tidy_at > now:
-            return
-        try:
-            with self._repo.writing("watch"):
-                self._repo.tailing.put_down()
-            self._tidy_at = None
-        except NoRepositoryError:
-            raise
-        except LockedError:
-            self._tidy_at = now + _TIDY_SECONDS
-        except ReplicanError:  # whatever it is, who records next will say so
-            self._tidy_at = now + _TIDY_AGAIN
+        self._tidier.moved()
 
     def _record(self) -> Recorded:
         """Record what has been seen."""
@@ -332,8 +313,8 @@ class Synchroniser:
         times = [self._crew.due, now + heads.due]
         if not self._paused:
             times.append(recorder.due)
-        if self._live and self._tidy_at is not None:
-            times.append(self._tidy_at)
+        if self._live:
+            times.append(self._tidier.due)
         descriptors += [each for each in (heads.descriptor, recorder.descriptor) if each is not None]
         until = min(times)
         seconds = None if until == float("inf") else max(0.0, until - now)

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -10,9 +11,15 @@ from folders import write
 from in_process import InProcess
 
 from replican.decisions.pace import Bounds
+from replican.effects.tail import Tail
 from replican.operations import courier as module
+from replican.operations.attending import FolderMinding
 from replican.operations.courier import Carry, Courier, Rest
+from replican.operations.recorder import Tidier
+from replican.operations.recording import record
+from replican.operations.remotes import Refreshed
 from replican.operations.syncing import Exchanged, exchange
+from replican.repository import Repository
 from replican.values import events
 from replican.values.errors import LockedError, RefusedError, RemoteError
 from replican.values.progress import Problem
@@ -171,3 +178,46 @@ def test_one_that_rests_carries_nothing(two: tuple[Path, Path]) -> None:
     carry(b, post)
     assert time.monotonic() - began >= 0.7
     assert (b / "new").read_text() == "y"
+
+
+def test_a_tail_is_emptied_when_nobody_waits(two: tuple[Path, Path]) -> None:
+    now = [100.0]
+    with Repository(str(two[0]), wait=0.0) as repo, Repository(str(two[0])) as other:
+        repo.tailing.begin()
+        write(two[0] / "new", "n")
+        made = record(repo).head
+        tidier = Tidier(repo, lambda: now[0])
+        tidier.moved()
+        tidier.tidy()
+        assert size_of_tail(repo)
+        now[0] = tidier.due
+        with other.locked("test"):
+            tidier.tidy()
+        assert size_of_tail(repo)
+        assert now[0] < tidier.due < float("inf"), "somebody else had the lock: it is tried again"
+        now[0] = tidier.due
+        tidier.tidy()
+        assert not size_of_tail(repo)
+        assert repo.head == made
+        assert tidier.due == float("inf")
+
+
+def test_so_is_that_of_a_folder_which_nobody_watches(two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A courier, or who answers at the far end of a link, is all there is that could do it."""
+    monkeypatch.setattr("replican.operations.recorder._TIDY_SECONDS", 0.0)
+    with Repository(str(two[0])) as repo:
+        repo.tailing.begin()
+        seen = Refreshed([], [])
+        with closing(FolderMinding(repo, "x", lambda: seen, Bounds(), Random(1))) as minding:
+            minding.mind()  # there is nothing to be done yet
+            write(two[0] / "new", "n")
+            record(repo)
+            assert size_of_tail(repo)
+            minding.mind()
+            assert not size_of_tail(repo)
+
+
+def size_of_tail(repo: Repository) -> int:
+    tail = Tail(repo.dotdir)
+    tail.look()
+    return len(tail.objects)

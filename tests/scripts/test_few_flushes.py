@@ -10,6 +10,7 @@ from pathlib import Path
 
 import faults
 import pytest
+from false_ssh import false_ssh
 from folders import write
 from replicas import Replicas
 from watching import Watch, eventually, holds
@@ -30,14 +31,14 @@ def times(log: Path, pattern: re.Pattern[str]) -> Iterator[float]:
             yield float(match[1])
 
 
-def test_an_edit_waits_for_four_flushes(replicas: Replicas) -> None:
-    replicas.clone({"d/edited": "first", "d/e/f": "beside", "top": "above"})
+def waited_for(replicas: Replicas, edited: str, other: str, environment: dict[str, str] | None = None) -> list[int]:
+    """How often, for each of a few edits in one of two watched folders; whatever answers for the other one counts."""
     calls = "fsync,fdatasync,syncfs,renameat2"
     logs = [replicas.base / f"trace-{name}" for name in "ab"]
     with ExitStack() as held:
         for name, log in zip("ab", logs, strict=True):
             strace = ["strace", "-D", "-f", "-ttt", "-qq", "-o", str(log), "-e", f"trace={calls}"]
-            watch = Watch(replicas.base / name, under=strace)
+            watch = Watch(replicas.base / name, under=strace, environment=environment)
             held.callback(watch.stop)
             watch.wait("live")
         watch.wait("synced")
@@ -45,10 +46,29 @@ def test_an_edit_waits_for_four_flushes(replicas: Replicas) -> None:
         for number in range(4):
             time.sleep(QUIET)  # what belongs to the edit before is not counted with this one
             began = time.time()
-            write(replicas.base / "a/d/edited", f"edit {number}")
-            eventually(partial(holds, replicas.base / "b/d/edited", f"edit {number}"))
-            placed = min(at for at in times(logs[1], _PLACED) if at > began)
+            write(replicas.base / edited / "d/edited", f"edit {number}")
+            eventually(partial(holds, replicas.base / other / "d/edited", f"edit {number}"))
+            placed = min(at for log in logs for at in times(log, _PLACED) if at > began)
             counts.append(sum(began < at < placed for log in logs for at in times(log, _FLUSH)))
     assert all(counts), "nothing was flushed, or nothing counted"
+    assert os.path.getsize(replicas.base / other / ".replican/tail")
+    return counts
+
+
+FILES = {"d/edited": "first", "d/e/f": "beside", "top": "above"}
+
+
+def test_an_edit_waits_for_four_flushes(replicas: Replicas) -> None:
+    replicas.clone(FILES)
+    counts = waited_for(replicas, "a", "b")
     assert min(counts[1:]) <= MOST, counts
-    assert os.path.getsize(replicas.base / "b/.replican/tail")
+
+
+@pytest.mark.parametrize(("edited", "other"), [("a", "b"), ("b", "a")], ids=["brought", "pushed"])
+def test_so_it_does_over_a_link(replicas: Replicas, edited: str, other: str) -> None:
+    """Who answers at the far end of it counts as well."""
+    replicas.clone(FILES)
+    replicas("b", "remote", "set-url", "origin", f"host:{replicas.base}/a")
+    (replicas.base / "home").mkdir()
+    counts = waited_for(replicas, edited, other, {"REPLICAN_SSH": str(false_ssh(replicas.base))})
+    assert min(counts[1:]) <= MOST, counts
