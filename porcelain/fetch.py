@@ -39,10 +39,11 @@ def fetch_both(
 ) -> tuple["Fetched", "Refreshed", "Ahead | None", "Traffic | None"]:
     """Fetch from a remote, once it has recorded its user's edits, and with ``content`` stage what a merge will need;
     what went over the wire."""
-    from replican.operations.fetching import fetch_from
-    from replican.operations.remotes import opened_remote
+    from replican.operations.remotes import opened_remote, reaching
 
-    with opened_remote(repo, name) as remote:
+    with reaching(repo, name), opened_remote(repo, name) as remote:
+        from replican.operations.fetching import fetch_from
+
         refreshed = remote.refresh()
         repo.notes += refreshed.notes
         fetched = fetch_from(repo, remote)

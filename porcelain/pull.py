@@ -32,14 +32,17 @@ def command(
     missing_mount: report.AllowMissingMount = False,
     unrelated: report.AllowUnrelated = False,
 ) -> int | None:
-    from replican.operations.remotes import default_remote
-    from replican.operations.syncing import pull
+    from replican.operations.remotes import default_remote, reaching
 
     repo = ctx.repository()
     repo.limit_rate = report.rate(limit_rate)
     name = remote or default_remote(repo)
     allowed = report.allowed(mass_delete, missing_mount, unrelated)
-    done = pull(repo, name, allowed=allowed, message=report.check_message(message))
+    message = report.check_message(message)
+    with reaching(repo, name):
+        from replican.operations.syncing import pull
+
+        done = pull(repo, name, allowed=allowed, message=message)
     ending = report.Ending(ctx)
     ending.recorded(done.recorded)
     if ctx.json:

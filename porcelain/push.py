@@ -32,14 +32,16 @@ def command(
     remote: Annotated[str | None, Argument("R", help="the remote", complete="remote")] = None,
     limit_rate: report.LimitRate = None,
 ) -> int | None:
-    from replican.decisions.treediff import Tally
-    from replican.operations.remotes import default_remote, place_of
-    from replican.operations.syncing import push
+    from replican.operations.remotes import default_remote, place_of, reaching
 
     repo = ctx.repository()
     repo.limit_rate = report.rate(limit_rate)
     name = remote or default_remote(repo)
-    done = push(repo, name)
+    with reaching(repo, name):
+        from replican.decisions.treediff import Tally
+        from replican.operations.syncing import push
+
+        done = push(repo, name)
     tally = done.tally or Tally(0, 0, 0, 0)
     if ctx.json:
         moved = {"remote": name, "old": report.json_id(done.old), "new": report.json_id(done.new)}

@@ -73,8 +73,7 @@ def command(
     missing_mount: report.AllowMissingMount = False,
     unrelated: report.AllowUnrelated = False,
 ) -> int | None:
-    from replican.operations.remotes import default_remote
-    from replican.operations.syncing import sync
+    from replican.operations.remotes import default_remote, reaching
 
     repo = ctx.repository()
     repo.limit_rate = report.rate(limit_rate)
@@ -82,12 +81,16 @@ def command(
     for name in names:
         repo.config.remote(name)
     allowed = report.allowed(mass_delete, missing_mount, unrelated)
+    message = report.check_message(message)
     ending = report.Ending(ctx)
     shown: list[dict[str, Any]] = []
     made: list[Synced] = []
     for name in names:
         try:
-            done = sync(repo, name, allowed=allowed, message=report.check_message(message))
+            with reaching(repo, name):
+                from replican.operations.syncing import sync
+
+                done = sync(repo, name, allowed=allowed, message=message)
         except UnknownRemoteError:
             raise
         except (RemoteError, RefusedError) as error:

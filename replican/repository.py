@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from replican.decisions.graph import Graph
     from replican.effects.config import Config
     from replican.effects.index import Index
+    from replican.effects.launching import Launched
     from replican.values.traits import Traits
 
 DOT = ".replican"
@@ -84,8 +85,8 @@ def user_config() -> "Config":
 
 class Repository:
     """One replica. A context manager; ``notes`` collects what its user should hear of. ``limit_rate``, in bytes a
-    second, is for all links, in the place of what is set for each remote (0: no limit). ``for_another`` is true where
-    another folder asks this one for its edits: then who runs this may be somebody else than its user."""
+    second, is for all links, in the place of what is set for each remote (0: no limit); ``launched`` is begun for
+    some, by name. ``for_another``: another folder asks for the edits, and who runs this may not be its user."""
 
     def __init__(self, root: str, *, wait: float = DEFAULT_WAIT, progress: Progress | None = None) -> None:
         self.root = root
@@ -96,6 +97,7 @@ class Repository:
         self.progress: Progress = progress or Silent()
         self.limit_rate: int | None = None
         self.for_another = False
+        self.launched: dict[str, Launched] = {}
         self.notes: list[str] = []
         self.hooks: Hooks = NoHooks()
         tail = Tail(self.dotdir)
@@ -126,8 +128,7 @@ class Repository:
             root = os.path.realpath(root)
             if not is_replica(root):
                 dotdir = os.path.join(root, DOT)
-                os.makedirs(dotdir, mode=0o700, exist_ok=True)
-                for name in _DIRECTORIES:
+                for name in ("", *_DIRECTORIES):
                     os.makedirs(os.path.join(dotdir, name), mode=0o700, exist_ok=True)
                 # The config comes last: a folder whose init was interrupted is no replica yet.
                 Config.create(dotdir, os.urandom(8).hex(), settings.user_config_file())

@@ -11,10 +11,6 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from replican.decisions.pacing import parse_rate
-from replican.decisions.treediff import Tally
-from replican.effects.channel import Terms
-from replican.effects.contents import ContentStore
-from replican.effects.mirror import Mirror
 from replican.repository import DOT, Repository, is_replica, ssh_program
 from replican.values.addresses import SshAddress, parse_ssh
 from replican.values.checkpoints import Checkpoint
@@ -30,8 +26,12 @@ from replican.values.ids import BlobId, CheckpointId
 from replican.values.progress import Problem, Traffic
 
 if TYPE_CHECKING:
+    from replican.decisions.treediff import Tally
+    from replican.effects.channel import Terms
     from replican.effects.config import Config
-    from replican.effects.launching import Link
+    from replican.effects.contents import ContentStore
+    from replican.effects.launching import Launched, Link
+    from replican.effects.mirror import Mirror
     from replican.operations.folders import FolderRemote
     from replican.operations.heads import Lookout
     from replican.operations.reading import Content
@@ -72,7 +72,7 @@ class Taken(NamedTuple):
     old: CheckpointId | None
     new: CheckpointId | None
     pending: list[Problem]
-    tally: Tally | None
+    tally: "Tally | None"
     notes: list[str]
 
 
@@ -97,7 +97,7 @@ class Remote(Protocol):
     def place(self) -> str:
         """Where it is, to be shown: a path, an address."""
 
-    def refresh(self, *, mirror: Mirror | None = None) -> Refreshed:
+    def refresh(self, *, mirror: "Mirror | None" = None) -> Refreshed:
         """Have it record what its user did. Where it cannot, what it recorded before is what it offers.
 
         What is read for it is copied to ``mirror``, where that can be.
@@ -130,7 +130,7 @@ class Remote(Protocol):
 
     def contents(
         self, unreached: Callable[[RemoteError], None] | None = None
-    ) -> AbstractContextManager[list[ContentStore]]:
+    ) -> "AbstractContextManager[list[ContentStore]]":
         """Where its content may be found. If it turns out later that it cannot be reached, ``unreached`` is told, and
         there is no content; without it, that is raised."""
 
@@ -232,8 +232,32 @@ def opened_remote(repo: Repository, name: str) -> Iterator[Remote]:
             yield folder
     else:
         serve, terms = _serve_command(repo, name), terms_of(repo.config, name, repo.limit_rate)
-        with wired_remote(name, place, address, ssh_program(repo.config), serve, repo, terms) as wired:
+        program = ssh_program(repo.config)
+        with wired_remote(
+            name, place, address, program, serve, repo, terms, lambda: repo.launched.pop(name, None)
+        ) as wired:
             yield wired
+
+
+@contextmanager
+def reaching(repo: Repository, name: str) -> Iterator[None]:
+    """Begin to reach the remote called ``name`` if it is on another machine: that takes a while, in which the caller
+    can do something else before it is opened. What is in the way is raised there, and not here."""
+    from replican.effects.launching import Launched, ssh_words
+
+    try:
+        address = ssh_address(repo.config.remote(name).url, repo.root)
+        if address is not None:
+            words = ssh_words(ssh_program(repo.config), address, _serve_command(repo, name))
+            repo.launched[name] = Launched(words)
+    except ReplicanError:
+        pass
+    try:
+        yield
+    finally:
+        unwanted = repo.launched.pop(name, None)
+        if unwanted is not None:
+            unwanted.drop()
 
 
 @contextmanager
@@ -244,28 +268,33 @@ def wired_remote(
     program: Sequence[str],
     serve: str,
     repo: Repository | None,
-    terms: Terms,
+    terms: "Terms",
+    launched: "Callable[[], Launched | None]" = lambda: None,
 ) -> "Iterator[WiredRemote]":
-    """A remote on another machine, closed in the end."""
+    """A remote on another machine, closed in the end. ``launched`` gives what was launched for it before."""
     from replican.operations.wired import WiredRemote
 
-    remote = WiredRemote(name, place, lambda: start(program, address, serve, terms), repo)
+    remote = WiredRemote(name, place, lambda: start(program, address, serve, terms, launched()), repo)
     try:
         yield remote
     finally:
         remote.close()
 
 
-def start(program: Sequence[str], address: SshAddress, serve: str, terms: Terms) -> "Link":
-    """Begin a link to another machine."""
-    from replican.effects.launching import Link, ssh_words
+def start(
+    program: Sequence[str], address: SshAddress, serve: str, terms: "Terms", launched: "Launched | None" = None
+) -> "Link":
+    """Begin a link to another machine, by what was ``launched`` for it, if anything was."""
+    from replican.effects.launching import Launched, Link, ssh_words
 
-    return Link(ssh_words(program, address, serve), terms)
+    return Link(launched or Launched(ssh_words(program, address, serve)), terms)
 
 
-def terms_of(config: "Config", name: str | None = None, rate: int | None = None) -> Terms:
+def terms_of(config: "Config", name: str | None = None, rate: int | None = None) -> "Terms":
     """What is asked of a link, by the settings; ``name`` is the remote at its other end, and ``rate`` (0: none) counts
     more than what is set for that."""
+    from replican.effects.channel import Terms
+
     seconds = config.number("core.timeout")
     if name is not None:
         seconds = config.remote_number(name, "timeout") or seconds
