@@ -7,6 +7,7 @@ that have to be fetched and the block list; over the pipe all bytes are counted,
 
 import hashlib
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ from replican.values.ids import BlobId
 
 MIB = 1 << 20
 SIZE = 256
+SCATTERED = 1000
 
 
 def rate(size: int, work: Callable[[], object], rounds: int = 3) -> float:
@@ -63,7 +65,7 @@ EDITS: dict[str, Callable[[bytes], tuple[bytes, ...]]] = {
     "1 MiB inserted in the middle": lambda old: (old[: len(old) // 2], os.urandom(MIB), old[len(old) // 2 :]),
     "10 bytes in front": lambda old: (b"ten bytes!", old),
     "1 MiB appended": lambda old: (old, os.urandom(MIB)),
-    "1000 edits of a byte": lambda old: tuple(scattered(old, 1000)),
+    f"{SCATTERED} edits of a byte": lambda old: tuple(scattered(old, SCATTERED)),
     "nothing changed": lambda old: (old,),
 }
 
@@ -158,6 +160,17 @@ def insert(path: str, at: int, data: bytes) -> None:
     os.rename(f"{path}.new", path)
 
 
+def touch_up(path: str, count: int) -> None:
+    """Write a file anew with so many bytes of it changed, one here and one there."""
+    shutil.copyfile(path, f"{path}.new")
+    step = os.path.getsize(path) // count
+    with open(f"{path}.new", "r+b") as new:
+        for number in range(count):
+            new.seek(number * step + random.randrange(step))
+            new.write(os.urandom(1))
+    os.rename(f"{path}.new", path)
+
+
 class _Part:
     def __init__(self, file: BinaryIO, left: int) -> None:
         self._file = file
@@ -242,6 +255,7 @@ def over_a_pipe(place: str, program: str, size: int = SIZE, rounds: int = 3) -> 
     pair.compare(name + "1 MiB inserted in the middle", lambda n: insert(pair.file, middle, os.urandom(MIB)), rounds)
     pair.compare(name + "10 bytes in front", lambda n: insert(pair.file, 0, b"%010d" % n), rounds)
     pair.compare(name + "1 MiB appended", lambda n: insert(pair.file, whole * 2, os.urandom(MIB)), rounds)
+    pair.compare(name + "scattered", lambda n: touch_up(pair.file, SCATTERED), rounds)
     pair.compare(name + "copied", copied, 1)
     pair.compare(name + "renamed", renamed, 1)
 

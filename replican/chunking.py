@@ -10,7 +10,7 @@ manages one or two, which is slower than many a link: see :func:`is_fast`.
 from collections.abc import Callable, Iterator
 from functools import cache
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 from replican.values.blocks import AVERAGE, LEAST, MOST, BlockList
 
@@ -36,6 +36,12 @@ def _package() -> ModuleType:
     return pyfastcdc
 
 
+def _cutter() -> Any:
+    return _package().FastCDC(
+        AVERAGE, min_size=LEAST, max_size=MOST, normalized_chunking=_NORMALIZATION, seed=_GEAR_SEED
+    )
+
+
 def is_fast() -> bool:
     """Whether the compiled part is there: without it, to send a file whole takes less time than to cut it."""
     return str(_package().FastCDC.__module__) != "pyfastcdc.py.fastcdc"
@@ -49,6 +55,11 @@ def cut(readinto: Callable[[memoryview], int]) -> Iterator[tuple[int, bytes]]:
         yield len(piece), hash
 
 
+def cut_lengths(data: bytes | bytearray) -> list[int]:
+    """The lengths in bytes of the blocks of some content: the last one ends with it."""
+    return [piece.length for piece in _cutter().cut_buf(bytes(data))]
+
+
 def cut_pieces(
     readinto: Callable[[memoryview], int], like: BlockList | None = None
 ) -> Iterator[tuple[memoryview, bytes]]:
@@ -60,9 +71,7 @@ def cut_pieces(
     """
     from xxhash import xxh3_128_digest
 
-    cutter = _package().FastCDC(
-        AVERAGE, min_size=LEAST, max_size=MOST, normalized_chunking=_NORMALIZATION, seed=_GEAR_SEED
-    )
+    cutter = _cutter()
     # Where the last one ends, nothing but the end of that version has cut it.
     known = [] if like is None else [(length, hash) for _, length, hash in like][:-1]
     numbers = {hash: number for number, (_, hash) in enumerate(known)}

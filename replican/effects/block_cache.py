@@ -3,7 +3,8 @@
 A cache. Each list is sealed, and what is not what was written is dropped, as is the whole where SQLite cannot read it:
 it is filled again as lists are needed. Nothing here fails: where the disk is full, or cannot be written, or somebody
 else is writing, there is no list, and the content is cut. Beside the lists lie marks of some of their blocks, by which
-files are found that have blocks in common; they only nominate, and need no seal.
+files are found that have blocks in common; they only nominate, and need no seal. Of files that are edited again and
+again, there are sealed fine sums, too.
 """
 
 import errno
@@ -20,6 +21,7 @@ from replican.effects.index_tables import seal_of
 from replican.values.blocks import HASH_SIZE, BlockList, parse_blocks
 from replican.values.errors import ReplicanError
 from replican.values.ids import BlobId
+from replican.values.sums import FineSums
 
 _FORMAT: Final = 1
 _APPLICATION: Final = 0x7265626C
@@ -34,8 +36,17 @@ PRAGMA application_id = {_APPLICATION};
 PRAGMA user_version = {_FORMAT};
 COMMIT;
 """
+_SUMS: Final = """
+CREATE TABLE IF NOT EXISTS sums (
+    blob BLOB PRIMARY KEY, made INTEGER NOT NULL, sums BLOB NOT NULL, seal INTEGER NOT NULL
+)
+"""
+"""Made where it is missing: a cache of before has none."""
 LIMIT: Final = 64 << 20
 """How many bytes of lists are kept: those of some 250 GiB of files. What was used longest ago goes."""
+
+SUMS_LIMIT: Final = 32 << 20
+"""How many bytes of fine sums are kept: those of some 32 GiB of files."""
 
 _BUSY_SECONDS: Final = 1
 _MARK_ALL: Final = 64
@@ -108,6 +119,15 @@ class BlockCache:
         # A damaged database may hide it: then the next one has it.
         _ = self._work(put, False, create=True) or self._work(put, False, create=True)
 
+    def sums(self, blob: BlobId, blocks: BlockList) -> FineSums | None:
+        """The fine sums of a content that has these blocks, if they are known."""
+        return self._work(lambda connection: _get_sums(connection, blob, blocks), None)
+
+    def put_sums(self, blob: BlobId, sums: bytes, instead_of: BlobId | None = None) -> None:
+        """Note the fine sums of a content; those of the version before it, ``instead_of`` which it is, go."""
+        if len(sums) <= SUMS_LIMIT:
+            self._work(lambda connection: _put_sums(connection, blob, sums, instead_of), None, create=True)
+
     def sharing(self, blocks: BlockList, most: int) -> list[BlobId]:
         """The contents that seem to have most blocks in common with this one, the best first."""
         return self._work(lambda connection: _sharing(connection, blocks, most), [])
@@ -127,7 +147,8 @@ class BlockCache:
 
         def drop(connection: sqlite3.Connection) -> None:
             with _transaction(connection):
-                connection.executemany("DELETE FROM lists WHERE blob = ?", [(blob,) for blob in blobs])
+                for table in ("lists", "sums"):
+                    connection.executemany(f"DELETE FROM {table} WHERE blob = ?", [(blob,) for blob in blobs])
                 connection.execute("DELETE FROM marks WHERE list NOT IN (SELECT number FROM lists)")
             connection.execute("VACUUM")
 
@@ -195,6 +216,10 @@ def check_cache(path: str) -> str | None:
         for blob, blocks, seal in connection.execute("SELECT blob, blocks, seal FROM lists"):
             if _unsealed(blob, blocks, seal) is None:
                 return "a block list is not what was written"
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'sums'").fetchone() is not None:
+            for blob, sums, seal in connection.execute("SELECT blob, sums, seal FROM sums"):
+                if not _is_sealed(blob, sums, seal):
+                    return "fine sums are not what was written"
     except (sqlite3.Error, UnicodeDecodeError) as error:
         return str(error) if is_damage(error) else None
     finally:
@@ -221,6 +246,8 @@ def _open(path: str, reading: bool = False) -> sqlite3.Connection:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if (connection.execute("PRAGMA application_id").fetchone()[0], version) != (_APPLICATION, _FORMAT):
             raise sqlite3.DatabaseError("it is no cache of this release's")
+        if not reading:
+            connection.execute(_SUMS)
     except BaseException:
         connection.close()
         raise
@@ -260,8 +287,12 @@ def _get(connection: sqlite3.Connection, blob: BlobId) -> BlockList | None:
     return blocks
 
 
+def _is_sealed(blob: object, content: object, seal: object) -> bool:
+    return type(blob) is bytes and type(content) is bytes and seal == seal_of(blob + content)
+
+
 def _unsealed(blob: object, encoded: object, seal: object) -> BlockList | None:
-    if type(blob) is not bytes or type(encoded) is not bytes or seal != seal_of(blob + encoded):
+    if not _is_sealed(blob, encoded, seal) or type(encoded) is not bytes:
         return None
     try:
         blocks = parse_blocks(encoded)
@@ -284,6 +315,27 @@ def _put(connection: sqlite3.Connection, blob: BlobId, blocks: BlockList, limit:
         connection.executemany(
             "INSERT OR IGNORE INTO marks VALUES (?, ?)", [(mark, number) for mark in sorted(_marks(blocks))]
         )
+
+
+def _get_sums(connection: sqlite3.Connection, blob: BlobId, blocks: BlockList) -> FineSums | None:
+    row = connection.execute("SELECT sums, seal FROM sums WHERE blob = ?", (blob,)).fetchone()
+    if row is None or not _is_sealed(blob, *row):
+        return None
+    try:
+        return FineSums(blocks, row[0])
+    except ReplicanError:
+        return None
+
+
+def _put_sums(connection: sqlite3.Connection, blob: BlobId, sums: bytes, instead_of: BlobId | None) -> None:
+    with _transaction(connection):
+        connection.executemany("DELETE FROM sums WHERE blob = ?", [(blob,), (instead_of,)])
+        left = SUMS_LIMIT - len(sums)
+        for other, length in connection.execute("SELECT blob, length(sums) FROM sums ORDER BY made DESC").fetchall():
+            left -= length
+            if left < 0:
+                connection.execute("DELETE FROM sums WHERE blob = ?", (other,))
+        connection.execute("INSERT INTO sums VALUES (?, ?, ?, ?)", (blob, time.time_ns(), sums, seal_of(blob + sums)))
 
 
 def _make_room(connection: sqlite3.Connection, size: int) -> None:

@@ -4,12 +4,12 @@ It goes as steps from its old version, of which the blocks are known here. Whoev
 link does not take at once is held, which is bounded by how many new bytes may be sent unasked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from threading import Thread
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from replican.values.blocks import BlockList
+from replican.values.blocks import MOST, BlockList
 from replican.values.early import (
     NEW_LIMIT,
     RUN_LIMIT,
@@ -21,8 +21,14 @@ from replican.values.early import (
 )
 from replican.values.errors import ReplicanError
 from replican.values.ids import BlobId
+from replican.values.sums import FineSums
+
+if TYPE_CHECKING:
+    from replican.decisions.gaps import Kept
 
 _FILES: Final = 64
+_HELD: Final = 2 << 20
+"""How many bytes wait at most for where the old version goes on."""
 
 
 class EarlySender:
@@ -38,13 +44,14 @@ class EarlySender:
         self._files = 0
         self._new = 0
 
-    def file(self, old: BlobId, blocks: BlockList, size: int) -> "EarlySteps | None":
-        """Begin with a file of ``size`` bytes whose old version has these blocks; None where it is not to be sent."""
+    def file(self, old: BlobId, blocks: BlockList, sums: FineSums | None, size: int) -> "EarlySteps | None":
+        """Begin with a file of ``size`` bytes whose old version has these blocks, and these fine sums, if they are
+        known; None where it is not to be sent."""
         if self._files == _FILES or self._new >= NEW_LIMIT:
             return None
         self._files += 1
         self.say(encode_beginning(old, size))
-        return EarlySteps(self, blocks)
+        return EarlySteps(self, blocks, sums)
 
     def may_send(self, count: int) -> bool:
         """Whether so many new bytes may be sent; they are counted then."""
@@ -88,14 +95,18 @@ class EarlySender:
 
 
 class EarlySteps:
-    """The steps of one file, block by block."""
+    """The steps of one file, block by block. What is as it was of blocks that differ is found by the old ones' fine
+    ``sums``, where they are known."""
 
-    def __init__(self, sender: EarlySender, blocks: BlockList) -> None:
+    def __init__(self, sender: EarlySender, blocks: BlockList, sums: FineSums | None) -> None:
         self._sender = sender
         self._blocks = list(blocks)
         self._numbers = {hash: number for number, (_, _, hash) in enumerate(self._blocks)}
+        self._sums = sums
         self._next = 0
         self._from, self._length = 0, 0  # of a run of the old version that has not been told
+        self._gap = bytearray()  # of blocks that differ, what has not been told
+        self._gap_at = 0  # where the old version has its counterpart
         self._is_off = False
 
     def take(self, data: memoryview, hash: bytes) -> None:
@@ -106,16 +117,56 @@ class EarlySteps:
         if number == len(self._blocks) or self._blocks[number].hash != hash:
             number = self._numbers.get(hash, -1)
         if number >= 0 and self._blocks[number].length == len(data):
+            if self._gap:
+                self._tell_gap(len(self._gap), number)
             self._next = number + 1
+            self._gap_at = self._blocks[number].offset + len(data)
             self._go_on(self._blocks[number].offset, len(data))
             return
+        self._gap += data
+        if len(self._gap) > _HELD:
+            self._tell_gap(_HELD // 2, None)
+
+    def _tell_gap(self, size: int, end: int | None) -> None:
+        """Tell the first ``size`` bytes of what differs. ``end`` is the number of the old version's block before which
+        all of it ends, where that is known."""
+        gap = bytes(self._gap[:size])
+        told = 0
+        for start, length, offset in self._kept(memoryview(gap), end):
+            self._say_new(gap[told:start])
+            for at in range(0, length, MOST):
+                self._go_on(offset + at, min(MOST, length - at))
+            told = start + length
+        self._say_new(gap[told:])
+        self._gap_at += size
+        del self._gap[:size]
+
+    def _kept(self, gap: memoryview, end: int | None) -> "Sequence[Kept]":
+        from replican.decisions.gaps import kept_of_gap
+
+        if self._sums is None:
+            return ()
+        before = self._sums.pieces_from(self._gap_at)
+        if end is None:
+            return kept_of_gap(gap, self._gap_at, before)
+        end_at = self._blocks[end - 1].offset + self._blocks[end - 1].length if end else 0
+        return kept_of_gap(gap, self._gap_at, before, end_at, self._sums.pieces_before(end))
+
+    def _say_new(self, data: bytes) -> None:
+        if not data or self._is_off:
+            return
         self._tell()
-        if self._sender.may_send(len(data)):
-            self._sender.say(encode_new(bytes(data)))
-        else:
-            self._stop(False)
+        for at in range(0, len(data), MOST):
+            piece = data[at : at + MOST]
+            if not self._sender.may_send(len(piece)):
+                self._stop(False)
+                return
+            self._sender.say(encode_new(piece))
 
     def _go_on(self, offset: int, length: int) -> None:
+        """Of the old version, these bytes follow, which are no more than a run has."""
+        if self._is_off:
+            return
         if self._length and (self._from + self._length != offset or self._length + length > RUN_LIMIT):
             self._tell()
         if not self._length:
@@ -129,6 +180,8 @@ class EarlySteps:
 
     def end(self, is_whole: bool) -> None:
         """That was all; or it did not stay as long as it was."""
+        if self._gap and not self._is_off:
+            self._tell_gap(len(self._gap), len(self._blocks))
         if not self._is_off:
             self._tell()
             self._stop(is_whole)

@@ -15,10 +15,11 @@ from replican.chunking import is_fast
 from replican.effects.blocks import CuttingBeside
 from replican.effects.durable import open_shelf
 from replican.effects.linux import begin_to_write
+from replican.effects.relisting import Relisting
 from replican.effects.staging import write_all, write_with_holes
-from replican.values.blocks import MOST, BlockList, list_blocks
-from replican.values.early import EarlyFile, Step, read_early
-from replican.values.errors import MalformedError, ReplicanError
+from replican.values.blocks import MOST, BlockList
+from replican.values.early import RUN_LIMIT, EarlyFile, Step, read_early
+from replican.values.errors import ReplicanError
 from replican.values.ids import BlobId, blob_hasher, blob_id
 from replican.values.progress import Progress
 from replican.values.streams import StreamReader
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
 _NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_CHUNK: Final = 1 << 20
 _BUFFERS: Final = 4
 _WRITE: Final = 32 << 20
 _FILES: Final = 64
@@ -192,44 +192,43 @@ class _Putting:
         found = os.fstat(old.fd)
         self._is_sparse = found.st_blocks * 512 < found.st_size
         self._hasher = blob_hasher(size)
-        self._buffers = [memoryview(bytearray(_CHUNK)) for _ in range(_BUFFERS)]
+        self._buffers = [memoryview(bytearray(RUN_LIMIT)) for _ in range(_BUFFERS)]
         self._turn = 0
         self._waiting: list[Future[None]] = []
         self._at = self._flushed = 0
-        self._lengths: list[tuple[int, bytes]] | None = None
-        self._known: dict[int, tuple[int, bytes]] = {}
+        self._relisting = None if old.blocks is None else Relisting(old.blocks)
         self._cutting = CuttingBeside() if old.blocks is None and is_fast() else None
-        if old.blocks is not None:
-            self._lengths = []
-            self._known = {offset: (length, hash) for offset, length, hash in old.blocks}
 
     def put(self, step: Step) -> None:
         """Put the next step. Where one is not possible, nothing is put any more."""
         if self._has_failed:
             return
         try:
-            if step.new is not None:
-                self._note_new(step.new)
-                self._write(memoryview(step.new), is_sparse=not any(step.new[:1]))
-                self.new += step.length
-            else:
-                self._note_old(step.offset, step.length)
+            if step.new is None:
                 self._has_failed = not self._copy(step.offset, step.length)
+                return
+            if self._relisting is not None:
+                self._relisting.new(step.new)
+            self._write(memoryview(step.new), is_sparse=not any(step.new[:1]))
+            self.new += step.length
         except OSError:
             self._has_failed = True
 
     def _copy(self, offset: int, length: int) -> bool:
-        while length:
-            if len(self._waiting) >= _BUFFERS - 1:
-                self._waiting.pop(0).result()
-            buffer = self._buffers[self._turn]
-            self._turn = (self._turn + 1) % _BUFFERS
-            count = os.preadv(self._old.fd, [buffer[: min(length, _CHUNK)]], offset)
+        """Copy bytes of the old version, no more than a step has; False where it has fewer."""
+        if len(self._waiting) >= _BUFFERS - 1:
+            self._waiting.pop(0).result()
+        buffer = self._buffers[self._turn][:length]
+        self._turn = (self._turn + 1) % _BUFFERS
+        read = 0
+        while read < length:
+            count = os.preadv(self._old.fd, [buffer[read:]], offset + read)
             if not count:
                 return False
-            self._write(buffer[:count], self._is_sparse)
-            offset += count
-            length -= count
+            read += count
+        if self._relisting is not None:
+            self._relisting.old(offset, buffer)
+        self._write(buffer, self._is_sparse)
         return True
 
     def _write(self, data: memoryview, is_sparse: bool) -> None:
@@ -247,23 +246,6 @@ class _Putting:
         if self._at - self._flushed >= _WRITE:
             self._flushing.submit(begin_to_write, self._fd, self._flushed, self._at - self._flushed)
             self._flushed = self._at
-
-    def _note_new(self, data: bytes) -> None:
-        from xxhash import xxh3_128_digest
-
-        if self._lengths is not None:
-            self._lengths.append((len(data), xxh3_128_digest(data)))
-
-    def _note_old(self, offset: int, length: int) -> None:
-        """The old version's blocks there, if the run is made of some."""
-        while length and self._lengths is not None:
-            block = self._known.get(offset)
-            if block is None or block[0] > length:
-                self._lengths = None
-                return
-            self._lengths.append(block)
-            offset += block[0]
-            length -= block[0]
 
     def end(self) -> BlobId | None:
         """All has been put: the id of it, None where something could not be."""
@@ -285,7 +267,4 @@ class _Putting:
         """The block list of it: made of that of the old version where it is known, else cut."""
         if self._cutting is not None:
             return self._cutting.blocks()
-        try:
-            return None if self._lengths is None else list_blocks(self._lengths)
-        except MalformedError:  # of steps that are no blocks
-            return None
+        return None if self._relisting is None else self._relisting.blocks()

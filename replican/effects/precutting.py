@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from replican.chunking import LARGE, is_fast
 from replican.effects.block_cache import BlockCache
 from replican.effects.blocks import read_hashed_blocks
+from replican.values.blocks import BlockList
 from replican.values.ids import BlobId
 from replican.values.listing import Row
 from replican.values.trees import FILE
@@ -111,14 +112,35 @@ class _Cutting:
         known = self._cache.get(before)
         if known is None and not self._will_ask:
             return None
-        steps = None if known is None or self._early is None else self._early.file(before, known, size)
-        found = read_hashed_blocks(source, size, known, None if steps is None else steps.take)
-        if steps is not None:
-            steps.end(found is not None)
+        if self._early is None:
+            found = read_hashed_blocks(source, size, known)
+        else:
+            found = self._read_early(source, before, known, size, self._early)
         if found is None:
             return None
         self._cache.put(*found)
         return found[0], None
+
+    def _read_early(
+        self, source: int, before: BlobId, known: BlockList | None, size: int, early: "EarlySender"
+    ) -> tuple[BlobId, BlockList] | None:
+        from replican.values.sums import Summing
+
+        sums = None if known is None else self._cache.sums(before, known)
+        steps = None if known is None else early.file(before, known, sums, size)
+        summing = Summing(known, sums)
+
+        def take(data: memoryview, hash: bytes) -> None:
+            summing.take(data, hash)
+            if steps is not None:
+                steps.take(data, hash)
+
+        found = read_hashed_blocks(source, size, known, take)
+        if steps is not None:
+            steps.end(found is not None)
+        if found is not None:
+            self._cache.put_sums(found[0], summing.encoded(), before)
+        return found
 
     def drop(self, name: bytes) -> None:
         """A list that was made is right whatever became of the file: it is that of the content that was read."""

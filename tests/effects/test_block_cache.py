@@ -9,6 +9,7 @@ import pytest
 from replican.effects.block_cache import BlockCache, check_cache
 from replican.values.blocks import LEAST, BlockList, list_blocks
 from replican.values.ids import BlobId, blob_id
+from replican.values.sums import PIECE, SUM_SIZE
 
 
 def a_list(*names: int) -> BlockList:
@@ -113,6 +114,71 @@ def test_damage_anywhere_gives_no_wrong_list(path: str, share: int) -> None:
         for each, blocks in known.items():
             cache.put(each, blocks)
             assert cache.get(each) == blocks
+
+
+def fine(blocks: BlockList, byte: int = 0) -> bytes:
+    return bytes([byte]) * (len(blocks) * LEAST // PIECE * SUM_SIZE)
+
+
+def test_fine_sums(path: str) -> None:
+    known = fill(path)
+    with BlockCache(path) as cache:
+        for number, (each, blocks) in enumerate(known.items()):
+            assert cache.sums(each, blocks) is None
+            cache.put_sums(each, fine(blocks, number))
+        for number, (each, blocks) in enumerate(known.items()):
+            found = cache.sums(each, blocks)
+            assert found is not None
+            assert found.encoded == fine(blocks, number)
+        assert cache.sums(blob(0), a_list(1)) is None  # of so many blocks there are others
+        assert cache.sums(blob(99), a_list(1)) is None
+        cache.put_sums(blob(3), fine(a_list(1)), blob(0))
+        assert cache.sums(blob(0), known[blob(0)]) is None
+        assert cache.sums(blob(3), a_list(1)) is not None
+        cache.drop([blob(1)])
+        assert cache.sums(blob(1), known[blob(1)]) is None
+        assert cache.sums(blob(2), known[blob(2)]) is not None
+    assert check_cache(path) is None
+
+
+def test_fine_sums_stay_few_and_the_youngest_stay(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = a_list(1)
+    monkeypatch.setattr("replican.effects.block_cache.SUMS_LIMIT", 3 * len(fine(blocks)))
+    with BlockCache(path) as cache:
+        for number in range(5):
+            cache.put_sums(blob(number), fine(blocks))
+        assert [cache.sums(blob(number), blocks) is not None for number in range(5)] == [False, False, True, True, True]
+        cache.put_sums(blob(5), fine(a_list(*range(4))))
+        assert cache.sums(blob(5), a_list(*range(4))) is None
+        assert cache.sums(blob(4), blocks) is not None
+
+
+def test_damaged_fine_sums_are_none(path: str) -> None:
+    known = fill(path, 2)
+    with BlockCache(path) as cache:
+        for each, blocks in known.items():
+            cache.put_sums(each, fine(blocks))
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE sums SET sums = ? WHERE blob = ?", (fine(known[blob(0)], 1), blob(0)))
+    database.close()
+    assert check_cache(path) == "fine sums are not what was written"
+    with BlockCache(path) as cache:
+        assert cache.sums(blob(0), known[blob(0)]) is None
+        assert cache.sums(blob(1), known[blob(1)]) is not None
+
+
+def test_a_cache_of_before_has_no_fine_sums_and_gets_some(path: str) -> None:
+    known = fill(path)
+    with sqlite3.connect(path) as database:
+        database.execute("DROP TABLE sums")
+    database.close()
+    assert check_cache(path) is None
+    with BlockCache(path) as cache:
+        assert cache.sums(blob(0), known[blob(0)]) is None
+        assert cache.get(blob(0)) == known[blob(0)]
+        cache.put_sums(blob(0), fine(known[blob(0)]))
+        assert cache.sums(blob(0), known[blob(0)]) is not None
+        assert cache.blobs() == set(known)
 
 
 def test_a_list_under_another_blob_is_none(path: str) -> None:

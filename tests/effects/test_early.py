@@ -16,6 +16,7 @@ from replican.values.errors import LinkError
 from replican.values.ids import BlobId, blob_id
 from replican.values.progress import Silent
 from replican.values.streams import StreamReader
+from replican.values.sums import PIECE, FineSums, Summing
 
 MIB = 1 << 20
 OLD = noise(3 * MIB)
@@ -66,14 +67,21 @@ def here(tmp_path: Path) -> Here:
     return Here(tmp_path)
 
 
-def sent(here: Here, *versions: bytes, old: bytes = OLD) -> bytes:
-    """The stream of files that all were ``old``."""
+def sums_of(content: bytes) -> FineSums:
+    blocks, summing = blocks_of_pieces([content]), Summing(None, None)
+    for offset, length, hash in blocks:
+        summing.take(memoryview(content)[offset : offset + length], hash)
+    return FineSums(blocks, summing.encoded())
+
+
+def sent(here: Here, *versions: bytes, old: bytes = OLD, sums: FineSums | None = None) -> bytes:
+    """The stream of files that all were ``old``, which has these fine sums, if they are known."""
     stream = bytearray()
     with EarlySender(stream.extend, lambda: None) as sender:
         for new in versions:
             path = here.base / "new"
             path.write_bytes(new)
-            steps = sender.file(blob_id(old), blocks_of_pieces([old]), len(new))
+            steps = sender.file(blob_id(old), blocks_of_pieces([old]), sums, len(new))
             assert steps is not None
             fd = os.open(path, os.O_RDONLY)
             assert read_hashed_blocks(fd, len(new), None, steps.take) is not None
@@ -94,22 +102,64 @@ EDITS: dict[str, Callable[[bytes], bytes]] = {
     "zeros": lambda old: bytes(2 * MIB),
     "nothing left": lambda old: b"",
     "nothing changed": lambda old: old,
+    "bytes here and there": lambda old: scattered(old),
+    "bytes deleted, at the end of a block too": lambda old: old[: MIB - 5] + old[MIB:-10],
+    "much in the place of much": lambda old: old[:10] + noise(2 * MIB + MIB // 2, 3) + old[2 * MIB + MIB // 2 + 10 :],
 }
 
 
+NEW = {
+    "bytes inserted in the middle": 100_000,
+    "bytes in front": 10,
+    "bytes appended": 100_000,
+    "halves exchanged": 0,
+    "the same twice": 0,
+    "truncated": 0,
+    "nothing left": 0,
+    "nothing changed": 0,
+    "bytes deleted, at the end of a block too": 0,
+}
+"""How many new bytes there are. Those around them come, too: the blocks around them where no fine sums are known."""
+
+
+def scattered(old: bytes) -> bytes:
+    new = bytearray(old)
+    for at in range(0, len(new), 50_000):
+        new[at] ^= 1
+    return bytes(new)
+
+
+@pytest.mark.parametrize("is_fine", [True, False])
 @pytest.mark.parametrize("name", EDITS)
-def test_an_edit(here: Here, name: str) -> None:
+def test_an_edit(here: Here, name: str, is_fine: bool) -> None:
     new = EDITS[name](OLD)
-    stream = sent(here, new)
+    stream = sent(here, new, sums=sums_of(OLD) if is_fine else None)
     found = here.take(stream, new)
     assert found is not None
     assert (here.stage / "landed").read_bytes() == new
     assert found.blocks == blocks_of_pieces([new])
     assert here.names() == ["landed"]
-    assert found.new <= len(stream) <= found.new + 2000
-    if name not in ("nothing in common", "zeros"):
+    assert found.new <= len(stream) <= found.new + 5000
+    if is_fine and name in NEW:
+        assert NEW[name] <= found.new <= NEW[name] + 2 * PIECE
+    elif name in NEW:
         assert found.new < 100_000 + 2 * MOST
     assert (here.stage / "landed").stat().st_mode & 0o777 == 0o600
+
+
+def test_of_bytes_here_and_there_a_piece_each_comes(here: Here) -> None:
+    new = scattered(OLD)
+    found = here.take(sent(here, new, sums=sums_of(OLD)), new)
+    assert found is not None
+    assert found.new <= -(-len(OLD) // 50_000) * PIECE
+
+
+def test_a_piece_that_is_another_though_its_sum_is_not(here: Here) -> None:
+    """Nothing is made of what was put together then."""
+    new = scattered(OLD)
+    lies = FineSums(blocks_of_pieces([OLD]), sums_of(new).encoded)
+    assert here.take(sent(here, new, sums=lies), new) is None
+    assert here.names() == []
 
 
 def test_holes_stay_holes(here: Here) -> None:
@@ -156,7 +206,7 @@ def test_where_the_list_of_the_old_version_is_not_known_the_new_one_is_cut(here:
 
 
 def test_of_what_has_too_many_new_bytes_the_rest_is_asked_for(here: Here) -> None:
-    new = OLD + noise(NEW_LIMIT, 6)
+    new = OLD + noise(NEW_LIMIT + MOST, 6)
     stream = sent(here, new)
     assert NEW_LIMIT - MOST < len(stream) < NEW_LIMIT + 10_000
     assert here.take(stream, new) is None
@@ -182,20 +232,14 @@ def test_a_link_that_is_cut(here: Here) -> None:
 
 
 def test_steps_that_are_no_blocks_are_right_all_the_same(here: Here) -> None:
-    """The other end may cut as it likes; its file is known by its id, and has no list here."""
-    new = OLD[5:1000] + b"new" + OLD[1:2]
-    stream = encode_beginning(blob_id(OLD), len(new)) + encode_run(5, 995) + encode_new(b"new") + encode_run(1, 1)
-    found = here.take(stream + encode_ending(True) + end_of_early(), new)
+    """The other end may cut as it likes; its file is known by its id, and its list is what cutting it here gives."""
+    new = OLD[5:1000] + b"new" + OLD[1:MIB] + b"a" + OLD[MIB : MIB + 2] + OLD[500:200_000]
+    steps = [encode_run(5, 995), encode_new(b"new"), encode_run(1, 5000), encode_run(5001, MIB - 5001)]
+    steps += [encode_new(b"a"), encode_run(MIB, 2), encode_run(500, 199_500), encode_ending(True)]
+    found = here.take(encode_beginning(blob_id(OLD), len(new)) + b"".join(steps) + end_of_early(), new)
     assert found is not None
     assert (here.stage / "landed").read_bytes() == new
-    assert found.blocks is None
-
-
-def test_small_steps_are_no_list(here: Here) -> None:
-    stream = encode_beginning(blob_id(OLD), 2) + encode_new(b"a") + encode_new(b"b")
-    found = here.take(stream + encode_ending(True) + end_of_early(), b"ab")
-    assert found is not None
-    assert found.blocks is None
+    assert found.blocks == blocks_of_pieces([new])
 
 
 def test_beyond_the_old_version_there_is_nothing(here: Here) -> None:
