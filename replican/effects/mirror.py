@@ -9,7 +9,7 @@ forked from: the stage is private to us, and what an earlier run left in the mir
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from replican.effects.forkpool import Beside, beside
 from replican.effects.linux import flush_filesystem
@@ -20,6 +20,9 @@ from replican.values.listing import Row, decode_listing
 from replican.values.paths import join, parent_of
 from replican.values.streams import CopyRecord
 from replican.values.trees import Entry
+
+if TYPE_CHECKING:
+    from replican.effects.hashing import Job
 
 PLACE = b"mirror"
 _FLUSH_EACH = 192 << 20
@@ -76,6 +79,9 @@ class Copying(Protocol):
 
     def has_room(self, files: int, size: int) -> bool: ...
 
+    def reads_here(self, jobs: "Sequence[Job]") -> bool:
+        """Whether these are to be read by the process that collects, though they have many bytes."""
+
     def directory(self, path: bytes, mode: int) -> AbstractContextManager[Copier | None]: ...
 
     def note(self, copied: Copied) -> None: ...
@@ -126,6 +132,9 @@ class Mirror:
         for each in self._flushing:
             each.__exit__()
         self._flushing.clear()
+
+    def reads_here(self, jobs: "Sequence[Job]") -> bool:
+        return False
 
     def has_room(self, files: int, size: int) -> bool:
         """Whether the disk has room for so many files, of so many bytes together."""

@@ -20,6 +20,7 @@ from replican.values.trees import FILE
 
 if TYPE_CHECKING:
     from replican.effects.earlysending import EarlySender
+    from replican.effects.hashing import Job
     from replican.effects.mirror import Copied, Copier, Copy, Copying
     from replican.values.streams import CopyRecord
 
@@ -29,8 +30,8 @@ class Precutter:
 
     ``rows`` are those of a directory, as it was known until now: only what was a file before is cut. The lists go to
     the cache at ``path``. Where nobody ``will_ask`` for certain, only those files are cut of whose old version there is
-    a list. Of these, ``early`` sends what differs to whoever waits. What is copied besides goes ``to``. Where many
-    files are read by other processes, none is cut.
+    a list. Of these, ``early`` sends what differs to whoever waits. What is copied besides goes ``to``. Of
+    what is read by other processes, as much of a folder is, nothing is cut.
     """
 
     def __init__(
@@ -50,6 +51,20 @@ class Precutter:
 
     def has_room(self, files: int, size: int) -> bool:
         return self._to is None or self._to.has_room(files, size)
+
+    def reads_here(self, jobs: "Sequence[Job]") -> bool:
+        """Most of it comes early then, and need not be asked for and cut, which is to read it twice more."""
+        if self._early is None or self._to is not None or not is_fast():
+            return False
+        with BlockCache(self._path) as cache:
+            known = cache.blobs()
+        size = early = 0
+        for job in jobs:
+            names = frozenset(job.names)
+            large = [row for row in self._rows(job.path) if row.name in names and _is_large(row)]
+            early += sum([row.size for row in large if row.id in known])
+            size += max(job.size, sum([row.size for row in large]))
+        return 2 * early > size
 
     @contextmanager
     def directory(self, path: bytes, mode: int) -> "Iterator[Copier | None]":

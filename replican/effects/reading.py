@@ -17,6 +17,7 @@ from replican.values.streams import CopyRecord
 
 FORK_FILES: Final = 1000
 FORK_BYTES: Final = 8 << 20
+_FEW_FILES: Final = 64
 _BATCH_FILES: Final = 250
 _UNCOUNTED: Final = 1 << 62  # files, on a disk that does not say how many it has
 
@@ -134,7 +135,10 @@ class Reading(Generic[Item, Result]):
             progress.end()
 
     def _is_much(self) -> bool:
-        return self._files > FORK_FILES or (self._size > FORK_BYTES and self._files > 1)
+        if self._files <= 1 or self._size <= FORK_BYTES:
+            return self._files > FORK_FILES
+        jobs = [job for _, job in self._given]
+        return self._files > _FEW_FILES or self._mirror is None or not self._mirror.reads_here(jobs)
 
     def _fits_surely(self) -> bool:
         """Whether the mirror has room for whatever may come: all that is used of the folder's disk. Where it has not,

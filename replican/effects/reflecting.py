@@ -21,6 +21,7 @@ from replican.values.trees import FILE, Entry, parse_tree
 
 if TYPE_CHECKING:
     from replican.effects.channel import Channel
+    from replican.effects.hashing import Job
     from replican.effects.mirror import Copier, Copy
 
 _FORK_FILES: Final = 500
@@ -55,6 +56,9 @@ class Reflection:
     def __init__(self, channel: "Channel") -> None:
         self.send = channel.put_frames
         self._frame = framer(channel)
+
+    def reads_here(self, jobs: "Sequence[Job]") -> bool:
+        return False
 
     def has_room(self, files: int, size: int) -> bool:
         return True  # that is for the other end to know

@@ -10,12 +10,14 @@ from folders import noise, write
 from replican.chunking import LARGE
 from replican.effects.block_cache import BlockCache
 from replican.effects.blocks import blocks_of_pieces
+from replican.effects.earlysending import EarlySender
 from replican.effects.freezing import Freezer
 from replican.effects.precutting import Precutter
 from replican.effects.staging import Stage
 from replican.operations.recording import record
 from replican.repository import Repository
 from replican.values.blocks import BlockList
+from replican.values.early import end_of_early
 from replican.values.ids import blob_id
 
 OLD = noise(LARGE + 200_000)
@@ -84,3 +86,46 @@ def test_many_large_files_are_read_by_others_and_are_not_cut(repo: Repository) -
     assert set(lists_after(repo, many).values()) == {None}
     edited = {path: content + b"x" for path, content in many.items()}
     assert set(lists_after(repo, edited).values()) == {None}
+
+
+def large_files(repo: Repository, edit: bytes, count: int = 6) -> dict[str, bytes]:
+    """Files of more than 8 MiB together."""
+    files = {f"d/{number}": noise(2 * LARGE, number) + edit for number in range(count)}
+    for path, content in files.items():
+        write(Path(repo.root) / path, content)
+    return files
+
+
+def recorded_early(repo: Repository) -> bytes:
+    """What is sent while it is recorded."""
+    stream = bytearray()
+    with EarlySender(stream.extend, lambda: None) as early:
+        record(repo, mirror=Precutter(repo.block_cache_path, lambda path: repo.index.rows(path), True, None, early))
+        early.end()
+    return bytes(stream)
+
+
+def test_several_large_files_that_were_edited_are_sent_early(repo: Repository) -> None:
+    large_files(repo, b"")
+    assert recorded_early(repo) == end_of_early()
+    with BlockCache(repo.block_cache_path) as cache:
+        for content in large_files(repo, b"1").values():
+            cache.put(blob_id(content[:-1]), blocks_of_pieces([content[:-1]]))
+    assert recorded_early(repo).count(b"a" + blob_id(noise(2 * LARGE, 3))) == 1
+    files = large_files(repo, b"2")
+    stream = recorded_early(repo)
+    assert all(b"a" + blob_id(content[:-1] + b"1") in stream for content in files.values())
+    assert len(stream) < 6 * 10_000
+    row = repo.index.row(b"d/3")
+    assert row is not None
+    assert row.id == blob_id(files["d/3"])
+
+
+def test_where_most_is_new_it_is_read_by_others(repo: Repository) -> None:
+    """One file that would come early is none of them, then."""
+    (content,) = large_files(repo, b"1", 1).values()
+    record(repo)
+    with BlockCache(repo.block_cache_path) as cache:
+        cache.put(blob_id(content), blocks_of_pieces([content]))
+    large_files(repo, b"2")
+    assert recorded_early(repo) == end_of_early()
