@@ -1,8 +1,9 @@
 """How a watch stands, as it follows from its events: what `status` tells, and the lines of a terminal."""
 
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from replican.values import events
+if TYPE_CHECKING:
+    from replican.values import events
 
 STARTING: Final = "starting"
 SYNCING: Final = "syncing"
@@ -33,8 +34,10 @@ class Standing(NamedTuple):
     hint: str | None = None
     remotes: tuple[tuple[str, RemoteStanding], ...] = ()
 
-    def after(self, event: events.Event) -> "Standing":
+    def after(self, event: "events.Event") -> "Standing":
         """As it stands after an event."""
+        from replican.values import events  # who only reads how it stands does not need them
+
         if isinstance(event, (events.Started, events.Reloaded)):
             known = dict(self.remotes)
             new = RemoteStanding(STARTING, event.time_ns)
@@ -61,7 +64,9 @@ class Standing(NamedTuple):
         }
 
 
-def _remote_after(before: RemoteStanding, event: events.Event) -> RemoteStanding:
+def _remote_after(before: RemoteStanding, event: "events.Event") -> RemoteStanding:
+    from replican.values import events
+
     at, synced = event.time_ns, before.synced_ns
     if isinstance(event, events.Syncing):
         return before._replace(state=SYNCING, time_ns=at, message="", hint=None)

@@ -5,17 +5,19 @@ answer ends with the connection. The side that answers never waits for one that 
 its descriptors, and drops what is too slow, too long, or too much at once.
 """
 
+import _socket  # what `socket` adds to it would take longer to load than all else that `ask` needs
 import os
-import socket
 import stat
 import sys
 from collections.abc import Callable, Collection
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from replican.effects.lock import Lock, holder, show
-from replican.effects.worktree import DIRECTORY_FLAGS
 from replican.values.answers import ANSWER_LIMIT
 from replican.values.errors import LockedError, UnsupportedError
+
+if TYPE_CHECKING:
+    import socket
 
 NAME: Final = "watch"
 LOCK: Final = "watch.lock"
@@ -24,6 +26,7 @@ QUESTION_LIMIT: Final = 64
 """No question is longer, in bytes with its line end."""
 IDLE_SECONDS: Final = 5.0
 ASK_SECONDS: Final = 2.0
+_DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ROOM: Final = 100
 """What a path may have in bytes to be a socket's, on every system."""
 
@@ -32,7 +35,7 @@ Answer = Callable[[bytes], bytes | None]
 
 
 class _Client:
-    def __init__(self, connection: socket.socket, since: float) -> None:
+    def __init__(self, connection: "socket.socket", since: float) -> None:
         self.connection = connection
         self.since = since
         self.heard = b""
@@ -55,9 +58,11 @@ class Listener:
             self._lock.release()
             raise
 
-    def _bind(self) -> socket.socket:
+    def _bind(self) -> "socket.socket":
+        import socket
+
         # Who has the lock is the only one: a socket that is there is that of a process which was killed.
-        fd = os.open(self._dotdir, DIRECTORY_FLAGS)
+        fd = os.open(self._dotdir, _DIRECTORY_FLAGS)
         bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         mask = os.umask(0o177)
         try:
@@ -185,27 +190,30 @@ def ask(dotdir: str, question: bytes, seconds: float = ASK_SECONDS) -> bytes | N
     It is not known to be whole, nor to be true.
     """
     try:
-        fd = os.open(dotdir, DIRECTORY_FLAGS)
+        fd = os.open(dotdir, _DIRECTORY_FLAGS)
     except OSError:
         return None
     try:
         found = os.lstat(NAME, dir_fd=fd)
         if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
             return None
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        try:
             connection.settimeout(seconds)
             connection.connect(_address(dotdir, fd))
             if not _is_ours(connection):
                 return None
             connection.sendall(question + b"\n")
             return _read_all(connection, seconds)
+        finally:
+            connection.close()
     except OSError:
         return None
     finally:
         os.close(fd)
 
 
-def _read_all(connection: socket.socket, seconds: float) -> bytes | None:
+def _read_all(connection: _socket.socket, seconds: float) -> bytes | None:
     from time import monotonic
 
     end = monotonic() + seconds
@@ -244,9 +252,9 @@ def _remove_socket(fd: int) -> None:
     os.unlink(NAME, dir_fd=fd)
 
 
-def _is_ours(connection: socket.socket) -> bool:
+def _is_ours(connection: _socket.socket) -> bool:
     """Whether the other side is this user's, as far as the system tells."""
-    if not hasattr(socket, "SO_PEERCRED"):
+    if not hasattr(_socket, "SO_PEERCRED"):
         return True  # the directory lets nobody else in
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    credentials = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
     return int.from_bytes(credentials[4:8], sys.byteorder) == os.geteuid()

@@ -1,7 +1,7 @@
 """Status: how folder, log and remotes stand to each other. Takes no lock, and writes nothing."""
 
-from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from replican.decisions.reconcile import OpenConflict, conflicts_in, reconcile
 from replican.decisions.standing import Standing, parse_standing
@@ -9,12 +9,9 @@ from replican.decisions.treediff import Change, diff_trees, walk_tree
 from replican.effects import lock
 from replican.effects.asking import ask
 from replican.effects.index import Index
-from replican.effects.observe import observe_paths
-from replican.effects.recovery import told_of_undecided
 from replican.effects.refs import remote_head
-from replican.effects.scan import Scan, scan
 from replican.repository import Repository
-from replican.values.answers import ASK_STANDING, ASK_STATE, State, parse_state
+from replican.values.answers import ASK_MARKED, ASK_STANDING, ASK_STATE, State, parse_state
 from replican.values.checkpoints import Checkpoint
 from replican.values.errors import DamagedError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
@@ -22,6 +19,9 @@ from replican.values.names import COPY_MARK
 from replican.values.paths import ancestors_of, is_below
 from replican.values.progress import Problem
 from replican.values.trees import DIRECTORY, Entry, TreeOverlay, TreeReader
+
+if TYPE_CHECKING:
+    from replican.effects.scan import Scan
 
 ADDED: Final = "added"
 MODIFIED: Final = "modified"
@@ -132,10 +132,25 @@ def ask_tracker(repo: Repository) -> State | None:
     return state
 
 
-def _see(repo: Repository, index: Index, state: State | None) -> Scan:
+class _Seen(NamedTuple):
+    """What the folder holds: as :class:`~replican.effects.scan.Scan` has it."""
+
+    root: TreeId
+    payloads: Mapping[TreeId, bytes]
+    problems: list[Problem]
+    skipped: list[Problem]
+
+
+def _see(repo: Repository, index: Index, state: State | None) -> "_Seen | Scan":
     """What the folder holds. The index is not taken for what the tracker meant unless it has the same tree."""
     if state is None or len(state.doubtful) > _MOST_DOUBTFUL or index.observed_root() != state.root:
+        from replican.effects.scan import scan
+
         return scan(repo.root, index, progress=repo.progress)
+    if not state.doubtful:
+        return _Seen(state.root, {}, sorted(index.problems()), [])  # and what looks at folders is not even loaded
+    from replican.effects.observe import observe_paths
+
     seen = observe_paths(repo.root, index, state.doubtful, progress=repo.progress)
     left = [each for each in index.problems() if not any(is_below(each.path, path) for path in state.doubtful)]
     return seen._replace(problems=sorted({*left, *seen.problems}))
@@ -153,7 +168,10 @@ def _look(repo: Repository, index: Index, notes: list[str], state: State | None,
             notes.append("an earlier command was interrupted: the next one that writes finishes its work")
         else:
             notes.append(f"{lock.show(at_work)} is changing the folder at this moment")
-    notes += told_of_undecided([entry for entry in journal if entry.cause])
+    if any(entry.cause for entry in journal):
+        from replican.effects.recovery import told_of_undecided
+
+        notes += told_of_undecided([entry for entry in journal if entry.cause])
     seen = _see(repo, index, state)
     overlay = TreeOverlay(repo)
     overlay.new.update(seen.payloads)
@@ -164,7 +182,7 @@ def _look(repo: Repository, index: Index, notes: list[str], state: State | None,
         None if head is None else repo.checkpoint(head),
         list(expand(overlay, found)),
         summarize(overlay, found),
-        list(conflicts_in(overlay, tree, None if lost else _without_copies(index))),
+        list(conflicts_in(overlay, tree, None if lost else _without_copies(index, _marked(repo, index, state)))),
         pending,
         seen.problems,
         seen.skipped,
@@ -173,9 +191,18 @@ def _look(repo: Repository, index: Index, notes: list[str], state: State | None,
     )
 
 
-def _without_copies(index: Index) -> Callable[[bytes, TreeId], bool]:
+def _marked(repo: Repository, index: Index, state: State | None) -> Collection[bytes]:
+    """The directories, as the index last saw them, in which some name could be a conflict copy's."""
+    if state is not None:
+        answer = ask(repo.dotdir, ASK_MARKED)
+        told = None if answer is None else parse_state(answer)
+        if told is not None and told.root == index.observed_root():
+            return told.doubtful
+    return index.directories_with(COPY_MARK)
+
+
+def _without_copies(index: Index, marked: Collection[bytes]) -> Callable[[bytes, TreeId], bool]:
     """Whether a directory is, with all below it, as the index has it, and no name there could be a conflict copy's."""
-    marked = index.directories_with(COPY_MARK)
     above = {above for path in marked for above in (path, *ancestors_of(path))}
 
     def has_none(path: bytes, tree: TreeId) -> bool:

@@ -18,9 +18,10 @@ from replican.effects.worktree import Directories
 from replican.operations.recording import observe
 from replican.operations.tracking import update_index
 from replican.repository import Repository
-from replican.values.answers import ASK_STATE, State, encode_state
+from replican.values.answers import ASK_MARKED, ASK_STATE, State, encode_state
+from replican.values.errors import ReplicanError
 from replican.values.ids import TreeId
-from replican.values.names import is_tree_name
+from replican.values.names import COPY_MARK, is_tree_name
 from replican.values.paths import is_below, join, name_of, parent_of
 
 STILL: Final = 1.0
@@ -57,6 +58,7 @@ class Tracker:
     def __init__(self, repo: Repository) -> None:
         self._repo = repo
         self._root: TreeId | None = None
+        self._marked = State(None, [])
         self._settled: set[bytes] = set()
         self._waiting: dict[bytes, _Waiting] = {}
         self._observed: set[bytes] = set()
@@ -239,7 +241,21 @@ class Tracker:
 
     def answer(self, question: bytes, now: float) -> bytes | None:
         """What is answered to who asks through the socket; None to what is not understood."""
-        return encode_state(self.state(now)) if question == ASK_STATE else None
+        if question == ASK_STATE:
+            return encode_state(self.state(now))
+        return encode_state(self._find_marked()) if question == ASK_MARKED else None
+
+    def _find_marked(self) -> State:
+        """The directories with what may be conflict copies, of the tree that is known: looked for once for each."""
+        if self._root is not None and self._marked.root != self._root:
+            try:
+                marked = self._repo.index.directories_with(COPY_MARK)
+                self._marked = State(self._repo.index.observed_root(), marked)
+            except ReplicanError:
+                return State(None, [])  # who asks finds out by itself
+            finally:
+                self._let_go()
+        return self._marked
 
     def state(self, now: float) -> State:
         """What the folder holds at this moment, with all that happened before this call. Looks at nothing itself."""

@@ -1,6 +1,6 @@
 """What a running tracker says of its folder, and how that is written.
 
-An answer is a line, and then paths, each of which ends in NUL::
+An answer to who asks for a state is a line, and then paths, each of which ends in NUL::
 
     replican 1 <64 hex digits, or "-"> <bytes that follow>
 
@@ -16,6 +16,9 @@ from replican.values.names import is_tree_name
 
 ASK_STATE: Final = b"status 1"
 """The question, without its line end."""
+ASK_MARKED: Final = b"marked 1"
+"""Answered with a root, as it was last seen, and the directories below it in which some name may be a conflict copy's;
+written as a state is."""
 ASK_STANDING: Final = b"standing 1"
 """How it stands with the remotes: answered with a JSON object."""
 PAUSE: Final = b"pause 1"

@@ -4,17 +4,22 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 from tracked import tracked
+from watching import eventually
 
+from replican.effects.index import Index
 from replican.operations import looking
 from replican.operations.looking import Status, ask_tracker, look
 from replican.operations.recording import record
 from replican.repository import Repository
+from replican.values.ids import BlobId
+from replican.values.names import copy_name
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it is told by inotify here")
 
@@ -37,7 +42,7 @@ def unscanned(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("a scan, where the tracker should have been asked")
 
-    monkeypatch.setattr(looking, "scan", fail)
+    monkeypatch.setattr("replican.effects.scan.scan", fail)
 
 
 def status(root: Path) -> Status:
@@ -93,6 +98,43 @@ def test_what_cannot_be_seen_stays_told(root: Path, unscanned: None) -> None:
         (root / "c/file").write_text("new")
         found = status(root)
         assert ([each.path for each in found.unread], changes(found)) == ([b"top"], [(b"c/file", "modified")])
+
+
+def test_conflict_copies_are_known_to_the_tracker(root: Path, unscanned: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for the status of a large folder does not look through it."""
+
+    def fail(*_: object) -> None:
+        raise AssertionError("all listings were looked through, where the tracker should have been asked")
+
+    def conflicts() -> list[bytes]:
+        with monkeypatch.context() as patch:
+            patch.setattr(Index, "directories_with", fail)
+            return [each.path for each in status(root).conflicts]
+
+    with tracked(root):
+        assert conflicts() == []
+        copy = copy_name(b"file", 1_600_000_000_000_000_000, BlobId(b"x" * 32), [])
+        (root / "a/b" / os.fsdecode(copy)).write_text("theirs")
+        assert [each.path for each in status(root).conflicts] == [b"a/b/file"], "it has perhaps not been looked at yet"
+        with Repository.open(str(root)) as repo:
+            eventually(lambda: (state := ask_tracker(repo)) is not None and not state.doubtful)
+        assert conflicts() == [b"a/b/file"]
+
+
+def test_what_looks_at_folders_is_not_even_loaded(root: Path) -> None:
+    """It is answered in the time of a start-up, of which loading is the most."""
+    heavy = {"msgspec", "socket", "replican.effects.scan", "replican.effects.observe", "replican.effects.recovery"}
+    script = f"""
+import sys
+from replican.operations.looking import look
+from replican.repository import Repository
+with Repository.open({str(root)!r}) as repo:
+    assert look(repo).clean
+print({heavy} & set(sys.modules))
+"""
+    with tracked(root):
+        done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, check=True, text=True)
+    assert done.stdout == "set()\n"
 
 
 def test_a_killed_tracker_is_not_asked(root: Path) -> None:
