@@ -127,51 +127,52 @@ def tally(reader: TreeReader, old: TreeId, new: TreeId) -> Tally:
 
 def tally_changes(reader: TreeReader, changes: Iterable[Change]) -> Tally:
     """How much :func:`diff_trees` has found to differ."""
-    return tally_pairs(_pairs_below(reader, changes))
+    gone: list[bytes] = []
+    came: list[bytes] = []
+    changed = 0
+    for _, before, after in changes:
+        if before is not None and after is not None and before.kind != DIRECTORY != after.kind:
+            changed += 1
+            continue
+        if before is not None and (after is None or after.kind != before.kind):
+            gone += _contents_of(reader, before)
+        if after is not None and (before is None or before.kind != after.kind):
+            came += _contents_of(reader, after)
+    return _tally_of(gone, came, changed)
 
 
 def tally_pairs(pairs: Iterable[tuple[Entry | None, Entry | None]]) -> Tally:
     """How much differs, by the files and links themselves: each as it was and as it is, None where it is not there."""
-    gone: Counter[bytes] = Counter()
-    came: Counter[bytes] = Counter()
+    gone: list[bytes] = []
+    came: list[bytes] = []
     changed = 0
     for before, after in pairs:
-        if before is None:
-            if after is not None:
-                came[after.id] += 1
-        elif after is None:
-            gone[before.id] += 1
-        else:
+        if before is not None and after is not None:
             changed += 1
-    moved = (gone & came).total()
-    return Tally(came.total() - moved, gone.total() - moved, moved, changed)
+        elif before is not None:
+            gone.append(before.id)
+        elif after is not None:
+            came.append(after.id)
+    return _tally_of(gone, came, changed)
 
 
-def _pairs_below(reader: TreeReader, changes: Iterable[Change]) -> Iterator[tuple[Entry | None, Entry | None]]:
-    """The files and links of changes, before and after, and those of directories that came or went."""
-    for _, before, after in changes:
-        if before is not None and after is not None and before.kind != DIRECTORY != after.kind:
-            yield before, after
-            continue
-        if before is not None and (after is None or after.kind != before.kind):
-            for entry in _files_of(reader, before):
-                yield entry, None
-        if after is not None and (before is None or before.kind != after.kind):
-            for entry in _files_of(reader, after):
-                yield None, entry
+def _tally_of(gone: Sequence[bytes], came: Sequence[bytes], changed: int) -> Tally:
+    # Counting is felt where all of a folder came; then nothing went.
+    moved = (Counter(gone) & Counter(came)).total() if gone and came else 0
+    return Tally(len(came) - moved, len(gone) - moved, moved, changed)
 
 
-def _files_of(reader: TreeReader, entry: Entry) -> Iterator[Entry]:
+def _contents_of(reader: TreeReader, entry: Entry) -> list[bytes]:
+    """The ids of a file or link, or of those in a directory that came or went, and below it."""
     if entry.kind != DIRECTORY:
-        yield entry
-        return
+        return [entry.id]
+    ids: list[bytes] = []
     stack = [entry.tree]
     while stack:
-        for below in reader.tree(stack.pop()):
-            if below.kind == DIRECTORY:
-                stack.append(below.tree)
-            else:
-                yield below
+        listing = reader.tree(stack.pop())
+        stack += [below.tree for below in listing if below.kind == DIRECTORY]
+        ids += [below.id for below in listing if below.kind != DIRECTORY]
+    return ids
 
 
 def unknown_below(
