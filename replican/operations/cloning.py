@@ -2,12 +2,13 @@
 
 import os
 from contextlib import ExitStack, suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from replican.decisions.limits import LimitError
 from replican.effects.config import RemoteSettings
 from replican.effects.mirror import PLACE, Mirror
 from replican.effects.staging import Stage
-from replican.operations.fetching import fetch_from
+from replican.operations.fetching import fetch_from, take_over
 from replican.operations.folders import FolderRemote
 from replican.operations.foretold import merge_foretold
 from replican.operations.merging import Merged
@@ -16,9 +17,20 @@ from replican.operations.remotes import SERVE, Refreshed, Remote, terms_of, wire
 from replican.operations.syncing import merge_again, merge_remote
 from replican.repository import DOT, Repository, is_replica, ssh_program, user_config
 from replican.values.addresses import SshAddress
-from replican.values.errors import FolderError, NoRepositoryError, RefusedError, RemoteError, UsageError
+from replican.values.errors import (
+    DamagedError,
+    FolderError,
+    NoRepositoryError,
+    NotFoundError,
+    RefusedError,
+    RemoteError,
+    UsageError,
+)
 from replican.values.progress import Progress, Traffic
 from replican.values.traits import STRONG
+
+if TYPE_CHECKING:
+    from replican.operations.wired import WiredRemote
 
 ORIGIN = "origin"
 
@@ -127,9 +139,26 @@ def clone_wired(
             with ExitStack() as held:
                 joined = record(copy) if join or resumed else None
                 mirror = None if joined or copy.traits != STRONG else _mirror(held, copy)
-                refreshed = remote.refresh(mirror=mirror)
+                refreshed = remote.refresh(mirror=mirror) if made_replica else _refresh_taking(copy, remote, mirror)
                 merged = _take_all(copy, remote, refreshed, mirror)
             return Cloned(target, url, made_replica, joined, merged, copy.notes, refreshed, remote.traffic)
+
+
+def _refresh_taking(copy: Repository, remote: "WiredRemote", mirror: Mirror | None) -> Refreshed:
+    """Have the source recorded. What its log has by then, if anything, is taken over while it looks at its folder."""
+    try:
+        head = remote.ask_for_head()
+        if head is None:
+            return remote.refresh(mirror=mirror)
+        log = remote.log_above(copy, head)
+        log.checkpoint(head)
+    except (DamagedError, NotFoundError):
+        return remote.refresh()  # whoever fetches next is told
+    log.end()
+    with remote.refreshing() as over_there:
+        with suppress(DamagedError, NotFoundError, LimitError):
+            take_over(copy, log, head, trust=True)
+        return over_there.result()
 
 
 def _take_all(copy: Repository, remote: Remote, refreshed: Refreshed, mirror: Mirror | None) -> Merged:

@@ -63,6 +63,10 @@ class ReceivedObjects:
     def add(self, id: bytes, kind: bytes, payload: bytes) -> None:
         self._objects[id] = kind, payload
 
+    def end(self) -> None:
+        """What has not come by now is not asked for any more."""
+        self._more = None
+
     def checkpoint(self, checkpoint: CheckpointId, /) -> Checkpoint:
         return parse_as_checkpoint(checkpoint, self.payload(CHECKPOINT, checkpoint))
 
