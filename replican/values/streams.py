@@ -45,7 +45,7 @@ COPY_LIMIT: Final = 1 << 17
 """No file in a stream of copies is larger, in bytes."""
 PATH_LIMIT: Final = 1 << 17
 """No path is longer, in bytes."""
-PIECE_BYTES: Final = 1 << 18
+PIECE_BYTES: Final = 1 << 19
 """How many bytes of copies go into one frame, if these are of more than one directory."""
 RECORD_BYTES: Final = 3 << 18
 """How many bytes of one directory's copies go into one frame, but for its path and those of one file."""

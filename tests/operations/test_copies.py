@@ -1,5 +1,6 @@
 """Small files that are asked for by the trees of their directories: they are checked as all is."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from replican.repository import Repository
 from replican.values import messages, streams
 from replican.values.errors import DamagedError, LinkError, ProtocolError
 from replican.values.frames import Frame, piece_of
+from replican.values.ids import blob_id
 from replican.values.streams import CopiedFile, encode_copies
 
 
@@ -122,6 +124,34 @@ def test_a_file_that_has_changed_is_not_sent_as_it_is_now(
     assert (tmp_path / "here/1/6").read_bytes() == b"edited"
     assert sent
     assert b"edited" not in sent
+
+
+def test_a_file_that_looks_as_it_was_recorded_is_looked_at_by_who_takes_it(
+    recorded: Path, asked: list[messages.Item], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Size and time are the same: it is sent, and is not what was wanted."""
+    file, send = recorded / "1/6", CopySender.send
+    sent: list[bytes] = []
+    encode = reflecting.encode_copies
+
+    def first(sender: CopySender, directories: list[reflecting.Sending]) -> int:
+        if not sent:
+            time_ns = file.stat().st_mtime_ns
+            file.write_bytes(b"edited")
+            os.utime(file, ns=(time_ns, time_ns))
+        return send(sender, directories)
+
+    def watch(path: bytes, files: list[CopiedFile]) -> list[streams.CopyRecord]:
+        sent.extend(each.content for each in files)
+        return encode(path, files)
+
+    monkeypatch.setattr(reflecting, "encode_copies", watch)
+    monkeypatch.setattr(CopySender, "send", first)
+    clone(tmp_path / "here")
+    assert b"edited" in sent
+    assert blob_id(b"6" * 6) in [item.id for item in asked]
+    assert_equal(recorded, tmp_path / "here")
+    assert (tmp_path / "here/1/6").read_bytes() == b"edited"
 
 
 @pytest.mark.parametrize("forked", [False, True], ids=["here", "there"])
