@@ -5,12 +5,15 @@ A :class:`Reflection` is what a first scan is given: what it reads is copied ove
 other processes, where it is much.
 """
 
+import mmap
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from replican.decisions.easing import Ease, after
 from replican.effects.forkpool import Pool, worker_count
 from replican.effects.mirror import Copied
 from replican.effects.staging import read_exactly
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 
 _FORK_FILES: Final = 500
 _BATCH_FILES: Final = 400
+_AS_IT_IS: Final = 3
+"""One of so many frames goes as it is, on a link that takes it."""
+_PAUSE_SECONDS: Final = 0.1
 _new_file = tuple.__new__  # what ``CopiedFile(...)`` does, without a call in between
 
 
@@ -52,12 +58,45 @@ class _Keeper:
         return 0, encode_copies(self._path, list(self._kept.values()))
 
 
+class CopyFrames:
+    """Makes frames of copies, in whatever process, and sends them in one. What the link takes there decides how much is
+    compressed."""
+
+    def __init__(self, channel: "Channel") -> None:
+        self._channel = channel
+        self._count = 0
+        self._is_light = mmap.mmap(-1, 1)  # as long as this lives, other processes see what is put there
+        self._ended = time.monotonic()
+        self._ease = Ease(self._ended)
+
+    def frame(self, data: bytes) -> bytes:
+        """A frame with some of a stream."""
+        packer = self._channel.packer
+        self._count += 1
+        if packer is None or (self._is_light[0] and self._count % _AS_IT_IS == 0):
+            return encode_frame(BYTES, data)
+        return packer.frame(data)
+
+    def begin(self) -> None:
+        """A stream begins: how long nothing was wanted tells nothing of the link."""
+        if (now := time.monotonic()) - self._ended > _PAUSE_SECONDS:
+            self._ease = self._ease._replace(begun=now, sent=0)
+
+    def send(self, frames: bytes) -> None:
+        """Send some frames of a stream."""
+        self._channel.put_frames(frames)
+        self._ended = time.monotonic()
+        self._ease = after(self._ease, len(frames), self._ended)
+        self._is_light[0] = self._ease.is_light
+
+
 class Reflection:
     """What is given to a scan whose copies are made at the other end of the link that a channel is."""
 
     def __init__(self, channel: "Channel") -> None:
-        self.send = channel.put_frames
-        self._frame = framer(channel)
+        frames = CopyFrames(channel)
+        self.send = frames.send
+        self._frame = frames.frame
 
     def reads_here(self, jobs: "Sequence[Job]") -> bool:
         return False
@@ -84,19 +123,9 @@ class Reflection:
         self.send(end_of_copies())
 
 
-def framer(channel: "Channel") -> Callable[[bytes], bytes]:
-    """What makes frames of some of a stream, in whatever process."""
-    packer = channel.packer
-    return _plain if packer is None else packer.frame
-
-
 def end_of_copies() -> bytes:
     """The frame that ends a stream of copies."""
     return encode_frame(BYTES, END_OF_COPIES)
-
-
-def _plain(data: bytes) -> bytes:
-    return encode_frame(BYTES, data)
 
 
 class Sending(NamedTuple):
@@ -112,8 +141,7 @@ class CopySender:
 
     def __init__(self, root: str, channel: "Channel") -> None:
         self._root_fd = open_root(root)
-        self._channel = channel
-        self._frame = framer(channel)
+        self._frames = CopyFrames(channel)
         self._pool: Pool[list[Sending], tuple[int, bytes]] | None = None
 
     def close(self) -> None:
@@ -130,6 +158,7 @@ class CopySender:
         """Send a stream with what there is of these; how many files that is. What is not what its tree says is left
         out: whoever wants it asks for it, and is told why it is not to be had."""
         batches = list(_batches(directories))
+        self._frames.begin()
         count = 0
         if self._pool is None and len(batches) * _BATCH_FILES >= _FORK_FILES and worker_count() > 1:
             self._pool = Pool(self._read)
@@ -142,7 +171,7 @@ class CopySender:
             except BaseException:
                 self._end_others()  # in the midst of it
                 raise
-        self._channel.put_frames(end_of_copies())
+        self._frames.send(end_of_copies())
         return count
 
     def _send_by(self, pool: "Pool[list[Sending], tuple[int, bytes]]", batches: Iterable[list[Sending]]) -> int:
@@ -156,7 +185,7 @@ class CopySender:
     def _put(self, done: tuple[int, bytes]) -> int:
         count, frames = done
         if frames:
-            self._channel.put_frames(frames)
+            self._frames.send(frames)
         return count
 
     def _read(self, batch: Sequence[Sending]) -> tuple[int, bytes]:
@@ -167,7 +196,7 @@ class CopySender:
             files = self._files(path, _small_files(payload, left_out))
             count += len(files)
             records += encode_copies(path, files)
-        return count, frame_copies(records, self._frame)
+        return count, frame_copies(records, self._frames.frame)
 
     def _files(self, path: bytes, entries: Iterable[Entry]) -> list[CopiedFile]:
         files: list[CopiedFile] = []

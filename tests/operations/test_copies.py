@@ -208,7 +208,7 @@ def test_copies_that_were_not_asked_for(
     def lie(sender: CopySender, directories: list[reflecting.Sending]) -> int:
         for above, file in lies:
             told.append(file.name)
-            sender._put((1, streams.frame_copies(encode_copies(above, [file]), sender._frame)))
+            sender._frames.send(streams.frame_copies(encode_copies(above, [file]), sender._frames.frame))
         return send(sender, directories)
 
     monkeypatch.setattr(CopySender, "send", lie)

@@ -8,6 +8,8 @@ from folders import assert_equal, contents, write
 from linked import LIES, Link, clone
 
 from replican.effects import reading, reflecting
+from replican.effects.channel import Channel
+from replican.effects.forkpool import beside
 from replican.effects.gleaning import glean
 from replican.effects.mirror import PLACE, Mirror
 from replican.effects.reflecting import Reflection
@@ -18,6 +20,7 @@ from replican.operations.wired import WiredRemote
 from replican.repository import Repository
 from replican.values import messages, streams
 from replican.values.errors import RefusedError
+from replican.values.frames import BYTES, PACKED, PREAMBLE, Deframer, piece_of
 from replican.values.ids import blob_id
 from replican.values.streams import CopiedFile, encode_copies
 from replican.values.trees import FILE, Entry
@@ -138,7 +141,7 @@ def test_what_was_not_sent_when_it_failed_does_not_come_later(
     there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(repo: Repository, name: str, *, mirror: Reflection) -> None:
-        mirror.send.__self__.put(b"some of a stream that is not whole")  # type: ignore[attr-defined]
+        mirror.send.__self__._channel.put(b"some of a stream that is not whole")  # type: ignore[attr-defined]
         raise RefusedError("not now")
 
     with Repository.init(str(tmp_path / "here")) as repo, Stage(f"{repo.dotdir}/stage") as stage:
@@ -155,3 +158,34 @@ def test_what_was_not_sent_when_it_failed_does_not_come_later(
         copies = tmp_path / "here/.replican/stage" / PLACE.decode()
         assert (copies / "1/6").read_bytes() == b"6" * 6
         assert not (copies / "1/more").exists()
+
+
+@pytest.mark.parametrize("packs", [False, True], ids=["as they are", "packed"])
+def test_on_a_link_that_takes_more_some_frames_go_as_they_are(packs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    (source, told), (out, target) = os.pipe(), os.pipe()
+    channel = Channel(source, target)
+    if packs:
+        channel.compress()
+    frames = reflecting.CopyFrames(channel)
+    text = b"some text " * 100
+    deframer = Deframer()
+    deframer.feed(PREAMBLE)
+
+    def kinds() -> list[int]:
+        deframer.feed(b"".join(frames.frame(text) for _ in range(6)))
+        taken = [deframer.take() for _ in range(6)]
+        assert [piece_of(frame) for frame in taken if frame is not None] == [text] * 6
+        return [frame.kind for frame in taken if frame is not None]
+
+    packed = PACKED if packs else BYTES
+    assert kinds() == [packed] * 6
+    monkeypatch.setattr(reflecting, "after", lambda ease, count, now: ease._replace(before=1.0))
+    frames.send(frames.frame(text))
+    with beside(kinds) as other:  # what is seen here is known there
+        assert sorted(other.result()) == sorted([BYTES, packed, packed] * 2)
+    monkeypatch.setattr(reflecting, "after", lambda ease, count, now: ease._replace(is_over=True))
+    frames.send(frames.frame(text))
+    assert kinds() == [packed] * 6
+    channel.close()
+    os.close(told)
+    os.close(out)
