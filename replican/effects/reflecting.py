@@ -9,7 +9,8 @@ import mmap
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -136,13 +137,32 @@ class Sending(NamedTuple):
     left_out: Sequence[int]
 
 
+class _Batch(NamedTuple):
+    """Some directories of a stream, which has a number."""
+
+    stream: int
+    directories: Sequence[Sending]
+
+
+class _Read(NamedTuple):
+    """What was read of a batch: how many files there are, and the frames that have them."""
+
+    stream: int
+    files: int
+    frames: bytes
+
+
 class CopySender:
     """Sends the small files of directories below ``root``, as far as they look as they were recorded. Close it."""
 
     def __init__(self, root: str, channel: "Channel") -> None:
         self._root_fd = open_root(root)
         self._frames = CopyFrames(channel)
-        self._pool: Pool[list[Sending], tuple[int, bytes]] | None = None
+        self._pool: Pool[_Batch, _Read] | None = None
+        self._last = 0
+        self._own: dict[int, list[_Batch]] = {}  # what this process is to read itself, stream by stream
+        self._others: Counter[int] = Counter()  # how much of each stream other processes have
+        self._early: dict[int, list[_Read]] = {}
 
     def close(self) -> None:
         """Give back what is held."""
@@ -150,53 +170,68 @@ class CopySender:
         os.close(self._root_fd)
 
     def _end_others(self) -> None:
+        self._own.clear()
+        self._others.clear()
+        self._early.clear()
         if self._pool is not None:
             self._pool.close()
             self._pool = None
 
-    def send(self, directories: Sequence[Sending]) -> int:
-        """Send a stream with what there is of these; how many files that is. What is not what its tree says is left
-        out: whoever wants it asks for it, and is told why it is not to be had."""
-        batches = list(_batches(directories))
-        self._frames.begin()
-        count = 0
+    def begin(self, directories: Sequence[Sending]) -> int:
+        """Begin to read what is to be the next stream but for those that were begun before: its number."""
+        self._last += 1
+        batches = [_Batch(self._last, batch) for batch in _batches(directories)]
         if self._pool is None and len(batches) * _BATCH_FILES >= _FORK_FILES and worker_count() > 1:
             self._pool = Pool(self._read)
         if self._pool is None:
-            for batch in batches:
-                count += self._put(self._read(batch))
+            self._own[self._last] = batches
         else:
-            try:
-                count += self._send_by(self._pool, batches)
-            except BaseException:
-                self._end_others()  # in the midst of it
-                raise
+            self._others[self._last] = len(batches)
+            for batch in batches:
+                self._pool.give(batch)
+        return self._last
+
+    def finish(self, stream: int, meanwhile: Callable[[], None]) -> int:
+        """Send the stream with what there is of its directories, with something to do ``meanwhile``, often; how many
+        files that is. What is not what its tree says is left out: whoever wants it asks for it, and is told why it is
+        not to be had. After an error, nothing that was begun goes on."""
+        self._frames.begin()
+        count = 0
+        try:
+            for batch in self._own.pop(stream, ()):
+                count += self._put(self._read(batch))
+            for done in self._early.pop(stream, ()):
+                count += self._put(done)
+            while self._others[stream]:
+                assert self._pool is not None
+                for done in self._pool.done():
+                    self._others[done.stream] -= 1
+                    if done.stream == stream:
+                        count += self._put(done)
+                    else:
+                        self._early.setdefault(done.stream, []).append(done)
+                meanwhile()
+        except BaseException:
+            self._end_others()
+            raise
+        del self._others[stream]
         self._frames.send(end_of_copies())
         return count
 
-    def _send_by(self, pool: "Pool[list[Sending], tuple[int, bytes]]", batches: Iterable[list[Sending]]) -> int:
-        count = 0
-        for batch in batches:
-            pool.give(batch)
-        while pool.busy:
-            count += sum(map(self._put, pool.done()))
-        return count
+    def _put(self, done: _Read) -> int:
+        if done.frames:
+            self._frames.send(done.frames)
+        return done.files
 
-    def _put(self, done: tuple[int, bytes]) -> int:
-        count, frames = done
-        if frames:
-            self._frames.send(frames)
-        return count
-
-    def _read(self, batch: Sequence[Sending]) -> tuple[int, bytes]:
-        """How many files there are of these directories, and the frames that have them."""
+    def _read(self, batch: _Batch) -> _Read:
+        """What there is of some directories."""
         count = 0
         records: list[CopyRecord] = []
-        for path, payload, left_out in batch:
+        for path, payload, left_out in batch.directories:
             files = self._files(path, _small_files(payload, left_out))
             count += len(files)
             records += encode_copies(path, files)
-        return count, frame_copies(records, self._frames.frame)
+        return _Read(batch.stream, count, frame_copies(records, self._frames.frame))
 
     def _files(self, path: bytes, entries: Iterable[Entry]) -> list[CopiedFile]:
         files: list[CopiedFile] = []

@@ -110,7 +110,7 @@ class Server:
                 self._channel.settle(terms_of(self._repo.config))
             self._say_hello()
             self._meet()
-            while not isinstance(message := self._next or self._channel.receive(), messages.Bye):
+            while not isinstance(message := self._next or self._receive(), messages.Bye):
                 self._next = None
                 self._answer(message)
         except LinkError:
@@ -125,6 +125,9 @@ class Server:
             raise ProtocolError("it did not say hello")
         heed(self._channel, hello)
         self._asker_is_able = frozenset(hello.able)
+
+    def _receive(self) -> messages.Message:
+        return self._channel.receive() if self._supplier is None else self._supplier.next()
 
     def _say_hello(self) -> None:
         repo = self._repository

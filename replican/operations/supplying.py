@@ -41,6 +41,8 @@ class Supplier:
         self._sent = sent
         self._cutter: Cutter | None = None
         self._copies: CopySender | None = None
+        self._ahead: messages.Message | None = None  # what has come while something was answered
+        self._begun: int | None = None  # the stream that answers it
 
     def close(self) -> None:
         """Give back what is held, but for the channel."""
@@ -58,6 +60,11 @@ class Supplier:
         """The folder was looked at once more: what its index says now counts."""
         if self._cutter is not None:
             self._cutter.forget()
+
+    def next(self) -> messages.Message:
+        """The next message that comes. Raises as :meth:`Channel.receive` does."""
+        message, self._ahead = self._ahead, None
+        return self._channel.receive() if message is None else message
 
     def answer(self, message: Request) -> None:
         """Send the stream that answers a request."""
@@ -79,15 +86,30 @@ class Supplier:
     def _send_copies(self, directories: Sequence[Directory]) -> None:
         if self._copies is None:
             self._copies = CopySender(self._repo.root, self._channel)
+        copies, before = self._copies, self._channel.sent
+        stream, self._begun = self._begun or self._begin(copies, directories), None
+
+        def look_ahead() -> None:
+            if self._ahead is None:
+                self._ahead = self._channel.receive_now()
+                if isinstance(self._ahead, messages.WantCopies):
+                    self._begun = self._begin(copies, self._ahead.directories)
+
+        try:
+            count = copies.finish(stream, look_ahead)
+        except BaseException:
+            self._begun = None
+            raise
+        self._tell(count, self._channel.sent - before)
+
+    def _begin(self, copies: CopySender, directories: Sequence[Directory]) -> int:
         sending: list[Sending] = []
         for each in directories:
             try:
                 sending.append(Sending(each.path, self._repo.objects.payload(TREE, each.id), each.left_out))
             except (DamagedError, NotFoundError):
                 continue  # whoever wants it asks for what is in it
-        before = self._channel.sent
-        count = self._copies.send(sending)
-        self._tell(count, self._channel.sent - before)
+        return copies.begin(sending)
 
     def _put(self, data: bytes) -> None:
         self._channel.put(data)

@@ -367,7 +367,7 @@ class WiredRemote:
         supplier = Supplier(repo, channel, lambda blobs: repo.index.find_paths(blobs), repo.progress.advance)
         repo.progress.begin("sending", wire=lambda: channel.traffic)
         try:
-            while not isinstance(message := channel.receive(), messages.Pushed):
+            while not isinstance(message := supplier.next(), messages.Pushed):
                 if not isinstance(message, Request):
                     raise ProtocolError("it asked for something else than content")
                 supplier.answer(message)
