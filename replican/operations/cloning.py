@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from replican.decisions.limits import LimitError
 from replican.effects.config import RemoteSettings
 from replican.effects.mirror import PLACE, Mirror
+from replican.effects.scan import uncollected
 from replican.effects.staging import Stage
 from replican.operations.fetching import fetch_from, take_over
 from replican.operations.folders import FolderRemote
@@ -136,7 +137,7 @@ def clone_wired(
             remote.asks_for(copy)
             if made_replica:
                 remote.init()
-            with ExitStack() as held:
+            with uncollected(), ExitStack() as held:
                 joined = record(copy) if join or resumed else None
                 mirror = None if joined or copy.traits != STRONG else _mirror(held, copy)
                 refreshed = remote.refresh(mirror=mirror) if made_replica else _refresh_taking(copy, remote, mirror)
