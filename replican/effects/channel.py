@@ -152,7 +152,9 @@ class Channel:
 
     @property
     def packer(self) -> "Packer | None":
-        """What streams are compressed by, if the other end can read that."""
+        """What streams are compressed by, if the other end can read that; also in processes that are forked later."""
+        if self._packer is not None:
+            self._packer.make_ready()
         return self._packer
 
     def put_frames(self, frames: bytes) -> None:

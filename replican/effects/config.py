@@ -275,6 +275,9 @@ class Config:
     def _parse(self, path: str, content: bytes) -> dict[str, object]:
         if not content:
             return {}
+        head = _HEAD.fullmatch(content)
+        if head is not None:  # nothing was set yet
+            return {"format": int(head[1]), "peer_id": head[2].decode()}
         import tomllib
 
         try:

@@ -25,7 +25,6 @@ from replican.effects.placing import sweep
 from replican.effects.probing import known_traits
 from replican.effects.staging import Stage
 from replican.effects.trash import Trash, hash_name
-from replican.effects.unswapping import Unswapping, files_swapped, is_swap
 from replican.effects.worktree import Directories, set_mode, set_mtime
 from replican.values.ids import BlobId, CheckpointId
 from replican.values.names import copy_name, group_key
@@ -43,6 +42,8 @@ def recover(root: str, dotdir: str, index: Index, head: CheckpointId | None, tre
     journal = index.journal()
     if not journal:
         return []
+    from replican.effects.unswapping import Unswapping, files_swapped, is_swap
+
     with Directories(root) as directories, Stage(f"{dotdir}/stage") as stage, Trash(f"{dotdir}/trash") as trash:
         recovery = _Recovery(index, directories, stage, trash)
         # For what was undecided before, stage and trash have been looked at: what came to them since is not its.
@@ -197,6 +198,8 @@ class _Recovery:
 
         The old ones would be taken for its user's at the new place, where the index knows nothing.
         """
+        from replican.effects.unswapping import is_swap
+
         path, old, new, _ = entry
         if is_swap(entry):
             return False

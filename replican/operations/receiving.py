@@ -4,12 +4,8 @@ Beside the pushing folder or at the far end of a wire, it is the same.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
 
-from replican.decisions.frontier import JoinKind, join
-from replican.effects.contents import ContentStore
-from replican.effects.mirror import Copying
-from replican.operations.fetching import take_over
-from replican.operations.merging import merge, settle_pending
 from replican.operations.recording import record
 from replican.operations.remotes import ObjectSource, Refreshed, Taken, diverged
 from replican.operations.telling import Tell
@@ -19,6 +15,10 @@ from replican.values.ids import CheckpointId
 from replican.values.progress import Problem
 from replican.values.quoting import quote
 
+if TYPE_CHECKING:
+    from replican.effects.contents import ContentStore
+    from replican.effects.mirror import Copying
+
 _SHOWN = 10
 
 
@@ -26,7 +26,7 @@ def record_for(
     repo: Repository,
     name: str,
     *,
-    mirror: Copying | None = None,
+    mirror: "Copying | None" = None,
     paths: Collection[bytes] | None = None,
     tell: Tell | None = None,
 ) -> Refreshed:
@@ -75,7 +75,7 @@ def take_in(
     name: str,
     head: CheckpointId | None,
     source: ObjectSource,
-    stores: Sequence[ContentStore],
+    stores: "Sequence[ContentStore]",
     check: Callable[[CheckpointId | None], None],
 ) -> Taken:
     """Take in ``head``, which was pushed to this folder, by its own gates; with the same head, try what is pending.
@@ -92,9 +92,13 @@ def _take_in(
     name: str,
     head: CheckpointId | None,
     source: ObjectSource,
-    stores: Sequence[ContentStore],
+    stores: "Sequence[ContentStore]",
     check: Callable[[CheckpointId | None], None],
 ) -> Taken:
+    from replican.decisions.frontier import JoinKind, join
+    from replican.operations.fetching import take_over
+    from replican.operations.merging import merge, settle_pending
+
     old = repo.head
     if head == old:
         pending = settle_pending(repo, stores).pending if repo.index.base_root() != repo.head_tree else []

@@ -7,26 +7,17 @@ lie. What it pushes is verified as anything that is taken over, and passes the g
 import os
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
-from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from replican.decisions.summary import summarize
 from replican.decisions.treediff import Tally
 from replican.effects.channel import Channel
 from replican.effects.earlysending import EarlySender
-from replican.effects.faraway import Far
-from replican.effects.freezing import Freezer
-from replican.effects.headwatch import HeadWatch, wait_for_any
 from replican.effects.precutting import Precutter
-from replican.effects.reflecting import Reflection
-from replican.effects.staging import Stage
 from replican.operations.linking import ReceivedObjects, clip, heed, hello_of
-from replican.operations.patching import BlockPatcher
 from replican.operations.receiving import record_for, take_in
 from replican.operations.remotes import Refreshed, diverged, terms_of
 from replican.operations.sending import Sent, log_above, objects_by_id
-from replican.operations.supplying import Supplier
 from replican.repository import Repository, is_replica
 from replican.values import messages
 from replican.values.errors import (
@@ -41,7 +32,10 @@ from replican.values.ids import BlobId, CheckpointId
 from replican.values.streams import encode_object, end_of_objects, read_objects
 
 if TYPE_CHECKING:
+    from replican.effects.freezing import Freezer
+    from replican.effects.staging import Stage
     from replican.operations.attending import FolderMinding
+    from replican.operations.supplying import Supplier
 
 _SAMPLE = 64
 
@@ -94,6 +88,7 @@ class Server:
         self._close_freezer()
         if self._supplier is not None:
             self._supplier.close()
+            self._supplier = None
         if self._repository is not None:
             self._repository.close()
 
@@ -146,14 +141,6 @@ class Server:
         self._repository = repo
         if self._hooks:
             repo.run_hooks()
-
-        def find_paths(blobs: Collection[BlobId]) -> Mapping[BlobId, bytes]:
-            try:
-                return repo.index.find_paths(blobs)
-            except ReplicanError:
-                return {}
-
-        self._supplier = Supplier(repo, self._channel, find_paths)
 
     # -- answers ------------------------------------------------------------------------------------------------
 
@@ -208,9 +195,19 @@ class Server:
         return self._repository
 
     @property
-    def _supply(self) -> Supplier:
-        assert self._repo is not None
-        assert self._supplier is not None
+    def _supply(self) -> "Supplier":
+        if self._supplier is None:
+            from replican.operations.supplying import Supplier
+
+            repo = self._repo
+
+            def find_paths(blobs: Collection[BlobId]) -> Mapping[BlobId, bytes]:
+                try:
+                    return repo.index.find_paths(blobs)
+                except ReplicanError:
+                    return {}
+
+            self._supplier = Supplier(repo, self._channel, find_paths)
         return self._supplier
 
     def _init(self) -> None:
@@ -235,12 +232,15 @@ class Server:
             refreshed = self._record_reflected(message.name)
         else:
             refreshed = self._record_for(message)
-        if self._supply.offer.freezer is not None:
-            self._supply.offer.freezer.end()
-        self._supply.forget()
+        if self._supplier is not None:
+            if self._supplier.offer.freezer is not None:
+                self._supplier.offer.freezer.end()
+            self._supplier.forget()
         head = repo.head
         sample: tuple[CheckpointId, ...] = ()
         if head is not None and len(repo.objects.lacking(message.known)) == len(message.known):
+            from replican.decisions.summary import summarize
+
             # Nothing that the asker has named is here, or else that is where a walk down the log will end.
             sample = summarize(repo.graph, head).sample[:_SAMPLE]
         unread = [messages.Note(each.path, clip(each.cause), each.held) for each in refreshed.unread[: messages.FEW]]
@@ -266,6 +266,8 @@ class Server:
     def _record_reflected(self, name: str) -> Refreshed:
         """The other end makes copies of what is read. Of a folder that has a log, that would be little: and nobody
         else could use it for so long."""
+        from replican.effects.reflecting import Reflection
+
         reflection = Reflection(self._channel)
         refreshed = record_for(self._repo, name, mirror=reflection if self._repo.head is None else None)
         reflection.end()
@@ -277,11 +279,16 @@ class Server:
         except ReplicanError:
             return False  # what the folder's index says has to be mended there
 
-    def _freezer(self) -> Freezer | None:
+    def _freezer(self) -> "Freezer | None":
         """Who makes copies of what has changed while it was asked for, if anything did."""
-        offer = self._supply.offer
+        if self._supplier is None:
+            return None
+        offer = self._supplier.offer
         if not offer.changed:
             return offer.freezer
+        from replican.effects.freezing import Freezer
+        from replican.effects.staging import Stage
+
         self._close_freezer()
         self._stage = Stage(f"{self._repo.dotdir}/stage")
         offer.freezer = Freezer(self._stage, offer.changed)
@@ -299,6 +306,8 @@ class Server:
 
     def _wait_for_another(self, known: bytes | None) -> CheckpointId | None:
         """The head, as soon as it is another one, or nobody waits for that any more."""
+        from replican.effects.headwatch import HeadWatch, wait_for_any
+
         repo = self._repo
         self._let_go()  # whoever waits for days holds no file open meanwhile
         self._open(repo)
@@ -321,6 +330,8 @@ class Server:
     def _mind(self, repo: Repository) -> "FolderMinding":
         """What the folder's user does is recorded as long as somebody waits for it, where nobody watches the folder."""
         if self._minding is None:
+            from random import Random
+
             from replican.operations.attending import FolderMinding
             from replican.operations.polling import bounds_of
 
@@ -343,6 +354,9 @@ class Server:
     # -- a push -------------------------------------------------------------------------------------------------
 
     def _take_in(self, message: messages.Push) -> messages.Pushed:
+        from replican.effects.faraway import Far
+        from replican.operations.patching import BlockPatcher
+
         received = ReceivedObjects()
         for id, kind, payload in read_objects(self._channel.stream()):
             if not self._read_only:

@@ -7,9 +7,12 @@ suits the sender; each may be compressed on its own.
 
 import struct
 import threading
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from replican.values.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from zstandard import ZstdCompressor
 
 PREAMBLE: Final = b"replican\n"
 BODY_LIMIT: Final = 1 << 20
@@ -94,6 +97,7 @@ class Deframer:
 # -- streams -----------------------------------------------------------------------------------------------------
 
 _TRY_AGAIN: Final = 16
+_TOO_SMALL: Final = 64  # bytes: little is to be won, and the end of a stream may be all that there is to send
 _WORTH: Final = 0.9
 
 
@@ -101,16 +105,25 @@ class Packer:
     """Compresses what is sent, where that helps: what a try did not make smaller is sent as it is for a while."""
 
     def __init__(self) -> None:
-        import zstandard
-
-        self._compressor = zstandard.ZstdCompressor(level=1)
+        self._compressor: ZstdCompressor | None = None
         self._skip = 0
+
+    def make_ready(self) -> None:
+        """Load what is needed: for who is going to use it in other processes."""
+        if self._compressor is None:
+            import zstandard
+
+            self._compressor = zstandard.ZstdCompressor(level=1)
 
     def frame(self, data: bytes) -> bytes:
         """A frame of a stream with ``data``, which is no larger than :data:`BODY_LIMIT`."""
+        if len(data) < _TOO_SMALL:
+            return encode_frame(BYTES, data)
         if self._skip:
             self._skip -= 1
             return encode_frame(BYTES, data)
+        self.make_ready()
+        assert self._compressor is not None
         packed = self._compressor.compress(data)
         if len(packed) < len(data) * _WORTH:
             return encode_frame(PACKED, packed)

@@ -5,13 +5,23 @@ msgpack; its ``type`` says which. Fields that are not known are skipped, so that
 can be seen from the message alone is checked when it is decoded: sizes of ids, lengths of lists and texts, ranges.
 """
 
+import sys
 from typing import Annotated, Final
-
-import msgspec
 
 from replican.values.errors import ProtocolError
 from replican.values.frames import BODY_LIMIT, MESSAGE, encode_frame
 from replican.values.names import is_tree_name
+
+# Where typing_extensions is installed, for whatever else, msgspec takes from it what typing has, too; to load that
+# takes as long as all else that a link needs. So it is not to be found meanwhile.
+_is_hidden = {"typing_extensions", "msgspec"}.isdisjoint(sys.modules)
+if _is_hidden:
+    sys.modules["typing_extensions"] = None  # type: ignore[assignment]
+try:
+    import msgspec
+finally:
+    if _is_hidden:
+        del sys.modules["typing_extensions"]
 
 VERSION: Final = 1
 """The version of the protocol that this release speaks."""

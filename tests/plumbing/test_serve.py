@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from replican.operations.linking import hello_of
 from replican.operations.recording import record
 from replican.repository import Repository
 from replican.values import messages
+from replican.values.early import end_of_early
 from replican.values.errors import DivergedError, NoRepositoryError, RefusedError, RemoteError
 from replican.values.ids import blob_id
 from replican.values.streams import (
@@ -250,3 +252,33 @@ def test_a_push_that_is_no_fast_forward_whatever_is_said(served, there: Path, tm
         with pytest.raises(DivergedError, match="has checkpoints that are not here"):
             far.channel.receive()
     assert contents(there) == {"letter": b"dear"}
+
+
+def test_nothing_is_loaded_that_only_content_and_pushes_need(there: Path, environment: dict[str, str]) -> None:
+    """Whoever looks whether there is anything new waits for what is loaded here first."""
+    heavy = {"typing_extensions", "inspect", "zstandard", "pyfastcdc", "tomllib", "replican.operations.merging"}
+    script = (
+        "import sys; from replican.porcelain._main import run_guarded;"
+        f" code = run_guarded(['serve', '--stdio', '--root', {str(there)!r}]);"
+        f" print(code, {heavy} & set(sys.modules), file=sys.stderr)"
+    )
+    with Repository(str(there)) as repo:
+        head = record(repo).head
+    assert head is not None
+    pipe = subprocess.PIPE
+    words = [sys.executable, "-c", script]
+    child = subprocess.Popen(words, cwd=there, env=environment, stdin=pipe, stdout=pipe, stderr=pipe)
+    try:
+        far = Far(child)
+        far.meet()
+        far.channel.send(messages.Record("origin", [head], early=True))
+        assert far.channel.frame().body == end_of_early()
+        assert isinstance(far.channel.receive(), messages.Recorded)
+        far.channel.send(messages.Bye())
+        assert far.end() == 0
+        assert child.stderr
+        with child.stderr as told:
+            assert told.read().decode() == "0 set()\n"
+    finally:
+        child.kill()
+        child.wait()

@@ -102,6 +102,12 @@ def test_packing_is_given_up_for_a_while_where_it_does_not_help() -> None:
     assert kinds == [PACKED, *[BYTES] * 17, PACKED]
 
 
+def test_little_is_not_packed_and_says_nothing_of_what_follows() -> None:
+    packer = Packer()
+    kinds = [packer.frame(data)[4] for data in (b"a" * 63, b"a" * 64, random.Random(1).randbytes(63), b"a" * 64)]
+    assert kinds == [BYTES, PACKED, BYTES, PACKED]
+
+
 @given(st.binary(max_size=1000))
 @example(b"")
 def test_anything_packed_is_unpacked_or_refused(body: bytes) -> None:
