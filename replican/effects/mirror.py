@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from replican.effects.copying import copy_hashed
 from replican.effects.forkpool import Beside, beside
 from replican.effects.linux import flush_filesystem
-from replican.effects.staging import Stage, copy_hashed, write_all
+from replican.effects.staging import Stage, write_all
 from replican.effects.worktree import give_mode, open_made
 from replican.values.ids import BlobId, TreeId
 from replican.values.listing import Row, decode_listing

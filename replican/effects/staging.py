@@ -27,7 +27,7 @@ _ZEROS = bytes(HOLE)
 _FLUSH_ONE_BY_ONE = 32
 PART_SECONDS = 7 * 24 * 3600
 """For how long after the last byte a part of a large file is kept that nothing was taken of."""
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Slot(NamedTuple):
@@ -49,44 +49,9 @@ def copy_verified(source: int, target: int, size: int, blob: BlobId) -> bool:
             return False
         write_all(target, data)
         return True
+    from replican.effects.copying import copy_hashed
+
     return copy_hashed(source, target, size) == blob
-
-
-def copy_hashed(source: int, target: int, size: int) -> BlobId | None:
-    """Copy ``size`` bytes from one descriptor to another; the id of what was copied, None if the source has more or
-    fewer, or cannot be read. Holes stay holes."""
-    hasher = blob_hasher(size)
-    sparse = os.fstat(source).st_blocks * 512 < size
-    # Hashing releases the interpreter for large pieces, so it runs beside the reading and writing; the buffers are
-    # few and used
-    # again, since fresh memory for each piece costs as much as the copying.
-    from concurrent.futures import Future, ThreadPoolExecutor
-
-    buffers = [bytearray(_CHUNK) for _ in range(4)]
-    waiting: list[Future[None]] = []
-    left, turn = size, 0
-    with ThreadPoolExecutor(1) as beside:
-        while left:
-            if len(waiting) == len(buffers) - 1:
-                waiting.pop(0).result()
-            piece = memoryview(buffers[turn])[: min(_CHUNK, left)]
-            try:
-                count = os.readv(source, [piece])
-            except OSError:
-                count = 0
-            if not count:
-                return None
-            piece = piece[:count]
-            waiting.append(beside.submit(hasher.update, piece))
-            if sparse:
-                write_with_holes(target, piece)
-            else:
-                write_all(target, piece)
-            left -= count
-            turn = (turn + 1) % len(buffers)
-    if sparse:
-        os.ftruncate(target, size)
-    return None if os.read(source, 1) else BlobId(hasher.digest())
 
 
 def read_exactly(source: int, size: int) -> bytes | None:
