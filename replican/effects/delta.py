@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from xxhash import xxh3_128_digest
 
 from replican.decisions.delta import FETCHED, DeltaPlan, Range, plan_delta, ranges_of
+from replican.decisions.refining import Gap, Part, Place, gaps_of, refined
 from replican.effects.worktree import open_regular
 from replican.values.blocks import MOST, BlockList, list_blocks
 from replican.values.errors import RemoteError
@@ -75,6 +76,7 @@ class Delta:
             self.close()
             raise
         self._plan: DeltaPlan = plan_delta(wanted, [blocks for _, blocks in bases], in_place)
+        self._parts: dict[int, list[Part]] = {}  # of missing blocks, what is here of them
         self._hashes: list[bytes] = [b""] * len(wanted)
         self._is_listed_right = True
 
@@ -103,6 +105,21 @@ class Delta:
     def missing_size(self) -> int:
         """How many bytes that are; more, if one of the bases changes meanwhile."""
         return self._plan.missing_size
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """What is missing of which pieces may be here, where an edit has left them."""
+        return gaps_of(self._plan, [blocks.size for _, blocks in self._bases])
+
+    def refine(self, gaps: Sequence[Gap], sums: bytes) -> None:
+        """By these fine sums, those of all pieces of these gaps, one gap after the other, less is missing."""
+        self._plan, self._parts = refined(self._plan, gaps, sums, self._read)
+
+    def _read(self, place: Place, size: int) -> bytes:
+        try:
+            return os.pread(self._bases[place.basis].fd, size, place.offset)
+        except OSError:
+            return b""
 
     @property
     def blocks(self) -> BlockList | None:
@@ -140,7 +157,9 @@ class Delta:
         coming = _Coming(fetch(self.missing)) if self.missing else None
         number, pieces = 0, self._plan.pieces
         while number < len(pieces):
-            if coming is not None and pieces[number].basis == FETCHED:
+            if number in self._parts:
+                data, end = self._mended(number, coming, lost), number + 1
+            elif coming is not None and pieces[number].basis == FETCHED:
                 data, end = self._fetched(number, coming), number + 1
             else:
                 end = self._end_of_run(number)
@@ -214,6 +233,23 @@ class Delta:
         _write_at(self._fd, data, block.offset)
         return data
 
+    def _mended(self, number: int, coming: "_Coming | None", lost: list[int]) -> bytes:
+        """A block of which some comes and some is here, once it lies in its place; it is ``lost`` where its pieces are
+        not what they seemed."""
+        block, data = self._plan.pieces[number].block, bytearray()
+        for _, length, basis, source in self._parts[number]:
+            if basis != FETCHED:
+                data += self._read(Place(basis, source), length)
+            elif coming is not None:
+                data += coming.take(length)
+        hash = xxh3_128_digest(data)
+        if len(data) != block.length or not hash.startswith(block.hash):
+            lost.append(number)
+            return b""
+        self._hashes[number] = hash
+        _write_at(self._fd, data, block.offset)
+        return bytes(data)
+
     def _hash_all(self) -> bytes:
         hasher, at = blob_hasher(self._wanted.size), 0
         while data := os.pread(self._fd, _CHUNK, at):
@@ -266,7 +302,7 @@ class _Coming:
             raise RemoteError("the remote sent more bytes of a file than were asked for")
 
 
-def _write_at(fd: int, data: bytes | memoryview, offset: int) -> None:
+def _write_at(fd: int, data: bytes | bytearray | memoryview, offset: int) -> None:
     done = os.pwrite(fd, data, offset)
     while done < len(data):
         done += os.pwrite(fd, memoryview(data)[done:], offset + done)

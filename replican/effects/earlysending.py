@@ -29,13 +29,18 @@ if TYPE_CHECKING:
 _FILES: Final = 64
 _HELD: Final = 2 << 20
 """How many bytes wait at most for where the old version goes on."""
+_IN_VAIN: Final = 1 << 20
+"""How many bytes of edited blocks are sent where it is not known what in them differs: the rest is asked for, by its
+fine sums."""
 
 
 class EarlySender:
     """Sends a stream of early files. A context manager. ``put`` sends some of it, ``put_rest`` what is left of that;
-    both are called by a thread of its own until it is ended, and raise ``ReplicanError``."""
+    both are called by a thread of its own until it is ended, and raise ``ReplicanError``. ``has_sums``: the other end
+    can ask for fine sums."""
 
-    def __init__(self, put: Callable[[bytes], None], put_rest: Callable[[], None]) -> None:
+    def __init__(self, put: Callable[[bytes], None], put_rest: Callable[[], None], has_sums: bool = False) -> None:
+        self.has_sums = has_sums
         self._put = put
         self._put_rest = put_rest
         self._line: SimpleQueue[bytes] = SimpleQueue()
@@ -107,6 +112,7 @@ class EarlySteps:
         self._from, self._length = 0, 0  # of a run of the old version that has not been told
         self._gap = bytearray()  # of blocks that differ, what has not been told
         self._gap_at = 0  # where the old version has its counterpart
+        self._spent = 0  # new bytes of which many may be in the old version
         self._is_off = False
 
     def take(self, data: memoryview, hash: bytes) -> None:
@@ -118,7 +124,11 @@ class EarlySteps:
             number = self._numbers.get(hash, -1)
         if number >= 0 and self._blocks[number].length == len(data):
             if self._gap:
+                self._spent += min(len(self._gap), max(0, self._blocks[number].offset - self._gap_at))
                 self._tell_gap(len(self._gap), number)
+                if self._sums is None and self._sender.has_sums and self._spent > _IN_VAIN and not self._is_off:
+                    self._stop(False)
+                    return
             self._next = number + 1
             self._gap_at = self._blocks[number].offset + len(data)
             self._go_on(self._blocks[number].offset, len(data))

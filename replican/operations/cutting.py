@@ -20,9 +20,11 @@ from replican.values.errors import ReplicanError
 from replican.values.ids import BlobId
 from replican.values.messages import Item, WantBlocks, WantRanges
 from replican.values.streams import BROKEN, FROM_FOLDER, FROM_TRASH, GONE, STAYED, encode_listed
+from replican.values.sums import PIECE, SUM_SIZE, count_of, sums_of_block
 from replican.values.trees import FILE
 
 _ZEROS: Final = bytes(CHUNK)
+assert CHUNK % PIECE == 0
 
 
 class Cutter:
@@ -72,7 +74,8 @@ class Cutter:
         try:
             before = os.fstat(fd)
             channel.put(letter)
-            left = sum([_send_range(fd, offset, length, channel) for offset, length in message.ranges])
+            send = _send_sums if message.sums else _send_range
+            left = sum([send(fd, offset, length, channel) for offset, length in message.ranges])
             after = os.fstat(fd)
             same = (before.st_mtime_ns, before.st_ctime_ns) == (after.st_mtime_ns, after.st_ctime_ns)
             channel.put(STAYED if same and not left else BROKEN)
@@ -119,3 +122,19 @@ def _send_range(fd: int, offset: int, length: int, channel: Channel) -> int:
     for at in range(0, length, CHUNK):
         channel.put(_ZEROS[: min(CHUNK, length - at)])
     return length
+
+
+def _send_sums(fd: int, offset: int, length: int, channel: Channel) -> int:
+    """Send the fine sums of so many bytes; how many of them are not there any more: zeros come in their place."""
+    left = 0
+    while length:
+        size = min(CHUNK, length)
+        try:
+            data = os.pread(fd, size, offset)
+        except OSError:
+            data = b""
+        left += size - len(data)
+        channel.put(sums_of_block(memoryview(data)).ljust(count_of(size) * SUM_SIZE, b"\0"))
+        offset += size
+        length -= size
+    return left

@@ -14,6 +14,7 @@ from typing import Final
 
 from replican.chunking import LARGE
 from replican.decisions.delta import Range
+from replican.decisions.refining import Gap
 from replican.effects.block_cache import BlockCache
 from replican.effects.channel import CHUNK, Channel
 from replican.effects.delta import Delta, name_on_stage
@@ -24,11 +25,12 @@ from replican.operations.early import EarlyFiles
 from replican.repository import Repository
 from replican.values.blocks import BlockList
 from replican.values.ids import BlobId
-from replican.values.messages import FEW, Item, WantBlocks, WantRanges
+from replican.values.messages import BLOCKS, FEW, SUMS, Item, WantBlocks, WantRanges
 from replican.values.names import group_key
 from replican.values.paths import join, name_of, parent_of
 from replican.values.progress import Progress
 from replican.values.streams import CHANGED, FROM_TRASH, GONE, read_end, read_listed, read_ranges_begin
+from replican.values.sums import SUM_SIZE, count_of
 from replican.values.trees import FILE
 
 _BATCH_FILES: Final = 64
@@ -39,6 +41,8 @@ _TRIES: Final = 3
 _IN_VAIN: Final = 1 << 30
 """Of how many bytes of files it is asked for lists at most where their names do not speak for it."""
 _LIKELY: Final = 8
+_WORTH_ASKING: Final = 512 << 10
+"""How many bytes of edited blocks may be here where fine sums are asked for, at least: it takes a round trip more."""
 
 
 class _OtherwiseError(Exception):
@@ -46,14 +50,14 @@ class _OtherwiseError(Exception):
 
 
 class BlockPatcher:
-    """Brings large files for ``repo`` over a ``channel``; ``is_able`` tells whether the other end can be asked for
-    blocks. What came ``early`` need not be asked for. A :class:`~replican.effects.faraway.Patcher`."""
+    """Brings large files for ``repo`` over a ``channel``; ``is_able`` tells what the other end can do. What
+    came ``early`` need not be asked for. A :class:`~replican.effects.faraway.Patcher`."""
 
     def __init__(
         self,
         repo: Repository,
         channel: Callable[[], Channel],
-        is_able: Callable[[], bool],
+        is_able: Callable[[str], bool],
         early: EarlyFiles | None = None,
     ) -> None:
         self._early = early
@@ -72,9 +76,9 @@ class BlockPatcher:
         with BlockCache(self._repo.block_cache_path) as cache, LocalFiles(self._repo, cache) as files:
             near = _Near(files, stage, going, frozenset(pair[1].blob for pair in wanted))
             chosen = [pair for pair in large if near.may_have_some(pair)]
-            if not chosen or not self._is_able():
+            if not chosen or not self._is_able(BLOCKS):
                 return list(wanted)
-            settled = _Pull(self._channel(), far, near, progress).bring(chosen)
+            settled = _Pull(self._channel(), far, near, progress, self._is_able(SUMS)).bring(chosen)
         return [pair for pair in wanted if pair[1].blob not in settled]
 
     def _count(self, spared: int) -> None:
@@ -171,17 +175,40 @@ class _Patch:
             delta = Delta(near.stage.fd, item.blob, entry.size, blocks, bases, near.begun(item.blob))
             self.delta: Delta = opened.enter_context(delta)
             self._opened = opened.pop_all()
-        missing = self.delta.missing
-        self.spared = entry.size - sum([each.length for each in missing])
-        self.unsent = deque(
-            WantRanges(
-                item.blob, entry.size, [(each.offset, each.length) for each in missing[at : at + FEW]], item.hint
-            )
-            for at in range(0, len(missing), FEW)
-        )
+        self.refining: list[Gap] = []
         self.sent: deque[WantRanges] = deque()
         self.letter = b""
         self.has_come = self.delta.has_begun
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """What is to be asked for."""
+        missing = self.delta.missing
+        self.spared = self.blocks.size - sum([each.length for each in missing])
+        self.unsent = deque(self._want(missing[at : at + FEW]) for at in range(0, len(missing), FEW))
+
+    def _want(self, ranges: Sequence[Range], sums: bool = False) -> WantRanges:
+        item = self.pair[1]
+        return WantRanges(item.blob, self.blocks.size, [(at, length) for at, length in ranges], item.hint, sums)
+
+    def ask_for_sums(self, channel: Channel) -> bool:
+        """Ask for fine sums of what was edited, if that is likely to be worth it."""
+        gaps = self.delta.gaps[:FEW]
+        if sum([gap.promise for gap in gaps]) >= _WORTH_ASKING:
+            self.refining = gaps
+            channel.send(self._want([gap.range for gap in gaps], sums=True))
+        return bool(self.refining)
+
+    def refine(self, channel: Channel) -> None:
+        """The sums come: by them, less has to. Without them, whole blocks are asked for."""
+        reader = channel.stream()
+        if read_ranges_begin(reader) not in (GONE, CHANGED):
+            sums = reader.take(SUM_SIZE * sum([count_of(gap.range.length) for gap in self.refining]))
+            if read_end(reader):
+                self.delta.refine(self.refining, sums)
+                self._prepare()
+        reader.finish()
+        self.refining = []
 
     def close(self) -> None:
         self._opened.close()
@@ -227,8 +254,9 @@ class _Patch:
 class _Pull:
     """Asks for lists and ranges, and takes the answers, which come in that order."""
 
-    def __init__(self, channel: Channel, far: Far, near: _Near, progress: Progress) -> None:
+    def __init__(self, channel: Channel, far: Far, near: _Near, progress: Progress, has_sums: bool) -> None:
         self._channel = channel
+        self._has_sums = has_sums
         self._far = far
         self._near = near
         self._progress = progress
@@ -250,6 +278,8 @@ class _Pull:
                     first = self._line.popleft()
                     if isinstance(first, list):
                         self._take_lists(first)
+                    elif first.refining:
+                        self._refine(first)
                     else:
                         self._put_together(first)
         finally:
@@ -277,10 +307,24 @@ class _Pull:
     def _may_begin(self) -> bool:
         """Whether another file may be asked for now; no other stands between the requests of one."""
         patches = [each for each in self._line if isinstance(each, _Patch)]
-        return len(patches) < _AHEAD and not any(each.unsent for each in patches)
+        return len(patches) < _AHEAD and not any(each.unsent or each.refining for each in patches)
 
     def _begin(self, pair: Pair, blocks: BlockList) -> None:
         patch = _Patch(self._near, pair, blocks)
+        if self._has_sums and pair[1].blob not in self._tries and patch.ask_for_sums(self._channel):
+            self._line.append(patch)
+        else:
+            self._ask_for_ranges(patch)
+
+    def _refine(self, patch: _Patch) -> None:
+        try:
+            patch.refine(self._channel)
+        except BaseException:
+            patch.close()
+            raise
+        self._ask_for_ranges(patch)
+
+    def _ask_for_ranges(self, patch: _Patch) -> None:
         if not patch.unsent:
             self._put_together(patch)
             return

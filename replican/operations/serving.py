@@ -253,7 +253,8 @@ class Server:
         repo, channel = self._repo, self._channel
         has_blocks = messages.BLOCKS in self._asker_is_able
         has_some = has_blocks and len(repo.objects.lacking(message.known)) < len(message.known)
-        with EarlySender(channel.put, channel.put_rest) as sender:
+        has_sums = messages.SUMS in messages.ABLE and messages.SUMS in self._asker_is_able
+        with EarlySender(channel.put, channel.put_rest, has_sums) as sender:
             early = sender if message.early and messages.EARLY in messages.ABLE else None
             precutter = Precutter(
                 repo.block_cache_path, lambda path: repo.index.rows(path), has_some, self._freezer(), early
@@ -371,7 +372,7 @@ class Server:
         repo = self._repo
         channel = self._channel
         files, saved = channel.files, channel.saved
-        patcher = BlockPatcher(repo, lambda: channel, lambda: messages.BLOCKS in self._asker_is_able)
+        patcher = BlockPatcher(repo, lambda: channel, self._asker_is_able.__contains__)
         far = Far("the pushing folder", lambda: channel, _raise, self._asker_is_able.__contains__, patcher)
         taken = take_in(repo, self._name, CheckpointId(message.head), received, [far.folder, far.trash], check)
         far.count(channel)

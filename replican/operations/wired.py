@@ -315,7 +315,7 @@ class WiredRemote:
 
         patcher = None
         if self._repo is not None:
-            patcher = BlockPatcher(self._repo, self._greeted, lambda: self._is_able(messages.BLOCKS), self._early)
+            patcher = BlockPatcher(self._repo, self._greeted, self._is_able, self._early)
         far = Far(self.name, self._greeted, failed, self._is_able, patcher)
         try:
             yield [far.folder, far.trash]

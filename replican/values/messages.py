@@ -36,7 +36,9 @@ COPIES: Final = "copies"
 """The ability to send small files a directory at a time: as they are read for the first checkpoint, or when asked."""
 EARLY: Final = "early"
 """The ability to send what an edited file has that its old version has not while it is read."""
-ABLE: Final = frozenset([ZSTD, BLOCKS, HEADS, COPIES, EARLY])
+SUMS: Final = "sums"
+"""The ability to answer a :class:`WantRanges` with fine sums."""
+ABLE: Final = frozenset([ZSTD, BLOCKS, HEADS, COPIES, EARLY, SUMS])
 """What this release can do beyond the version."""
 
 AT_ONCE: Final = 512
@@ -207,12 +209,13 @@ class WantBlocks(_Message, tag="want-blocks"):
 
 class WantRanges(_Message, tag="want-ranges"):
     """Asks for ranges of a file of ``size`` bytes: pairs of an offset and a length, in their order, none of which
-    overlap. Answered with a stream that has all of them."""
+    overlap. Answered with a stream that has all of them, or with ``sums``, the fine sums of each."""
 
     id: Id
     size: Count
     ranges: Annotated[list[tuple[Count, Count]], msgspec.Meta(min_length=1, max_length=FEW)]
     path: Path = b""
+    sums: bool = False
 
 
 class Locate(_Message, tag="locate"):

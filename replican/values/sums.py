@@ -25,8 +25,13 @@ class Piece(NamedTuple):
     sum: bytes
 
 
+def count_of(length: int) -> int:
+    """How many pieces so many bytes are."""
+    return -(-length // PIECE)
+
+
 def sums_of_block(data: memoryview) -> bytes:
-    """The sums of the pieces of one block."""
+    """The sums of the pieces of one block, or of what else is cut into pieces from its beginning on."""
     from xxhash import xxh3_64_digest
 
     return b"".join([xxh3_64_digest(data[at : at + PIECE])[:SUM_SIZE] for at in range(0, len(data), PIECE)])
@@ -43,7 +48,7 @@ class FineSums:
         self._blocks = list(blocks)
         self._begins = [0]
         for _, length, _ in self._blocks:
-            self._begins.append(self._begins[-1] + -(-length // PIECE) * SUM_SIZE)
+            self._begins.append(self._begins[-1] + count_of(length) * SUM_SIZE)
         if self._begins[-1] != len(encoded):
             raise MalformedError("fine sums of another file")
 

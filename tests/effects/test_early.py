@@ -74,10 +74,10 @@ def sums_of(content: bytes) -> FineSums:
     return FineSums(blocks, summing.encoded())
 
 
-def sent(here: Here, *versions: bytes, old: bytes = OLD, sums: FineSums | None = None) -> bytes:
+def sent(here: Here, *versions: bytes, old: bytes = OLD, sums: FineSums | None = None, has_sums: bool = False) -> bytes:
     """The stream of files that all were ``old``, which has these fine sums, if they are known."""
     stream = bytearray()
-    with EarlySender(stream.extend, lambda: None) as sender:
+    with EarlySender(stream.extend, lambda: None, has_sums) as sender:
         for new in versions:
             path = here.base / "new"
             path.write_bytes(new)
@@ -152,6 +152,20 @@ def test_of_bytes_here_and_there_a_piece_each_comes(here: Here) -> None:
     found = here.take(sent(here, new, sums=sums_of(OLD)), new)
     assert found is not None
     assert found.new <= -(-len(OLD) // 50_000) * PIECE
+
+
+def test_where_it_is_not_known_what_of_blocks_differs_not_many_are_sent(here: Here) -> None:
+    """The other end asks for their fine sums then, if it can."""
+    old = noise(6 * MIB, 9)
+    here.old.write_bytes(old)
+    here.is_old, here.blocks = blob_id(old), blocks_of_pieces([old])
+    new = scattered(old)
+    assert MIB < len(sent(here, new, old=old, has_sums=True)) < MIB + 2 * MOST
+    assert here.take(sent(here, new, old=old, has_sums=True), new) is None
+    assert here.take(sent(here, new, old=old), new) is not None
+    assert here.take(sent(here, new, old=old, sums=sums_of(old), has_sums=True), new) is not None
+    inserted = old[:MIB] + noise(3 * MIB, 2) + old[MIB:]
+    assert here.take(sent(here, inserted, old=old, has_sums=True), inserted) is not None
 
 
 def test_a_piece_that_is_another_though_its_sum_is_not(here: Here) -> None:

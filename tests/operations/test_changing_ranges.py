@@ -13,6 +13,7 @@ from replican.operations import cutting
 from replican.operations.cutting import Cutter
 from replican.operations.syncing import pull
 from replican.values.messages import WantBlocks, WantRanges
+from replican.values.sums import sums_of_block
 
 MIB = 1 << 20
 OLD = noise(3 * MIB)
@@ -114,6 +115,7 @@ def test_it_changes_while_ranges_of_it_are_read(changing: Changing, monkeypatch:
         return send(fd, offset, length, channel)
 
     monkeypatch.setattr(cutting, "_send_range", send_and_change)
+    changing.follow()
     assert changing.follow() == (changing.there / "large").read_bytes()
 
 
@@ -151,3 +153,45 @@ def test_it_is_gone_when_ranges_are_asked_for(changing: Changing, monkeypatch: p
     assert (changing.here / "large").read_bytes() == OLD
     changing.pull_only()
     assert not (changing.here / "large").exists()
+
+
+def test_it_changes_after_its_sums_were_sent(changing: Changing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its sums said is not so any more: the pieces that they name do not make the blocks that are wanted."""
+    edited = bytearray(OLD)
+    for at in range(0, len(edited), 50_000):
+        edited[at] ^= 1
+    changing.edit(bytes(edited), 0)
+    asked: list[bool] = []
+
+    def answer(cutter: Cutter, message: WantRanges, channel: Channel) -> None:
+        asked.append(message.sums)
+        if message.sums:
+            changing.edit(OLD[MIB : MIB + 200_000])  # for a moment it is here as it was
+        send(cutter, message, channel)
+        if message.sums:
+            changing.edit(bytes(edited[MIB : MIB + 200_000]))
+
+    send = Cutter._send_ranges
+    monkeypatch.setattr(Cutter, "_send_ranges", answer)
+    assert changing.follow() == edited
+    assert True in asked
+
+
+@pytest.mark.parametrize("lie", [bytes(4), b"\xff" * 4])
+def test_sums_that_lie(changing: Changing, monkeypatch: pytest.MonkeyPatch, lie: bytes) -> None:
+    changing.edit(NEW, 0)
+    monkeypatch.setattr(cutting, "sums_of_block", lambda data: lie * (len(data) // 4096))
+    assert changing.follow() == NEW
+
+
+def test_sums_of_the_old_version(changing: Changing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is missing seems to be here."""
+    changing.edit(NEW, 0)
+    monkeypatch.setattr(
+        cutting, "_send_sums", lambda fd, offset, length, channel: channel.put(_old_sums(offset, length)) or 0
+    )
+    assert changing.follow() == NEW
+
+
+def _old_sums(offset: int, length: int) -> bytes:
+    return sums_of_block(memoryview(OLD)[offset : offset + length])

@@ -80,7 +80,7 @@ def requests(known: list[bytes]) -> st.SearchStrategy[messages.Message]:
         st.builds(messages.WantCopies, st.lists(directory, min_size=1, max_size=3)),
         st.builds(messages.Locate, items),
         st.builds(messages.WantBlocks, st.lists(sized, min_size=1, max_size=5)),
-        st.builds(messages.WantRanges, ids, st.just(2 << 20), ranges, paths),
+        st.builds(messages.WantRanges, ids, st.just(2 << 20), ranges, paths, st.booleans()),
         st.builds(messages.Push, ids, st.none() | ids),
         st.builds(messages.Init),
         st.builds(messages.ListRefs),

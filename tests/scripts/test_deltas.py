@@ -72,13 +72,51 @@ def test_an_edit_comes_while_it_is_read(wire: Wire) -> None:
 
 
 def test_edits_here_and_there(wire: Wire) -> None:
-    edited = bytearray(OLD)
-    for at in range(0, len(OLD), 100_000):
-        edited[at] ^= 1
     write(wire.there / "d/large", OLD + b"so that fine sums are known")
     wire.cli("pull", cwd=wire.here)
-    write(wire.there / "d/large", edited)
+    write(wire.there / "d/large", touched_up(OLD))
     assert wire.count("pull") < 5000 * len(OLD) // 100_000
+    assert_equal(wire.there, wire.here)
+
+
+def touched_up(content: bytes, step: int = 100_000) -> bytes:
+    edited = bytearray(content)
+    for at in range(0, len(edited), step):
+        edited[at] ^= 1
+    return bytes(edited)
+
+
+def test_edits_here_and_there_that_are_pushed_or_cut_for_the_first_time(wire: Wire) -> None:
+    """Of the blocks that were edited, fine sums are asked for, and then what differs. That is what is done, too, where
+    the blocks of the old version are known and no more of it, as soon as it is seen that they do not help much."""
+    write(wire.there / "d/large", touched_up(OLD))
+    assert wire.count("pull") < MIB + MIB // 2 + 6000 * len(OLD) // 100_000
+    assert wire.asked().count(b"want-ranges") == 2
+    assert_equal(wire.there, wire.here)
+    os.unlink(wire.there / ".replican/blocks.db")
+    write(wire.there / "d/large", touched_up(OLD, 90_000))
+    assert wire.count("pull") < 2 * 6000 * len(OLD) // 100_000
+    assert wire.asked().count(b"want-ranges") == 2
+    assert_equal(wire.there, wire.here)
+    write(wire.here / "d/large", touched_up(OLD, 70_000) + b"at the end")
+    assert wire.count("sync") < 2 * 6000 * len(OLD) // 70_000
+    assert_equal(wire.there, wire.here)
+
+
+def test_an_end_that_knows_no_sums(wire: Wire) -> None:
+    script = "from replican.values import messages; messages.ABLE -= {'sums'}\n"
+    script += "from replican.porcelain._main import main; raise SystemExit(main())"
+    older = wire.here.parent / "older.py"
+    older.write_text(script)
+    wire.cli("config", "remote.origin.serve_command", f"{sys.executable} {older}", cwd=wire.here)
+    write(wire.there / "d/large", touched_up(OLD))
+    wire.count("pull")
+    assert b"want-ranges" not in wire.asked()
+    assert_equal(wire.there, wire.here)
+    os.unlink(wire.there / ".replican/blocks.db")
+    write(wire.there / "d/large", touched_up(OLD, 90_000))
+    wire.count("pull")
+    assert wire.asked().count(b"want-ranges") == 1
     assert_equal(wire.there, wire.here)
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from replican.effects import channel
-from replican.values import blocks, early, frames, messages, streams
+from replican.values import blocks, early, frames, messages, streams, sums
 from replican.values.ids import blob_id
 
 PAGE = (Path(__file__).resolve().parents[2] / "man/replican-protocol.7").read_text(encoding="utf-8")
@@ -94,6 +94,7 @@ def test_block_lists_and_ranges() -> None:
     assert full.encoded == b"\1" + head + one + bytes(range(16)) + other + bytes(16)
     assert full.shortened().encoded == b"\2" + head + one[1:] + bytes(range(8)) + other[1:] + bytes(8)
     assert streams.encode_listed(full.encoded) == b"l" + len(full.encoded).to_bytes(4, "big") + full.encoded
+    assert re.search(rf"pieces of {sums.PIECE} bytes.*first {sums.SUM_SIZE} bytes of its xxh3_64", ranges, re.DOTALL)
     assert re.findall(r"^\.BR? ([gcftyn])\b", ranges, re.MULTILINE) == ["g", "c", "f", "t", "y", "n"]
 
 
