@@ -33,6 +33,11 @@ _BUSY_MOST: Final = 1.0
 _ASLEEP_SECONDS: Final = 5.0
 """A machine that slept for longer may find another network, and other folders, when it wakes up."""
 
+ALONE: Final = (
+    "this folder has no remote: what you do is recorded, and goes nowhere; name one with `replican remote add NAME "
+    "ADDRESS` and begin the watch again, or watch the copy that has this folder as its remote"
+)
+
 Tell = Callable[[events.Event], None]
 
 
@@ -144,6 +149,11 @@ class Synchroniser:
         config = self._repo.config
         root, remotes = os.fsencode(self._repo.root), self._crew.remotes
         self._tell(events.Started(time.time_ns(), root, config.peer_id, os.getpid(), __version__, remotes))
+        self._say_alone(remotes)
+
+    def _say_alone(self, remotes: Collection[str]) -> None:
+        if not remotes:
+            self._tell(events.Note(time.time_ns(), None, ALONE))
 
     def _lose(self, error: NoRepositoryError, lost: int) -> None:
         self._repo.close()
@@ -213,6 +223,7 @@ class Synchroniser:
             return
         self._crew.dismiss()
         self._tell(events.Reloaded(time.time_ns(), remotes))
+        self._say_alone(remotes)
 
     def _pause(self, paused: bool, why: str) -> None:
         if paused != self._paused:

@@ -31,10 +31,14 @@ def test_sighup_has_the_config_read_again(two: tuple[Path, Path], cli) -> None:
     with watching(a) as (watch,):
         cli("-C", a, "remote", "add", "back", b)
         watch.process.send_signal(signal.SIGHUP)
+        note = watch.wait("note")
+        assert "has no remote" in note["message"]
+        assert "`replican remote add NAME ADDRESS`" in note["message"]
         watch.wait("reloaded", remotes=["back"])
         watch.wait("synced", remote="back")
         write(a / "new", "x")
         eventually(lambda: holds(b / "new", "x"))
+        assert watch.kinds().count("note") == 1, "it has one now"
 
 
 def test_lines_for_people(two: tuple[Path, Path]) -> None:
