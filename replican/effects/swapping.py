@@ -21,7 +21,7 @@ from replican.effects.placing import CHANGED_HERE, look
 from replican.effects.preparing import BuiltDirectory
 from replican.effects.site import Site
 from replican.effects.trash import Trash, hash_name
-from replican.effects.worktree import open_way
+from replican.effects.worktree import open_way, set_mode
 from replican.values.listing import Row
 from replican.values.paths import join, name_of, parent_of
 from replican.values.progress import Problem
@@ -59,12 +59,16 @@ def held_by(ledger: Ledger, path: bytes) -> Held:
     return held
 
 
-def holds_just(fd: int, name: bytes, row: Row | None, held: Mapping[bytes, Mapping[bytes, Row]]) -> bool:
-    """Whether the directory ``name`` is that of ``row``, and all in it just what its rows say."""
+def holds_just(
+    fd: int, name: bytes, row: Row | None, held: Mapping[bytes, Mapping[bytes, Row]], wherever: bool = False
+) -> bool:
+    """Whether the directory ``name`` is that of ``row``, and all in it just what its rows say. ``wherever``: its
+    directories may be others than those that were seen, so that only what is in them tells."""
     if row is None or row.kind != DIRECTORY:
         return False
+    lies = _directory if wherever else look
     try:
-        if look(name, fd, row) is None:
+        if lies(name, fd, row) is None:
             return False
         for below, rows in held.items():
             directory = open_way(join(name, below) if below else name, fd)
@@ -72,7 +76,7 @@ def holds_just(fd: int, name: bytes, row: Row | None, held: Mapping[bytes, Mappi
                 if {os.fsencode(each) for each in os.listdir(directory)} != rows.keys():
                     return False
                 for each in rows.values():
-                    found = look(each.name, directory, each)
+                    found = (lies if each.kind == DIRECTORY else look)(each.name, directory, each)
                     if found is None or (each.kind == DIRECTORY and found.st_mode & 0o7777 != each.disk_mode):
                         return False
             finally:
@@ -80,6 +84,37 @@ def holds_just(fd: int, name: bytes, row: Row | None, held: Mapping[bytes, Mappi
     except OSError:
         return False
     return True
+
+
+def open_up(fd: int, name: bytes, row: Row) -> None:
+    """Have the owner of a directory able to move it elsewhere, which writes to it. That it is the one of ``row`` has
+    been looked at."""
+    if not row.disk_mode & stat.S_IWUSR:
+        set_mode(name, fd, row.disk_mode | 0o700, False)
+
+
+def close_again(fd: int, name: bytes, row: Row) -> bool:
+    """Give a directory back its permissions that was opened up and lies at ``name``; whether it was one."""
+    found = _lstat(name, fd)
+    opened = row.disk_mode | 0o700
+    if found is None or found.st_ino != row.ino or found.st_mode != stat.S_IFDIR | opened or opened == row.disk_mode:
+        return False
+    set_mode(name, fd, row.disk_mode, False)
+    return True
+
+
+def open_out(stage_fd: int, path: bytes) -> int:
+    """Open a directory of a unit on the stage: it has gone, so what it is emptied for is nothing that its permissions
+    should keep from happening. Those above it come first."""
+    above, _, name = path.rpartition(b"/")
+    parent = open_way(above, stage_fd) if above else os.dup(stage_fd)
+    try:
+        found = os.lstat(name, dir_fd=parent)
+        if stat.S_ISDIR(found.st_mode) and found.st_mode & 0o700 != 0o700:
+            set_mode(name, parent, 0o700, False)
+        return open_way(name, parent)
+    finally:
+        os.close(parent)
 
 
 class Swapping:
@@ -161,11 +196,18 @@ class Swapping:
         """Take a unit out of its place; None, and it is there again, where it was not what the index says."""
         site, name, aside = self._site, name_of(path), aside_name(path)
         row, held = site.ledger.row(path), held_by(site.ledger, path)
+        assert row is not None
         site.stage.remove(aside)
-        rename_new(fd, name, site.stage.fd, aside)
+        open_up(fd, name, row)
+        try:
+            rename_new(fd, name, site.stage.fd, aside)
+        except OSError:
+            close_again(fd, name, row)
+            raise
         site.forget(path)
         if not holds_just(site.stage.fd, aside, row, held):
             rename_new(site.stage.fd, aside, fd, name)
+            close_again(fd, name, row)
             return None
         self._note_out(aside, path)
         return held
@@ -174,10 +216,18 @@ class Swapping:
         site, path = self._site, built.new.path
         name, staged = name_of(path), join(built.place, path)
         row, held = site.ledger.row(path), held_by(site.ledger, path)
-        if exchange(site.stage.fd, staged, fd, name):
+        assert row is not None
+        open_up(fd, name, row)
+        try:
+            exchanged = exchange(site.stage.fd, staged, fd, name)
+        except OSError:
+            close_again(fd, name, row)
+            raise
+        if exchanged:
             site.forget(path)
             if not holds_just(site.stage.fd, staged, row, held):
                 exchange(site.stage.fd, staged, fd, name)
+                close_again(fd, name, row)
                 site.pending.append(Problem(path, CHANGED_HERE))
                 return
             self._note_out(staged, path)
@@ -206,7 +256,7 @@ def discard(stage_fd: int, path: bytes, held: Held, trash: Trash) -> int:
     out, count = out_name(path), 0
     for below, rows in held.items():
         try:
-            directory = open_way(join(out, below) if below else out, stage_fd)
+            directory = open_out(stage_fd, join(out, below) if below else out)
         except OSError:
             continue  # it may be elsewhere in there
         try:
@@ -232,7 +282,7 @@ def _empty(stage_fd: int, out: bytes, path: bytes, trash: Trash) -> bool:
     while stack:
         below = stack.pop()
         try:
-            directory = open_way(join(out, below) if below else out, stage_fd)
+            directory = open_out(stage_fd, join(out, below) if below else out)
         except OSError:
             continue
         directories.append(below)
@@ -265,6 +315,11 @@ def _empty(stage_fd: int, out: bytes, path: bytes, trash: Trash) -> bool:
 
 def _turn(change: Change) -> tuple[int, bytes]:
     return (0 if change.old is None else 1 if change.new is None else 2), change.path
+
+
+def _directory(name: bytes, fd: int, _: Row) -> os.stat_result | None:
+    found = _lstat(name, fd)
+    return found if found is not None and stat.S_ISDIR(found.st_mode) else None
 
 
 def _is_there(fd: int, name: bytes) -> bool:

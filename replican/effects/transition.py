@@ -19,7 +19,7 @@ from replican.effects.placing import CHANGED_HERE, Looked, adopt_attributes, as_
 from replican.effects.preparing import BuiltDirectory, Prepared, needs_content
 from replican.effects.site import BATCH, Meant, Site
 from replican.effects.staging import Slot
-from replican.effects.swapping import Swapping
+from replican.effects.swapping import Swapping, close_again, open_up
 from replican.effects.trash import is_same_inode
 from replican.effects.treebuild import row_of
 from replican.effects.worktree import set_mode
@@ -196,7 +196,15 @@ class Transition:
 
     def _move_looked(self, move: Move, source: int, target: int, looked: os.stat_result, recase: bool) -> None:
         old, new, rename = name_of(move.old), name_of(move.new), rename_case if recase else rename_new
-        rename(source, old, target, new)
+        row = self._site.ledger.row(move.old)
+        assert row is not None
+        if row.kind == DIRECTORY:
+            open_up(source, old, row)
+        try:
+            rename(source, old, target, new)
+        except OSError:
+            close_again(source, old, row)
+            raise
         found = os.lstat(new, dir_fd=target)
         ino = found.st_ino if recase else looked.st_ino  # which may hang on the name
         if move.entry.kind == DIRECTORY:
@@ -205,10 +213,12 @@ class Transition:
             same = is_same_inode(found, ino, looked.st_size, looked.st_mtime_ns)
         if not same:
             rename(target, new, source, old)
+            close_again(source, old, row)
             self._site.pending += [Problem(path, CHANGED_HERE) for path in (move.old, move.new)]
             return
-        if move.entry[2:] != move.was[2:]:
+        if close_again(target, new, row) or move.entry[2:] != move.was[2:]:
             self._site.touch(move.new)
+            found = os.lstat(new, dir_fd=target)
         found = adopt_attributes(new, target, found, move.was, move.entry, self._site.traits.modes)
         self._site.moved += 1
         if move.entry.kind == DIRECTORY:

@@ -6,7 +6,8 @@ goes back to its place if it is not what the index had: then its user was at wor
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from typing import Final
 
 from replican.decisions.treediff import walk_tree
 from replican.effects.gleaning import BUILT
@@ -14,15 +15,18 @@ from replican.effects.index import JournalEntry
 from replican.effects.ledger import Ledger
 from replican.effects.linux import exchange, rename_new
 from replican.effects.staging import Stage
-from replican.effects.swapping import aside_name, discard, out_name
+from replican.effects.swapping import aside_name, close_again, discard, held_by, holds_just, open_out, out_name
 from replican.effects.trash import Trash, hash_name
-from replican.effects.worktree import Directories, open_way
+from replican.effects.worktree import Directories, open_way, set_mode
 from replican.values.errors import DamagedError, NotFoundError
 from replican.values.ids import BlobId, TreeId
 from replican.values.listing import Row
 from replican.values.names import copy_name, group_key
 from replican.values.paths import join, name_of, parent_of
 from replican.values.trees import DIRECTORY, Entry, TreeReader
+
+_IN_PLACE: Final = b"."
+"""In place of a name on the stage: the old unit stands where it stood."""
 
 BringBack = Callable[[Directories, int, bytes, bytes, BlobId, int], bytes | None]
 """Gives something of the user's a name: from where it lies, for which path, what it holds, and its mtime (ns)."""
@@ -67,6 +71,7 @@ class Unswapping:
         self._stage = stage
         self._trash = trash
         self._trees = trees
+        self._trashed: dict[bytes, list[bytes]] | None = None
 
     def recover(self, entry: JournalEntry) -> bool:
         """Put one in order; whether the old unit is gone, so that what stands there is new to the ledger."""
@@ -77,7 +82,12 @@ class Unswapping:
         if row is None or fd is None:
             return False
         found = _lstat(name_of(path), fd)
-        for staged in self._came_out(path, row):
+        if found is not None and found.st_ino == row.ino:
+            return False  # it has not come so far
+        staged = self._came_out(path, row) or self._looks_out(path, row, old, fd)
+        if staged == _IN_PLACE:
+            return False
+        if staged is not None:
             if staged != out_name(path) and not self._is(staged, old.tree):
                 self._put_back(staged, path, fd, found is not None)
                 return False
@@ -88,10 +98,6 @@ class Unswapping:
                 self._stage.remove(out_name(path))
                 rename_new(self._stage.fd, staged, self._stage.fd, out_name(path))
             self._discard(path, old)
-            break
-        else:
-            if found is not None and found.st_ino == row.ino:
-                return False  # it has not come so far
         self._ledger.drop_whole(path)
         return True
 
@@ -101,58 +107,101 @@ class Unswapping:
         except OSError:
             return None
 
-    def _came_out(self, path: bytes, row: Row) -> Iterator[bytes]:
+    def _came_out(self, path: bytes, row: Row) -> bytes | None:
         """Where on the stage the old unit lies."""
-        for listed in os.listdir(self._stage.fd):
-            name = os.fsencode(listed)
-            staged = join(name, path) if name.startswith(BUILT) else name
-            if not (name.startswith(BUILT) or name in (aside_name(path), out_name(path))):
-                continue
+        for staged in self._places(path):
             found = _lstat(staged, self._stage.fd)
             if found is not None and found.st_ino == row.ino:
-                yield staged
-                return
+                return staged
+        return None
+
+    def _looks_out(self, path: bytes, row: Row, old: Entry, fd: int) -> bytes | None:
+        """The same where inode numbers tell nothing: some file systems give others each time that they are mounted.
+        Then what the old unit held tells, and its attributes."""
+        if holds_just(fd, name_of(path), row, held_by(self._ledger, path), wherever=True):
+            return _IN_PLACE
+        for staged in self._places(path):
+            if _lstat(staged, self._stage.fd) is not None and (
+                staged in (out_name(path), aside_name(path)) or self._is(staged, old.tree)
+            ):
+                return staged
+        return None
+
+    def _places(self, path: bytes) -> list[bytes]:
+        """Where on the stage it may lie; what has a name of its own there first."""
+        listed = map(os.fsencode, os.listdir(self._stage.fd))
+        return [out_name(path), aside_name(path), *(join(name, path) for name in listed if name.startswith(BUILT))]
 
     def _is(self, staged: bytes, tree: TreeId) -> bool:
-        """Whether a directory on the stage holds just what a tree says, byte for byte."""
+        """Whether a directory on the stage holds just what a tree says, byte for byte. What it lacks may lie in the
+        trash by now: a power cut may have lost that it was looked at, and not what came after that."""
         stack = [(staged, tree)]
         while stack:
             at, wanted = stack.pop()
             try:
                 listing = self._trees.tree(wanted)
-                fd = open_way(at, self._stage.fd)
-            except (NotFoundError, DamagedError, OSError):
+            except (NotFoundError, DamagedError):
                 return False
             try:
-                if {os.fsencode(name) for name in os.listdir(fd)} != {entry.name for entry in listing}:
+                fd = open_way(at, self._stage.fd)
+            except FileNotFoundError:
+                fd = None
+            except OSError:
+                return False
+            try:
+                there = set() if fd is None else set(map(os.fsencode, os.listdir(fd)))
+                if not there <= {entry.name for entry in listing}:
                     return False
-                if any(entry.kind != DIRECTORY and hash_name(entry.name, fd) != entry.id for entry in listing):
-                    return False
+                for entry in listing:
+                    if entry.kind == DIRECTORY:
+                        stack.append((join(at, entry.name), entry.tree))
+                    elif fd is None or entry.name not in there:
+                        if not self._is_in_trash(entry.blob):
+                            return False
+                    elif hash_name(entry.name, fd) != entry.id:
+                        return False
             finally:
-                os.close(fd)
-            stack += [(join(at, entry.name), entry.tree) for entry in listing if entry.kind == DIRECTORY]
+                if fd is not None:
+                    os.close(fd)
         return True
+
+    def _is_in_trash(self, blob: BlobId) -> bool:
+        if self._trashed is None:
+            self._trashed = {}
+            for name in map(os.fsencode, os.listdir(self._trash.fd)):
+                self._trashed.setdefault(name.partition(b"-")[0], []).append(name)
+        names = self._trashed.get(blob.hex().encode(), ())
+        return any(hash_name(name, self._trash.fd) == blob for name in names)
 
     def _put_back(self, staged: bytes, path: bytes, fd: int, is_taken: bool) -> None:
         """A user's unit goes back to its name; where that is taken by what came in its place, both change places; and
         where that is not to be had, it lies beside it."""
-        name = name_of(path)
-        if is_taken and not exchange(self._stage.fd, staged, fd, name):
+        name, row = name_of(path), self._ledger.row(path)
+        assert row is not None
+        if is_taken and not self._exchange(staged, fd, name):
             found = os.lstat(staged, dir_fd=self._stage.fd)
-            row = self._ledger.row(path)
-            assert row is not None
             name = copy_name(group_key(name), found.st_mtime_ns, row.entry.blob, set(map(os.fsencode, os.listdir(fd))))
             is_taken = False
         if not is_taken:
             rename_new(self._stage.fd, staged, fd, name)
+        close_again(fd, name, row)
         os.fsync(fd)
+
+    def _exchange(self, staged: bytes, fd: int, name: bytes) -> bool:
+        """Have what came and what it came for change places again, whatever the permissions of what came."""
+        mode = os.lstat(name, dir_fd=fd).st_mode
+        set_mode(name, fd, mode | 0o700, False)
+        if exchange(self._stage.fd, staged, fd, name):
+            return True
+        set_mode(name, fd, mode, False)
+        return False
 
     def _discard(self, path: bytes, old: Entry) -> None:
         """What is left of an old unit that came out goes to the trash: it is known to be what it was. Who still had a
         file of it open may have written to that since: it goes beside what came."""
         for below, rows in _left_of(self._stage.fd, out_name(path), self._trees, old).items():
             at = join(out_name(path), below) if below else out_name(path)
-            fd = open_way(at, self._stage.fd)
+            fd = open_out(self._stage.fd, at)
             try:
                 for row in rows.values():
                     holds = hash_name(row.name, fd)
@@ -172,7 +221,7 @@ def _left_of(stage_fd: int, out: bytes, trees: TreeReader, old: Entry) -> dict[b
         below, tree = stack.pop()
         try:
             listing = trees.tree(tree)
-            fd = open_way(join(out, below) if below else out, stage_fd)
+            fd = open_out(stage_fd, join(out, below) if below else out)
         except (NotFoundError, DamagedError, OSError):
             continue
         try:

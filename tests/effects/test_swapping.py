@@ -1,12 +1,14 @@
 """Units in a transition: each name has the old one or the new one, whole, whatever happens and whenever."""
 
 import os
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 import pytest
-from folders import write
+from folders import remove, write
 from pairs import Pair, just_before, pending
 from unit_steps import (
     GONE,
@@ -24,7 +26,9 @@ from unit_steps import (
     without_exchange,
 )
 
+from replican.effects import trash
 from replican.effects.index_check import check_index
+from replican.effects.swapping import aside_name, out_name
 from replican.operations.fetching import fetch_from
 from replican.operations.recording import record
 from replican.operations.remotes import opened_remote
@@ -73,6 +77,52 @@ def test_a_kill_at_any_step_and_a_rerun(
             noted = {item.file for item in repo.index.trash()}
         assert {os.fsencode(name) for name in os.listdir(pair.b / ".replican/trash")} == noted, number
     assert number > 8, "the plan has fewer steps than this test thinks"
+
+
+@KINDS
+def test_a_kill_at_any_step_and_other_inode_numbers(tmp_path: Path, kind: Callable[[pytest.MonkeyPatch], None]) -> None:
+    """As where a disk is mounted again that has none of its own: nothing looks like its user's edit."""
+    for number in count(1):
+        pair = a_pair(tmp_path / str(number))
+        with pytest.MonkeyPatch.context() as patch:
+            kind(patch)
+            steps = at_step(patch, number, False, kill)
+            with suppress(Killed):
+                pair.pull()
+        if steps[0] < number:
+            break
+        pair.b.rename(tmp_path / "before")
+        shutil.copytree(tmp_path / "before", pair.b, symlinks=True)
+        remove(tmp_path / "before")
+        with pytest.MonkeyPatch.context() as patch:
+            kind(patch)
+            pair.sync()
+        assert units(pair.b) == {"a.u": NEW, "came.u": {"head": b"came"}}, number
+        pair.assert_at_rest()
+        kept = {path.read_bytes() for path in (pair.b / ".replican/trash").iterdir()}
+        assert kept >= {b"1", b"x", b"gone"}, number
+    assert number > 8, "the plan has fewer steps than this test thinks"
+
+
+def test_a_power_cut_that_loses_what_was_said_of_a_unit_and_not_what_came_after(tmp_path: Path) -> None:
+    """Its first files are in the trash, and it lies where nobody has looked at it yet."""
+    for number in count(1):
+        pair = a_pair(tmp_path / str(number))
+        with pytest.MonkeyPatch.context() as patch:
+            steps = at_step(patch, number, True, kill, [(trash, "rename_new")])
+            with suppress(Killed):
+                pair.pull()
+        if steps[0] < number:
+            break
+        stage = pair.b / ".replican/stage"
+        for name in (b"a.u", b"gone.u"):
+            out = stage / os.fsdecode(out_name(name))
+            if out.exists():
+                out.rename(stage / os.fsdecode(aside_name(name)))
+        pair.sync()
+        assert units(pair.b) == {"a.u": NEW, "came.u": {"head": b"came"}}, number
+        pair.assert_at_rest()
+    assert number > 4, "the plan has fewer steps than this test thinks"
 
 
 @pytest.mark.parametrize(

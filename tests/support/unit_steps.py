@@ -1,6 +1,6 @@
 """Units in a transition, and its steps: for tests that do something at each of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 from folders import contents, write
 from pairs import Pair
 
-from replican.effects import arrivals, placing, swapping, trash, unswapping
+from replican.effects import arrivals, placing, swapping, transition, trash, unswapping
 from replican.repository import Repository
 
 ATTRIBUTES = ".replicanattributes"
@@ -67,14 +67,22 @@ class Killed(BaseException):
 STEPS: list[tuple[Any, str]] = [
     (swapping, "rename_new"),
     (swapping, "exchange"),
+    (swapping, "set_mode"),
     (swapping, "remove_tree"),
     (arrivals, "rename_new"),
+    (transition, "rename_new"),
     (trash, "rename_new"),
     (placing, "set_mode"),
 ]
 
 
-def at_step(patch: pytest.MonkeyPatch, number: int, after: bool, do: Callable[[], None]) -> list[int]:
+def at_step(
+    patch: pytest.MonkeyPatch,
+    number: int,
+    after: bool,
+    do: Callable[[], None],
+    among: Sequence[tuple[Any, str]] = STEPS,
+) -> list[int]:
     """Do something once, before or after the step of that number; the list counts the steps."""
     steps = [0]
 
@@ -91,7 +99,7 @@ def at_step(patch: pytest.MonkeyPatch, number: int, after: bool, do: Callable[[]
 
         return step
 
-    for module, name in STEPS:
+    for module, name in among:
         patch.setattr(module, name, counted(getattr(module, name)))
     return steps
 
