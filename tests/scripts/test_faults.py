@@ -1,7 +1,8 @@
 """Each command, killed at every single system call that changes something, and failed at each for want of room.
 
-After it every file of the user's is old or new, and whole; the same command then succeeds, or tells that there is
-nothing left to do; `fsck` is clean; and the folders come to rest equal, with nothing lost and nothing back.
+After it every file of the user's is old or new, and whole, and so is every unit; the same command then succeeds, or
+tells that there is nothing left to do; `fsck` is clean; and the folders come to rest equal, with nothing lost and
+nothing back.
 A sample of the points by default, all of them with ``REPLICAN_TORTURE``.
 """
 
@@ -14,13 +15,27 @@ from typing import NamedTuple
 
 import faults
 import pytest
-from cases import COMMANDS, FOLDERS, again, each_content, each_way, prepare, put_back, rest, started, trashed
+from cases import (
+    COMMANDS,
+    FOLDERS,
+    SOME,
+    again,
+    each_content,
+    each_way,
+    prepare,
+    put_back,
+    rest,
+    started,
+    trashed,
+    units_of,
+)
 from folders import Seen, differences
 from replicas import Replicas
 from verdicts import Moments
 
 TORTURE = bool(int(os.environ.get("REPLICAN_TORTURE", "0")))
 
+WAYS = each_way(None if TORTURE else SOME)
 ENOUGH = -1 if TORTURE else 2
 """So many faults for each command by default."""
 SQLITE = ("disk i/o error", "unable to open database file", "attempt to write a readonly database")
@@ -40,7 +55,7 @@ pytestmark = pytest.mark.skipif(faults.why_not() is not None, reason=str(faults.
 def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """For each command two replicas as they are before it."""
     made: dict[str, Path] = {}
-    for name in COMMANDS:
+    for name in dict(WAYS):
         base = tmp_path_factory.mktemp(name)
         with pytest.MonkeyPatch.context() as patch:
             prepare(Replicas(base, patch), name)
@@ -61,16 +76,18 @@ def points(calls: Sequence[str], name: str, creating: Sequence[int]) -> Iterator
 
 
 class Expected(NamedTuple):
-    """What is left at rest where nothing went wrong, in the folders and in their trash, and whatever a file may hold on
-    the way."""
+    """What is left at rest where nothing went wrong, in the folders and in their trash, and whatever a file or a unit
+    may hold on the way."""
 
     wanted: dict[bytes, Seen]
     trash: set[tuple[str, bytes]]
-    known: set[bytes]
+    known: set[object]
 
 
-def held(base: Path) -> set[bytes]:
-    return set(each_content(base).values())
+def held(base: Path) -> set[object]:
+    """What each file holds, and each unit."""
+    found = each_content(base)
+    return {*found.values(), *units_of(found).values()}
 
 
 def expected(run: Replicas, name: str, kept: Path) -> Expected:
@@ -83,14 +100,14 @@ def expected(run: Replicas, name: str, kept: Path) -> Expected:
 
 def go_on(run: Replicas, name: str, expected: Expected, where: str) -> None:
     """Assert that nothing is lost and nothing half done, that the same command succeeds, and that all comes to rest."""
-    assert held(run.base) <= expected.known, f"half a file: {where}"
+    assert held(run.base) <= expected.known, f"half a file, or a mixed unit: {where}"
     again(run, name)
     left = rest(run, name)
     assert left == expected.wanted, (where, differences(left, expected.wanted))
     assert expected.trash <= trashed(run.base), f"not even in the trash: {expected.trash - trashed(run.base)}"
 
 
-@pytest.mark.parametrize(("name", "watched"), each_way())
+@pytest.mark.parametrize(("name", "watched"), WAYS)
 def test_killed_at_every_change(
     replicas: Replicas,
     kept: dict[str, Path],
@@ -121,7 +138,7 @@ def test_killed_at_every_change(
 
 
 @pytest.mark.parametrize("error", ERRORS)
-@pytest.mark.parametrize(("name", "watched"), each_way())
+@pytest.mark.parametrize(("name", "watched"), WAYS)
 def test_failed_at_every_change(
     replicas: Replicas,
     kept: dict[str, Path],

@@ -330,3 +330,22 @@ def test_a_watch_goes_on_when_there_is_room_again(cli, tmp_path: Path, disk: Dis
         disk.make_room()
         eventually(lambda: (b / "large").exists())
         assert (b / "large").read_bytes() == (tmp_path / "a/large").read_bytes()
+
+
+def test_an_edit_in_a_unit_needs_room_for_all_of_it(cli, tmp_path: Path, disk: Disk) -> None:
+    a, b = tmp_path / "a", disk.path / "b"
+    write(a / ".replicanattributes", "*.u/ atomic\n")
+    write(a / "a.u/large", os.urandom(LARGE))
+    write(a / "a.u/head", "1")
+    write(a / "plain", "1")
+    cli("clone", a, b)
+    for folder in (a, b):
+        cli("-C", folder, "config", "units.quiet_ms", "0")
+    write(a / "a.u/head", "2")
+    write(a / "plain", "2")
+    cli("-C", b, "fetch")
+    before = snapshot(b)
+    disk.leave(LARGE // KIB - 500)
+    refuse(cli, disk, "-C", b, "merge")
+    assert snapshot(b) == before
+    finish(cli, disk, a, b)

@@ -1,9 +1,9 @@
 """Each command, and the power cut after every change that it makes: what had not been flushed by then is gone.
 
 What a command does is recorded once, then the disk is laid out as a cut would leave it, in several ways for each
-moment. Every file of the user's is old or new, and whole; the log opens; the same command then succeeds; `fsck` is
-clean; and the folders come to rest as if nothing had happened, with all that was replaced in the trash. Taking out a
-flush is noticed.
+moment. Every file of the user's is old or new, and whole, and so is every unit; the log opens; the same command then
+succeeds; `fsck` is clean; and the folders come to rest as if nothing had happened, with all that was replaced in the
+trash. Taking out a flush is noticed.
 A sample of the moments by default, all of them with ``REPLICAN_TORTURE``.
 """
 
@@ -15,7 +15,20 @@ from typing import NamedTuple
 import faults
 import powercut
 import pytest
-from cases import COMMANDS, again, each_content, each_seen, each_way, prepare, rest, started, trashed
+from cases import (
+    COMMANDS,
+    SOME,
+    UNITS,
+    again,
+    each_content,
+    each_seen,
+    each_way,
+    prepare,
+    rest,
+    started,
+    trashed,
+    units_of,
+)
 from folders import Seen, differences
 from powercut import Disk, Keep, Recording, read_disk
 from replicas import Replicas
@@ -105,6 +118,9 @@ def check(run: Replicas, recorded: Recorded, disk: Disk) -> None:
     disk.lay_out(run.base)
     for path, content in (found := each_content(run.base)).items():
         assert content in (recorded.before.get(path), recorded.after.get(path)), f"{path} is {content!r}"
+    units, before, after = map(units_of, (found, recorded.before, recorded.after))
+    mixed = {path: unit for path, unit in units.items() if unit not in (before.get(path), after.get(path))}
+    assert not mixed, f"mixed: {mixed}"
     gone = (recorded.before.keys() & recorded.after.keys()) - found.keys()
     assert not gone, f"gone for a moment: {gone}"
     if name != "repair":
@@ -117,7 +133,7 @@ def check(run: Replicas, recorded: Recorded, disk: Disk) -> None:
     assert recorded.trash <= trashed(run.base), f"not even in the trash: {recorded.trash - trashed(run.base)}"
 
 
-@pytest.mark.parametrize(("name", "watched"), each_way())
+@pytest.mark.parametrize(("name", "watched"), each_way(None if TORTURE else SOME))
 def test_cut_at_every_change(
     replicas: Replicas,
     environment: dict[str, str],
@@ -145,7 +161,7 @@ def check_end(run: Replicas, recorded: Recorded) -> None:
     recorded.recording.after_cut(len(recorded.recording.calls), powercut.nothing).lay_out(run.base)
     for name, found in each_seen(run.base).items():
         assert found == recorded.seen[name], differences(found, recorded.seen[name])
-    where = {"clone": "c", "push": "a"}.get(recorded.name, "b")
+    where = {"clone": "c", "push": "a"}.get(recorded.name.removesuffix(UNITS), "b")
     after = {path: content for path, content in recorded.after.items() if path.startswith(f"{where}/")}
     came = sorted(path for path, content in after.items() if recorded.before.get(path) != content)
     for path in (gone := came[:2] or ["b/new"]):
@@ -155,7 +171,7 @@ def check_end(run: Replicas, recorded: Recorded) -> None:
     assert not back, f"deleted, and there again: {back}"
 
 
-@pytest.mark.parametrize(("name", "watched"), each_way())
+@pytest.mark.parametrize(("name", "watched"), each_way(None if TORTURE else []))
 def test_cut_at_the_end(
     replicas: Replicas, environment: dict[str, str], name: str, watched: bool, program: Sequence[str]
 ) -> None:

@@ -1,14 +1,20 @@
-"""The commands that are killed, failed and cut off, and two replicas in which each has something to do."""
+"""The commands that are killed, failed and cut off, and two replicas in which each has something to do.
+
+Those whose name ends in ``-units`` have it to do in directories that are kept in step as one.
+"""
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from folders import Seen, assert_equal, contents, remove, snapshot
 from replicas import OLD, Replicas
 
 FOLDERS = ("a", "b", "c")
+
+Unit = frozenset[tuple[str, bytes]]
+"""What a unit holds: each file's path in it, and its content."""
 
 COMMANDS: dict[str, list[str]] = {
     "commit": ["-C", "b", "commit"],
@@ -24,8 +30,12 @@ COMMANDS: dict[str, list[str]] = {
     "clone": ["clone", "a", "c"],
     "repair": ["-C", "b", "fsck", "--repair"],
 }
-WATCHED = ("commit", "fetch", "merge", "pull", "push", "sync", "follow", "undo")
+UNITS = "-units"
+COMMANDS |= {name + UNITS: COMMANDS[name] for name in ("merge", "pull", "push", "sync", "follow", "undo", "clone")}
+WATCHED = [name for name in COMMANDS if name.removesuffix(UNITS) not in ("gc", "resolve", "clone", "repair")]
 """Those whose work a watch does, too: with the tail in use."""
+SOME = [("merge-units", False), ("follow-units", True), ("undo-units", False)]
+"""Of those with units what says most."""
 # What a push needs to be a fast-forward, an undo to have something to take back, a resolve to have a conflict; and one
 # that only follows what is done over there.
 BEFORE: dict[str, list[list[str]]] = {
@@ -37,9 +47,10 @@ BEFORE: dict[str, list[list[str]]] = {
 }
 
 
-def each_way() -> list[tuple[str, bool]]:
-    """The commands, and whether they are run as by a watch."""
-    return [(name, False) for name in COMMANDS] + [(name, True) for name in WATCHED]
+def each_way(units: Sequence[tuple[str, bool]] | None = None) -> list[tuple[str, bool]]:
+    """The commands, and whether they are run as by a watch; of those with units only ``units``, if that is given."""
+    plain = [(name, watched) for watched in (False, True) for name in (WATCHED if watched else COMMANDS)]
+    return [way for way in plain if units is None or not way[0].endswith(UNITS) or way in units]
 
 
 def started(program: Sequence[str], watched: bool) -> Sequence[str]:
@@ -51,11 +62,13 @@ def started(program: Sequence[str], watched: bool) -> Sequence[str]:
 
 def prepare(run: Replicas, name: str) -> None:
     """Two replicas as they are before the command ``name``."""
-    build(run)
-    for words in BEFORE.get(name, ()):
+    build_units(run) if name.endswith(UNITS) else build(run)
+    for words in BEFORE.get(name.removesuffix(UNITS), ()):
         run(".", *words)
     if name == "follow":
         edit_there(run)
+    if name == "follow-units":
+        edit_units_there(run)
     if name == "repair":
         os.unlink(run.base / "b/.replican/refs/head")
         overwrite_object(run)
@@ -87,6 +100,58 @@ def build(run: Replicas) -> None:
     run.write("a/fresh/closed/f", "closed", OLD).parent.chmod(0o500)
     run.write("b/folder/2", "file 2", OLD + 1)
     (base / "b/folder/4").chmod(0o600)
+
+
+def build_units(run: Replicas) -> None:
+    """Replicas in step (``a``, ``b``) with units, of which some were edited here since, some there, and some both."""
+    names = ("both.u", "there.u", "here.u", "gone.u", "kept.u", "moved.u", "shut.u")
+    run.clone({".replicanattributes": "*.u/ atomic\n", **{f"{name}/head": name for name in names}, "plain": "plain"})
+    base = run.base
+    for name in names:
+        run.write(f"a/{name}/refs/main", f"main of {name}", OLD)
+        run.write(f"a/{name}/refs/old/x", f"x of {name}", OLD)
+    shut(base / "a/shut.u", 0o500)
+    for each in ("a", "b"):
+        run(each, "config", "units.quiet_ms", "0")  # each time that they are put back they are new
+    run("b", "sync")
+    run.write("a/both.u/head", "by a", OLD + 1)
+    run.write("b/both.u/refs/main", "by b", OLD + 2)
+    run.write("b/here.u/head", "by b alone", OLD + 2)
+    edit_unit(run, "there.u")
+    shutil.rmtree(base / "a/gone.u")
+    shutil.rmtree(base / "a/kept.u")
+    run.write("b/kept.u/head", "deleted by a", OLD + 1)
+    (base / "a/in").mkdir()
+    (base / "a/moved.u").rename(base / "a/in/moved.u")
+    shut(base / "a/shut.u", 0o700)
+    edit_unit(run, "shut.u")
+    shut(base / "a/shut.u", 0o500)
+    run.write("a/in/came.u/head", "came", OLD)
+    run.write("a/in/came.u/refs/main", "came, too", OLD)
+    run.write("a/plain", "edited", OLD + 1)
+
+
+def edit_unit(run: Replicas, name: str) -> None:
+    """Of all that may happen in a unit, in the one of ``a``."""
+    run.write(f"a/{name}/head", f"edited {name}", OLD + 1)
+    run.write(f"a/{name}/refs/new/y", f"y of {name}", OLD + 1)
+    shutil.rmtree(run.base / f"a/{name}/refs/old")
+
+
+def shut(unit: Path, perm: int) -> None:
+    """Give the directories of a unit these permissions."""
+    for each in (unit, unit / "refs"):
+        each.chmod(perm)
+
+
+def edit_units_there(run: Replicas) -> None:
+    """Units are edited once more, in one of the folders only: the other one is told of it ahead."""
+    edit_unit(run, "here.u")
+    run.write("a/there.u/head", "edited again", OLD + 2)
+    shutil.rmtree(run.base / "a/kept.u")
+    (run.base / "a/in/moved.u").rename(run.base / "a/moved.u")
+    run.write("a/later.u/head", "later", OLD)
+    run.write("a/plain", "edited again", OLD + 2)
 
 
 def edit_there(run: Replicas) -> None:
@@ -126,6 +191,17 @@ def each_content(base: Path) -> dict[str, bytes]:
     }
 
 
+def units_of(found: Mapping[str, bytes]) -> dict[str, Unit]:
+    """The topmost directories that are called as units are, with all that they hold; of what contents are."""
+    units: dict[str, set[tuple[str, bytes]]] = {}
+    for path, content in found.items():
+        *above, name = path.split("/")
+        at = next((at for at, part in enumerate(above) if part.endswith(".u")), None)
+        if at is not None:
+            units.setdefault("/".join(above[: at + 1]), set()).add(("/".join([*above[at + 1 :], name]), content))
+    return {path: frozenset(files) for path, files in units.items()}
+
+
 def each_seen(base: Path) -> dict[str, dict[bytes, Seen]]:
     """What each folder holds, with permissions and times."""
     return {name: snapshot(base / name) for name in FOLDERS if (base / name).is_dir()}
@@ -144,6 +220,7 @@ def trashed(base: Path) -> set[tuple[str, bytes]]:
 def again(run: Replicas, name: str) -> None:
     """The same command succeeds, or there is nothing left for it to do."""
     ended = run(".", *COMMANDS[name], code=None)
+    name = name.removesuffix(UNITS)
     if ended.code == 0:
         return
     done = {
@@ -157,7 +234,7 @@ def again(run: Replicas, name: str) -> None:
 
 def rest(run: Replicas, name: str) -> dict[bytes, Seen]:
     """Bring all to rest: both folders equal, the logs and contents sound. What they hold then."""
-    where = "c" if name == "clone" else "b"
+    where = "c" if name.startswith("clone") else "b"
     for _ in range(2):
         run(where, "sync")
     for each in ("a", where):

@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable
 
 import pytest
+from cases import Unit, units_of
 from folders import contents, differences, snapshot
 from in_turns import InTurns
 from killing import BrokenOffError, Moments, killed
@@ -38,20 +39,12 @@ COMMANDS = {"record": 2, "pull": 8, "push": 3, "sync": 8, "fetch": 1, "merge": 1
 KILLED, EDITED = 0.3, 0.75
 """Up to where on a scale to 1 a command is killed, and up to where somebody edits in the middle of it."""
 
-Unit = frozenset[tuple[str, bytes]]
-"""What a unit holds: each file's path in it, and its content."""
 Units = dict[bytes, Unit]
 
 
 def units_in(root: str) -> Units:
-    """All units of a folder, by path: its topmost directories that are called so. (Empty ones have no files.)"""
-    found: dict[bytes, set[tuple[str, bytes]]] = {}
-    for path, data in contents(root).items():
-        parts = path.split("/")
-        top = next((at for at, part in enumerate(parts[:-1], 1) if part.endswith(".u")), None)
-        if top is not None:
-            found.setdefault(os.fsencode("/".join(parts[:top])), set()).add(("/".join(parts[top:]), data))
-    return {path: frozenset(files) for path, files in found.items()}
+    """All units of a folder, by path. (Empty ones have no files.)"""
+    return {os.fsencode(path): unit for path, unit in units_of(contents(root)).items()}
 
 
 class History:
