@@ -25,7 +25,6 @@ from replican.values.trees import Entry
 
 if TYPE_CHECKING:
     from replican.decisions.graph import Graph
-    from replican.decisions.limits import Measure
     from replican.effects.config import Config
     from replican.effects.index import Index
     from replican.effects.launching import Launched
@@ -87,8 +86,7 @@ def user_config() -> "Config":
 class Repository:
     """One replica. A context manager; ``notes`` collects what its user should hear of. ``limit_rate``, in bytes a
     second, is for all links, in the place of what is set for each remote (0: no limit); ``launched`` is begun for
-    some, by name. ``for_another``: another folder asks for the edits, and who runs this may not be its user. Trees that
-    were ``measured`` need not be once more."""
+    some, by name. ``for_another``: another folder asks for the edits, and who runs this may not be its user."""
 
     def __init__(self, root: str, *, wait: float = DEFAULT_WAIT, progress: Progress | None = None) -> None:
         self.root = root
@@ -102,7 +100,6 @@ class Repository:
         self.launched: dict[str, Launched] = {}
         self.notes: list[str] = []
         self.hooks: Hooks = NoHooks()
-        self.measured: dict[TreeId, Measure] = {}  # of trees that are about to come
         tail = Tail(self.dotdir)
         self.objects = ObjectStore(os.path.join(self.dotdir, "objects"), tail)
         self.refs = RefStore(self.dotdir, self._flaw_of, tail)
@@ -156,7 +153,8 @@ class Repository:
             self._lock = None
 
     def run_hooks(self, tell: Callable[[str, str], None] | None = None) -> None:
-        """From now on the folder's hooks are run: each line that they write goes to ``tell``, else to ``notes``."""
+        """From now on the folder's hooks are run. What they write goes to ``tell``, with the name of the hook, line by
+        line; without it, to ``notes``."""
         from replican.effects.hooks import FolderHooks
 
         self.hooks = FolderHooks(
@@ -333,8 +331,10 @@ class Repository:
 
     @contextmanager
     def writing(self, what: str) -> Iterator[None]:
-        """Hold the lock, with a writable index that an earlier, killed run has been cleared out of. ``what`` is what
-        others are told that we do. Within another ``writing``, or ``locked``, it changes nothing."""
+        """Hold the lock, with a writable index that an earlier, killed run has been cleared out of.
+
+        ``what`` is what others are told that we do. Within another ``writing``, or ``locked``, it changes nothing.
+        """
         if self._lock is not None:
             yield
             return

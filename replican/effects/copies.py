@@ -13,7 +13,7 @@ from replican.effects.forkpool import Pool, worker_count
 from replican.effects.mirror import Copied, Filled, Mirror
 from replican.values.errors import LinkError
 from replican.values.frames import BYTES, Frame, piece_of
-from replican.values.ids import blob_id, tree_id
+from replican.values.ids import TreeId, blob_id, tree_id
 from replican.values.listing import Row, digest_of_rows, encode_listing
 from replican.values.streams import END_OF_COPIES, CopiedFile, read_copies
 from replican.values.trees import FILE, encode_tree
@@ -22,28 +22,25 @@ if TYPE_CHECKING:
     from replican.effects.channel import Channel
     from replican.values.progress import Progress
 
-See = Callable[[bytes], None]
-
 _LEFT_FREE: Final = 16 << 20
 """Bytes that copies leave free, where nobody knows how many will come: the log and the index need some."""
 _FORK_FROM: Final = 4
 """As many frames are taken by this process before there are others."""
 
-_Taken = list[tuple[Copied, int, bytes]]
-"""Directories, how many of the files in each are not empty, and what a tree with just these files is."""
+_Taken = list[tuple[Copied, int]]
+"""Directories, and how many of the files in each are not empty."""
 
 
 class CopyTaker:
     """Takes streams of copies, and copies what is in them to ``mirror``. A context manager.
 
     Where there is too little room for it, the rest is passed over, and what was copied goes: who writes all of it out
-    later knows how much there has to be. ``came`` is how many files with content have come; ``see`` is shown what may
-    be trees. Raises ``WorkerError`` if a worker dies.
+    later knows how much there has to be. ``came`` is how many files with content have come. Raises ``WorkerError`` if a
+    worker dies.
     """
 
-    def __init__(self, mirror: Mirror, progress: "Progress", see: See | None = None) -> None:
+    def __init__(self, mirror: Mirror, progress: "Progress") -> None:
         self._mirror = mirror
-        self._see = see
         self._progress = progress
         self._pool: Pool[Frame, _Taken] | None = None
         self._frames = 0
@@ -99,10 +96,8 @@ class CopyTaker:
 
     def _note(self, results: list[_Taken]) -> None:
         for result in results:
-            for copied, filled, payload in result:
+            for copied, filled in result:
                 self._mirror.note(copied)
-                if self._see is not None:
-                    self._see(payload)
                 self.came += filled
                 self._progress.advance(copied.filled.files, copied.filled.size)
 
@@ -113,14 +108,12 @@ def receive_copies(
     progress: "Progress",
     streams: Iterable[None] = (None,),
     totals: tuple[int | None, int | None] = (None, None),
-    see: See | None = None,
 ) -> None:
     """Take streams of copies that come over a link: one after each of ``streams``, whose iteration asks for it.
-    ``totals`` are how many files, and bytes of content, will come, as far as that is known. ``see`` is shown what may
-    be trees: the encoded listing of each directory, as far as it came at once."""
+    ``totals`` are how many files, and bytes of content, will come, as far as that is known."""
     progress.begin("receiving", *totals, wire=lambda: channel.traffic)
     try:
-        with CopyTaker(mirror, progress, see) as taker:
+        with CopyTaker(mirror, progress) as taker:
             try:
                 for _ in streams:
                     taker.take(channel.frame)
@@ -134,7 +127,7 @@ def receive_copies(
 _END: Final = Frame(BYTES, END_OF_COPIES)
 
 
-def _copy_directory(path: bytes, files: list[CopiedFile], mirror: Mirror) -> tuple[Copied, int, bytes]:
+def _copy_directory(path: bytes, files: list[CopiedFile], mirror: Mirror) -> tuple[Copied, int]:
     rows: list[Row] = []
     ino = 0
     with mirror.directory(path, 0o700) as copier:
@@ -149,5 +142,9 @@ def _copy_directory(path: bytes, files: list[CopiedFile], mirror: Mirror) -> tup
     newest = max([row.ctime_ns for row in rows], default=0)
     size = sum([row.size for row in rows])
     filled = Filled(path, encode_listing(rows), digest_of_rows(rows), ino, newest, [], len(rows), size)
-    payload = encode_tree([row[:6] for row in rows])  # type: ignore[misc]  # a row begins with an entry's fields
-    return Copied(filled, tree_id(payload)), sum([row.size > 0 for row in rows]), payload
+    return Copied(filled, _tree_of(rows)), sum([row.size > 0 for row in rows])
+
+
+def _tree_of(rows: list[Row]) -> TreeId:
+    """The tree of a directory with these files, and nothing else."""
+    return tree_id(encode_tree([row[:6] for row in rows]))  # type: ignore[misc]  # a row begins with an entry's fields

@@ -69,7 +69,7 @@ class ObjectStore:
         self._packs: dict[str, Pack] = {}
         self._scanned = False
         self._damage: dict[str, DamagedError] = {}
-        self.parsed: dict[TreeId, Sequence[Entry]] = {}
+        self._trees: dict[TreeId, Sequence[Entry]] = {}
         self._added: Mapping[bytes, tuple[bytes, bytes]] = {}  # what was added last: it is asked for soon
         self._cached_entries = 0
         self._checkpoints: dict[CheckpointId, Checkpoint] = {}
@@ -86,7 +86,7 @@ class ObjectStore:
             pack.close()
         self._packs.clear()
         self._scanned = False
-        self.parsed.clear()
+        self._trees.clear()
         self._cached_entries = 0
         self._added = {}
         self._checkpoints.clear()
@@ -95,23 +95,23 @@ class ObjectStore:
 
     def tree(self, tree: TreeId, /) -> Sequence[Entry]:
         """The entries of ``tree``; raises ``NotFoundError`` or ``DamagedError``."""
-        entries = self.parsed.pop(tree, None)
+        entries = self._trees.pop(tree, None)
         if entries is None:
             entries = parse_as_tree(tree, self.payload(TREE, tree))
             self.keep_parsed(tree, entries)
         else:
-            self.parsed[tree] = entries  # now the last one to be forgotten
+            self._trees[tree] = entries  # now the last one to be forgotten
         return entries
 
     def keep_parsed(self, tree: TreeId, entries: Sequence[Entry]) -> None:
         """Have the entries of a tree at hand that is stored here, or is about to be; they have been verified."""
-        if tree in self.parsed:
+        if tree in self._trees:
             return
-        self.parsed[tree] = entries
+        self._trees[tree] = entries
         self._cached_entries += len(entries) + 1
         while self._cached_entries > _CACHED_ENTRIES:
-            oldest = next(iter(self.parsed))
-            self._cached_entries -= len(self.parsed.pop(oldest)) + 1
+            oldest = next(iter(self._trees))
+            self._cached_entries -= len(self._trees.pop(oldest)) + 1
 
     def checkpoint(self, checkpoint: CheckpointId, /) -> Checkpoint:
         """A checkpoint; raises ``NotFoundError`` or ``DamagedError``."""

@@ -6,23 +6,20 @@ all, before it is stored, and the ref that remembers the remote's head moves las
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from replican.decisions.frontier import check_received
 from replican.decisions.graph import Graph
-from replican.decisions.limits import LimitError, Limits, measure_tree
+from replican.decisions.limits import LimitError, Limits, Measure, measure_tree
 from replican.decisions.treediff import unknown_below
 from replican.effects.forms import CHECKPOINT, TREE, parse_as_tree
 from replican.effects.refs import remote_head
 from replican.operations.remotes import ObjectSource, Remote
 from replican.repository import Repository
 from replican.values.checkpoints import Checkpoint, encode_checkpoint
-from replican.values.errors import DamagedError, MalformedError, NotFoundError, RemoteError, UnsupportedError
-from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId, tree_id
-from replican.values.trees import DIRECTORY, Entry, TreeOverlay, parse_tree
-
-_MOST_FORESEEN: Final = 120_000
-"""Entries: more would not stay at hand until they are asked for."""
+from replican.values.errors import DamagedError, NotFoundError, RemoteError
+from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
+from replican.values.trees import DIRECTORY, Entry, TreeOverlay
 
 
 class Fetched(NamedTuple):
@@ -133,15 +130,13 @@ def _take_trees(repo: Repository, source: ObjectSource, overlay: TreeOverlay, to
     """Read what is new of these trees and measure it, those below first. Those that have no units, as far as that can
     be told from what is new alone."""
     plain = {EMPTY_TREE}
-    limits, at_hand = Limits(), _AtHand()
-    measured = repo.measured.copy()  # what is added here knows nothing of trees that were here before
+    limits, measured, at_hand = Limits(), dict[TreeId, Measure](), _AtHand()
     payloads: dict[TreeId, bytes] = {}
 
     def read(tree: TreeId) -> Sequence[Entry]:
         # Everybody knows the empty one, so it need not be there.
         payloads[tree] = payload = b"" if tree == EMPTY_TREE else source.payload(TREE, tree)
-        entries = repo.objects.parsed.get(tree)
-        return parse_as_tree(tree, payload) if entries is None else entries
+        return parse_as_tree(tree, payload)
 
     def lacking(trees: Iterable[TreeId]) -> list[TreeId]:
         # One that is here as a checkpoint is no tree, whatever a listing says: it is lacking, and not to be had.
@@ -157,28 +152,6 @@ def _take_trees(repo: Repository, source: ObjectSource, overlay: TreeOverlay, to
             if plain.issuperset([entry.tree for entry in below]) and not any(entry.is_unit for entry in below):
                 plain.add(tree)
     return plain
-
-
-class Foreseen:
-    """Listings that trees of the log to come may have: they are parsed and measured while nobody waits for that."""
-
-    def __init__(self, repo: Repository) -> None:
-        self._repo = repo
-        self._left = _MOST_FORESEEN
-        self._at_hand = _AtHand()
-
-    def see(self, payload: bytes) -> None:
-        """Take in what may be a tree without directories: what is none, is for whoever meets it in the log."""
-        if self._left < 0:
-            return
-        try:
-            at_hand = self._at_hand
-            at_hand.id, at_hand.entries = tree_id(payload), parse_tree(payload)
-            measure_tree(at_hand, at_hand.id, Limits(), self._repo.measured)
-        except (MalformedError, UnsupportedError, LimitError):
-            return
-        self._left -= len(at_hand.entries) + 1
-        self._repo.objects.keep_parsed(at_hand.id, at_hand.entries)
 
 
 class _Stored:

@@ -126,7 +126,7 @@ def aim_at(
     """Plan how the folder comes to hold ``tree``, with content of ``stores``; raises ``RefusedError`` at a gate, also
     at those in ``closed``."""
     base, head = repo.index.base_root(), repo.head_tree
-    measured = repo.measured.copy()
+    measured: dict[TreeId, Measure] = {}
     changes = measured_changes(overlay, base, tree, Limits(), measured)
     plan, counted = plan_past_gates(repo, overlay, base, tree, allowed, stores, closed, changes, measured)
     return Aim(plan, counted, new_conflicts(overlay, head, tree, changes if base == head else None))

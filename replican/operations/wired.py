@@ -15,7 +15,6 @@ from replican.effects.launching import Link
 from replican.effects.mirror import Mirror
 from replican.effects.refs import HEAD, remote_head
 from replican.operations.early import EarlyFiles, EarlyRecording
-from replican.operations.fetching import Foreseen
 from replican.operations.linking import Above, ReceivedObjects, Stored, heed, hello_of
 from replican.operations.patching import BlockPatcher
 from replican.operations.remotes import Refreshed, Taken, diverged
@@ -175,7 +174,7 @@ class WiredRemote:
             with self.telling():
                 channel = self._channel()
                 channel.send(messages.Record(self.name, self._known(), mirror=True))
-                receive_copies(channel, mirror, repo.progress, see=Foreseen(repo).see)
+                receive_copies(channel, mirror, repo.progress)
         except (DamagedError, NotFoundError) as error:
             raise self.damaged(error) from error
         return self._take_recorded()

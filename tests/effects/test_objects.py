@@ -343,7 +343,7 @@ def test_the_cache_of_trees_is_bounded(store: ObjectStore, monkeypatch: pytest.M
     store.add(trees)
     for id in trees:
         store.tree(TreeId(id))
-    assert len(store.parsed) == 5
+    assert len(store._trees) == 5
     assert store._cached_entries == 20
     for number in range(4):
         id, checkpoint, payload = make_checkpoint(str(number))

@@ -7,18 +7,15 @@ import pytest
 from folders import assert_equal, write
 from linked import clone
 
-from replican.decisions.limits import Measure
 from replican.effects.channel import Channel
 from replican.effects.objects import ObjectStore
-from replican.operations import fetching, serving
-from replican.operations.fetching import Foreseen
+from replican.operations import serving
 from replican.operations.recording import record
 from replican.operations.sending import Sent
 from replican.repository import Repository
 from replican.values import messages
 from replican.values.errors import DamagedError
-from replican.values.ids import CheckpointId, blob_id, tree_id
-from replican.values.trees import FILE, TIME_LIMIT, Entry, encode_tree
+from replican.values.ids import CheckpointId
 
 
 @pytest.fixture
@@ -90,63 +87,3 @@ def test_a_log_that_does_not_come_at_first(
     assert not left
     assert_equal(recorded, tmp_path / "here")
     assert requests == ["ListRefs", "WantLog", "Record", "WantLog"]
-
-
-# -- listings that may be trees ----------------------------------------------------------------------------------
-
-
-def listing(count: int, mtime_ns: int = 7) -> bytes:
-    return encode_tree([Entry(b"%03d" % n, FILE, 0o644, 1, mtime_ns, blob_id(b"%d" % n)) for n in range(count)])
-
-
-def test_a_listing_is_parsed_and_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Repository.init(str(tmp_path)) as repo:
-        payload = listing(3)
-        Foreseen(repo).see(payload)
-        assert repo.measured == {tree_id(payload): Measure(3, 3, 1, 3)}
-        assert [entry.name for entry in repo.objects.parsed[tree_id(payload)]] == [b"000", b"001", b"002"]
-        assert not repo.objects.has(tree_id(payload))
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        b"no tree",
-        listing(2, TIME_LIMIT),
-        listing(2) + listing(1),
-        listing(2)[:-1],
-        encode_tree([Entry(b"..", FILE, 0o644, 1, 1, bytes(32))]),
-    ],
-    ids=["no tree", "a time out of range", "twice the same name", "cut off", "a forbidden name"],
-)
-def test_what_is_no_tree_is_not_kept(tmp_path: Path, payload: bytes) -> None:
-    with Repository.init(str(tmp_path)) as repo:
-        Foreseen(repo).see(payload)
-        assert repo.measured == {}
-        assert dict(repo.objects.parsed) == {}
-
-
-def test_no_more_is_kept_than_stays_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "_MOST_FORESEEN", 10)
-    with Repository.init(str(tmp_path)) as repo:
-        foreseen = Foreseen(repo)
-        for count in range(1, 9):
-            foreseen.see(listing(count))
-        assert len(repo.measured) == 4
-
-
-def test_what_was_foreseen_is_not_parsed_again(there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the directories that hold nothing but small files no tree is parsed when the log comes."""
-    parsed: list[bytes] = []
-    parse = fetching.parse_as_tree
-
-    def watch(id: bytes, payload: bytes) -> list[Entry]:
-        entries = parse(id, payload)
-        parsed.extend(entry.name for entry in entries)
-        return entries
-
-    monkeypatch.setattr(fetching, "parse_as_tree", watch)
-    clone(tmp_path / "here")
-    assert_equal(there, tmp_path / "here")
-    assert b"1" in parsed
-    assert b"9" not in parsed
