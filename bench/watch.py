@@ -20,12 +20,15 @@ from contextlib import ExitStack, closing, contextmanager
 
 import corpus
 import measure
+import syncthing
 from links import Links
 from run import installed
 
 EDITS = 50
 BURST = 10_000
+BURSTS = 3
 REST_SECONDS = 60
+PATIENCE = 300.0
 SETTLED_SECONDS = 3.5
 """After so long a watch has put what it had recorded where it belongs."""
 STRACE = ["strace", "-D", "-f", "-ttt", "-qq", "-e", "trace=fsync,fdatasync,syncfs,renameat2", "-o"]
@@ -53,7 +56,10 @@ def watch(program: str, folder: str, ssh: str | None = None, under: Sequence[str
 
 def until(path: str, content: bytes) -> None:
     """Wait until a file has this content."""
+    end = time.monotonic() + PATIENCE
     while True:
+        if time.monotonic() > end:
+            raise SystemExit(f"{path} never came")
         try:
             with open(path, "rb") as file:
                 if file.read() == content:
@@ -63,7 +69,8 @@ def until(path: str, content: bytes) -> None:
         time.sleep(0.0005)
 
 
-def latency(name: str, here: str, there: str) -> None:
+def latency(name: str, here: str, there: str) -> float:
+    """The median in ms."""
     took = []
     for number in range(EDITS):
         content = f"edit {number} of {time.time_ns()}".encode()
@@ -74,7 +81,9 @@ def latency(name: str, here: str, there: str) -> None:
         took.append(1000 * (time.perf_counter() - start))
         time.sleep(0.3)
     took.sort()
-    print(f"{name:44} median {statistics.median(took):5.0f} ms, p95 {took[int(0.95 * EDITS)]:5.0f} ms", flush=True)
+    median = statistics.median(took)
+    print(f"{name:44} median {median:5.0f} ms, p95 {took[int(0.95 * EDITS)]:5.0f} ms", flush=True)
+    return median
 
 
 _FLUSH = re.compile(r"^\d+ +(\d+\.\d+) (?:fsync|fdatasync|syncfs)\(")
@@ -130,20 +139,62 @@ def others(here: str, root: str) -> None:
             process.terminate()
 
 
-def burst(here: str, there: str, root: str) -> None:
-    """So many files unpacked on one side until all are on the other, against one rsync of them."""
-    corpus.make_corpus(f"{root}/pack", BURST, BURST // 20)
+def make_pack(root: str, number: int) -> None:
+    """So many files in an archive, and beside it, for rsync; nothing else has their content."""
+    pack = f"{root}/pack{number}"
+    corpus.make_corpus(pack, BURST, BURST // 20)
+    for each in range(BURST):
+        with open(corpus.path_of(pack, each, BURST // 20), "ab") as file:
+            file.write(b"of pack %d\n" % number)
+    measure.run(["tar", "-cf", f"{pack}.tar", "-C", pack, "."])
+
+
+def unpacked(here: str, there: str, root: str, number: int) -> float:
+    """An archive unpacked on one side until all of it is on the other, in s."""
+    name = f"unpacked{number}"
+    last = corpus.path_of(f"{there}/{name}", BURST - 1, BURST // 20)
     os.sync()
     start = time.perf_counter()
-    shutil.copytree(f"{root}/pack", f"{here}/unpacked")
-    last = corpus.path_of("", BURST - 1, BURST // 20)
-    while sum(len(names) for _, _, names in os.walk(f"{there}/unpacked")) < BURST:
-        time.sleep(0.01)
-    took = time.perf_counter() - start
-    assert os.path.exists(f"{there}/unpacked{last}")
-    shutil.copytree(f"{root}/pack", f"{root}/again")
-    rsync = measure.run(["rsync", "-a", f"{root}/again/", f"{root}/rsynced/"])
-    print(f"{f'burst of {BURST} files':44} {took / rsync:5.2f} x rsync -a ({took:.2f} s, {rsync:.2f} s)", flush=True)
+    os.mkdir(f"{here}/{name}")
+    measure.run(["tar", "-xf", f"{root}/pack{number}.tar", "-C", f"{here}/{name}"])
+    while not os.path.exists(last):  # the many are counted when there is a chance that they are there
+        time.sleep(0.005)
+    while sum(len(names) for _, _, names in os.walk(f"{there}/{name}")) < BURST:
+        time.sleep(0.02)
+    return time.perf_counter() - start
+
+
+def burst(here: str, there: str, root: str) -> float:
+    """The same against one rsync of the files, side by side; the median in s."""
+    took, ratios = [], []
+    for number in range(BURSTS):
+        make_pack(root, number)
+        os.sync()
+        rsync = measure.run(["rsync", "-a", f"{root}/pack{number}/", f"{root}/rsynced{number}/"])
+        took.append(unpacked(here, there, root, number))
+        ratios.append(took[-1] / rsync)
+        time.sleep(SETTLED_SECONDS)
+    shown = ", ".join([f"{each:.2f}" for each in sorted(ratios)])
+    print(f"{f'burst of {BURST} files':44} {statistics.median(ratios):5.2f} x rsync -a (of {shown})", flush=True)
+    return statistics.median(took)
+
+
+def beside_syncthing(here: str, root: str, ours: float, our_burst: float) -> None:
+    """The same by syncthing, in the same run; ``ours`` is our median in ms, ``our_burst`` what a burst took in s."""
+    if not syncthing.is_installed():
+        print("syncthing is not installed", flush=True)
+        return
+    one, other = f"{root}/thing1", f"{root}/thing2"
+    for there in (one, other):
+        shutil.copytree(here, there, ignore=shutil.ignore_patterns(".replican", "unpacked*"), symlinks=True)
+    with syncthing.syncthings(root, (one, other)):
+        with open(f"{one}/first", "wb") as file:
+            file.write(b"first")
+        until(f"{other}/first", b"first")  # they have met, and looked through all
+        theirs = latency("an edit, by syncthing", one, other)
+        print(f"{'an edit, two folders here':44} {ours / theirs:5.3f} x syncthing", flush=True)
+        their_burst = statistics.median([unpacked(one, other, root, each) for each in range(BURSTS)])
+        print(f"{f'burst of {BURST} files':44} {our_burst / their_burst:5.2f} x syncthing", flush=True)
 
 
 def rest(pids: list[int], seconds: int) -> None:
@@ -194,9 +245,9 @@ def main() -> None:
         with watch(program, a) as (one, seconds), watch(program, b) as (other, _):
             print(f"{'from start to live':44} {seconds:5.2f} s", flush=True)
             time.sleep(2)
-            latency("an edit, two folders here", a, b)
+            ours = latency("an edit, two folders here", a, b)
             latency("an edit, the other way", b, a)
-            burst(a, b, root)
+            our_burst = burst(a, b, root)
             time.sleep(5)
             rest([one, other], given.rest)
             status(program, a, root)
@@ -211,6 +262,7 @@ def main() -> None:
                 shutil.rmtree(c)
         flushes(program, a, b, root)
         others(a, root)
+        beside_syncthing(a, root, ours, our_burst)
 
 
 if __name__ == "__main__":
