@@ -40,6 +40,8 @@ GRACE_SECONDS = 14 * 86400
 _HEX_PREFIX = re.compile(r"[0-9a-f]{1,64}")
 _PACK_INDEX = re.compile(r"(pack-[0-9a-f]{64})\.idx")
 _CACHED_ENTRIES = 150_000
+FEW_ENTRIES = 20_000
+"""Of trees that stay parsed, in who lives for months: each has some 230 bytes."""
 _CACHED_CHECKPOINTS = 4096
 _KEPT_BYTES = 32 << 20
 _LOOKS = 16
@@ -72,6 +74,7 @@ class ObjectStore:
         self._trees: dict[TreeId, Sequence[Entry]] = {}
         self._added: Mapping[bytes, tuple[bytes, bytes]] = {}  # what was added last: it is asked for soon
         self._cached_entries = 0
+        self.most_entries = _CACHED_ENTRIES
         self._checkpoints: dict[CheckpointId, Checkpoint] = {}
 
     def __enter__(self) -> "ObjectStore":
@@ -109,7 +112,7 @@ class ObjectStore:
             return
         self._trees[tree] = entries
         self._cached_entries += len(entries) + 1
-        while self._cached_entries > _CACHED_ENTRIES:
+        while self._cached_entries > self.most_entries:
             oldest = next(iter(self._trees))
             self._cached_entries -= len(self._trees.pop(oldest)) + 1
 

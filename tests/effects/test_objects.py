@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from replican.effects import objects as objects_module
-from replican.effects.objects import LOOSE_LIMIT, ObjectStore, check_object
+from replican.effects.objects import FEW_ENTRIES, LOOSE_LIMIT, ObjectStore, check_object
+from replican.repository import Repository
 from replican.values.checkpoints import Author, Checkpoint, encode_checkpoint
 from replican.values.errors import DamagedError, MalformedError, NoSpaceError, NotFoundError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId, checkpoint_id, object_hash, tree_id
@@ -337,7 +338,7 @@ def test_a_repack_sweeps_up_what_killed_writers_left(store: ObjectStore) -> None
 
 
 def test_the_cache_of_trees_is_bounded(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objects_module, "_CACHED_ENTRIES", 20)
+    store.most_entries = 20
     monkeypatch.setattr(objects_module, "_CACHED_CHECKPOINTS", 2)
     trees = make_trees(20)
     store.add(trees)
@@ -350,6 +351,14 @@ def test_the_cache_of_trees_is_bounded(store: ObjectStore, monkeypatch: pytest.M
         store.add({id: (b"commit", payload)})
         assert store.checkpoint(id) == checkpoint
     assert len(store._checkpoints) == 2
+
+
+def test_who_lives_for_months_keeps_few_trees(tmp_path: Path) -> None:
+    """A watch: what it has at hand does not grow to what a command of a second may have."""
+    with Repository.init(str(tmp_path)) as repo:
+        before = repo.objects.most_entries
+        repo.tailing.begin()
+        assert repo.objects.most_entries == FEW_ENTRIES < before
 
 
 def test_malformed_is_damage() -> None:
