@@ -42,7 +42,6 @@ class Scan(NamedTuple):
     problems: list[Problem]
     skipped: list[Problem]
     pairs: list[Pair] | None
-    mounts_gone: list[bytes]
     files: int | None
     size: int | None
     hashed_files: int
@@ -75,7 +74,6 @@ class Survey:
         leave_units: bool = False,
     ) -> None:
         """``partly``: no more than some paths will be wanted. ``see`` is shown changed directories on the way."""
-        self._index = index
         self._mirror = mirror
         self._see = see
         self.known: Mapping[bytes, Known] = PartlyKnown(index) if partly else index.digests()
@@ -149,7 +147,6 @@ class Survey:
             sorted(walk.problems),
             sorted(walk.skipped),
             None if missing or walk.renames.taken or walk.standing else self._pairs,
-            [path for path in self._index.mounts() if path not in walk.mounts and self._was_covered(path)],
             files,
             size,
             self.hashed_files,

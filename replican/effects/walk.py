@@ -116,7 +116,6 @@ class Walk:
         """Where all that is known, there and below, has been met, or is gone."""
         self.standing: list[bytes] = []
         """Known directories that could not be looked into: what is known of them and all below them stands."""
-        self.mounts: set[bytes] = set()
         self.problems: list[Problem] = []
         self.skipped: list[Problem] = []
         self.flaws: list[Problem] = []
@@ -223,12 +222,10 @@ class Walk:
         path = place.path
         known = self._known.get(path)
         mount = place.dev != dev
-        if mount:
-            self.mounts.add(path)
-            if known is not None and not known.mount and known.tree != ASIDE:
-                # What lies under the mount can't be seen, and what is on it was never part of this folder.
-                self._stand(place, MOUNTED)
-                return None
+        if mount and known is not None and not known.mount and known.tree != ASIDE:
+            # What lies under the mount can't be seen, and what is on it was never part of this folder.
+            self._stand(place, MOUNTED)
+            return None
         if rules.units and path and rules.makes_unit(os.fsencode(place.name)):
             if self._leave_units:
                 self._leave_unit(place)

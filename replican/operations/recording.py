@@ -251,10 +251,17 @@ def _pass_gates(
     if base == EMPTY_TREE and seen.files is not None:
         return Tally(seen.files, 0, 0, 0)
     counted = tally(overlay, base, observed) if pairs is None else tally_pairs(pairs)
-    closed = [gates.missing_mount([show(path) for path in seen.mounts_gone])]
+    closed = [gates.missing_mount(mounts_gone(repo.index))]
     closed += deletion_gates(repo.index, counted)
     gates.pass_gates(closed, allowed)
     return counted
+
+
+def mounts_gone(index: Index) -> list[str]:
+    """Directories that were mount points at the last recording, and were none when they were last looked at, whoever
+    looked, and whenever."""
+    known = [(path, index.known(path)) for path in index.mounts()]
+    return [show(path) for path, found in known if found is None or not found.mount]
 
 
 def deletion_gates(index: Index, counted: Tally) -> list[gates.Gate | None]:

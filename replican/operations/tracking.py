@@ -15,11 +15,10 @@ from replican.decisions.treediff import tally
 from replican.effects.objects import TREE
 from replican.effects.scan import Scan
 from replican.operations.hooking import told_at_gates
-from replican.operations.recording import append, deletion_gates, new_trees, observe
+from replican.operations.recording import append, deletion_gates, mounts_gone, new_trees, observe
 from replican.repository import Repository
 from replican.values.errors import MovedError, RefusedError
 from replican.values.ids import ID_SIZE, CheckpointId, TreeId
-from replican.values.paths import show
 from replican.values.trees import TreeOverlay
 
 ALLOW_PENDING = "--allow-pending"
@@ -92,7 +91,7 @@ def append_tree(
             )
         measure_tree(repo, tree, Limits())  # which needs every tree below
         counted = tally(overlay, index.base_root(), index.observed_root() if observed else tree)
-        closed: list[gates.Gate | None] = [gates.missing_mount(_mounts_gone(repo))] if observed else []
+        closed: list[gates.Gate | None] = [gates.missing_mount(mounts_gone(index))] if observed else []
         with told_at_gates(repo):
             gates.pass_gates([*closed, *deletion_gates(index, counted)], allowed)
         done = tally(overlay, repo.tree_of(head), tree)
@@ -112,16 +111,6 @@ def _written(repo: Repository) -> tuple[TreeId | None, CheckpointId | None]:
     if note is None:
         return None, None
     return TreeId(note[:ID_SIZE]), CheckpointId(note[ID_SIZE:]) if len(note) > ID_SIZE else None
-
-
-def _mounts_gone(repo: Repository) -> list[str]:
-    """Directories that were mount points at the last recording, and were not when they were last looked at."""
-    found = []
-    for path in repo.index.mounts():
-        known = repo.index.known(path)
-        if known is None or not known.mount:
-            found.append(show(path))
-    return found
 
 
 def _show(head: CheckpointId | None) -> str:

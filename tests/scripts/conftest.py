@@ -1,6 +1,8 @@
 """Two folders in step, for all black-box tests."""
 
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,15 @@ def victim(tmp_path: Path) -> Path:
     InProcess(tmp_path)("init", "victim")
     InProcess(tmp_path / "victim")("commit")
     return tmp_path / "victim"
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own in the folder ``a``, at ``disk``."""
+    place = tmp_path / "a/disk"
+    place.mkdir(parents=True)
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "none", place], check=False).returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    yield place
+    if os.path.ismount(place):
+        subprocess.run(["umount", place], check=True)

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -125,17 +124,6 @@ def test_a_move_of_everything_is_no_deletion(cli, two: tuple[Path, Path]) -> Non
     os.rename(a / "moved", a / "again")
     cli("-C", b, "sync")
     assert set(os.listdir(b)) == {"again", ".replican"}
-
-
-@pytest.fixture
-def mounted(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "a/disk"
-    place.mkdir(parents=True)
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "none", place], check=False).returncode != 0:
-        pytest.skip("no file system can be mounted here")
-    yield place
-    if os.path.ismount(place):
-        subprocess.run(["umount", place], check=True)
 
 
 def test_a_vanished_mount(cli, tmp_path: Path, mounted: Path) -> None:
