@@ -103,16 +103,20 @@ def _watch(ctx: Context, remotes: tuple[str, ...]) -> None:
     from replican.operations.polling import bounds_of
     from replican.operations.synchroniser import Synchroniser
     from replican.porcelain._board import Board, clock
+    from replican.values.events import Reloaded
 
     repo = ctx.repository()
     for name in remotes:
         repo.config.remote(name)
     signals = Signals()
+    repo.config.check()
     configure(repo.dotdir, repo.config)
 
     board = None if ctx.json or not sys.stdout.isatty() else Board()
 
     def tell(event: "Event") -> None:
+        if isinstance(event, Reloaded):
+            configure(repo.dotdir, repo.config)
         log_event(event)
         if ctx.json:
             ctx.emit(event.as_json())

@@ -7,6 +7,7 @@ stands in ``replican.operations``.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from replican import settings
@@ -104,7 +105,6 @@ class Repository:
         self.objects = ObjectStore(os.path.join(self.dotdir, "objects"), tail)
         self.refs = RefStore(self.dotdir, self._flaw_of, tail)
         self.tailing = Tailing(tail, self.objects, self.refs, self._index_path)
-        self._config: Config | None = None
         self._index: Index | None = None
         self._index_writable = False
         self._graph: Graph | None = None
@@ -168,17 +168,15 @@ class Repository:
 
     # -- what it is made of -------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def config(self) -> "Config":
-        if self._config is None:
-            from replican.effects.config import Config
+        return self.read_config()
 
-            self._config = Config.load(self.dotdir, settings.user_config_file())
-        return self._config
+    def read_config(self) -> "Config":
+        """The config as it is on the disk now."""
+        from replican.effects.config import Config
 
-    def forget_config(self) -> None:
-        """Have the config read again when it is next asked for."""
-        self._config = None
+        return Config.load(self.dotdir, settings.user_config_file())
 
     @property
     def graph(self) -> "Graph":

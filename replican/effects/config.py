@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from replican.effects import durable
 from replican.effects.refs import is_remote_name
-from replican.effects.setting import Value, check_text, convert, join_key, known_setting, split_key
+from replican.effects.setting import (
+    KNOWN,
+    KNOWN_OF_REMOTES,
+    Value,
+    check_text,
+    convert,
+    join_key,
+    known_setting,
+    split_key,
+)
 from replican.values.checkpoints import is_peer_id
 from replican.values.errors import (
     DamagedError,
@@ -34,6 +43,7 @@ FILE: Final = "config.toml"
 _HEAD = re.compile(rb'format = ([0-9]{1,9})\npeer_id = "([0-9a-f]{16})"\n')
 _OWN = frozenset(["format", "peer_id"])
 _SIZE_LIMIT = 1 << 20
+_PACE = ("poll.min", "poll.max")
 
 
 class RemoteSettings(NamedTuple):
@@ -183,6 +193,16 @@ class Config:
         """One of the settings of a remote that is a number."""
         return self.number(join_key(("remote", name, setting)))
 
+    def check(self) -> None:
+        """Raise what reading any of it would: ``DamagedError`` for a known key that is set to what it cannot be."""
+        for key in KNOWN:
+            self.get(key)
+        for name in self.remotes:
+            for setting in KNOWN_OF_REMOTES:
+                self.get(join_key(("remote", name, setting)))
+        if self.number("poll.min") > self.number("poll.max"):
+            raise self._damaged(self._path or self._user_file, "poll.min is larger than poll.max")
+
     def items(self) -> list[tuple[str, Value]]:
         """All that is set, as dotted keys, sorted; a key that is set twice has the repository's value."""
         found: dict[str, Value] = {}
@@ -206,7 +226,14 @@ class Config:
         parts = split_key(key)
         if len(parts) < 2 or parts[0] == "remotes":
             raise UsageError(f"cannot set {key!r}", "settings are named like author.name; remotes by: replican remote")
-        self._write({parts: convert(key, value)}, user)
+        made = convert(key, value)
+        if key in _PACE:
+            least, most = [made if key == each else self.number(each) for each in _PACE]
+            if int(least) > int(most):
+                raise UsageError(
+                    f"poll.min ({least}) would be larger than poll.max ({most})", "set the other one first"
+                )
+        self._write({parts: made}, user)
 
     def unset(self, key: str, user: bool = False) -> None:
         """Remove a dotted key from the repository's file or the user's; raises ``NotFoundError`` if it is not there."""

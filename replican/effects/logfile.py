@@ -13,9 +13,10 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from replican.effects import durable
+from replican.effects.setting import LOG_LEVELS
 from replican.effects.worktree import give_mode
 from replican.values.dates import iso_moment
-from replican.values.errors import FolderError, ReplicanError, UsageError
+from replican.values.errors import FolderError, ReplicanError
 from replican.values.quoting import escape_terminal
 
 if TYPE_CHECKING:
@@ -27,22 +28,15 @@ FILE: Final = "watch.log"
 ROOT: Final = "replican"
 """The logger above all others of replican."""
 
-LEVELS: Final = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warning": logging.WARNING,
-    "error": logging.ERROR,
-}
+LEVELS: Final = {name: getattr(logging, name.upper()) for name in LOG_LEVELS}
 _LINE_LIMIT: Final = 8192
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def configure(dotdir: str, config: "Config") -> "LogFile":
     """Have all that replican logs in this process, and in those that it forks, written to the log file; in the place of
-    an earlier one. Raises ``UsageError`` for a level that there is not, ``DamagedError`` for a setting that is none."""
-    level = LEVELS.get(config.text("watch.log_level"))
-    if level is None:
-        raise UsageError(f"watch.log_level must be one of {', '.join(LEVELS)}")
+    an earlier one. Raises ``DamagedError`` for a setting that is none."""
+    level = LEVELS[config.text("watch.log_level")]
     handler = LogFile(dotdir, size=config.number("watch.log_size"), files=config.number("watch.log_files"))
     logger = logging.getLogger(ROOT)
     for each in [each for each in logger.handlers if isinstance(each, LogFile)]:

@@ -18,18 +18,21 @@ _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 class Setting(NamedTuple):
     """A setting that replican knows: the type of its value is that of the default. A ``rate`` is a text, or, in a file
-    that was edited by hand, a number."""
+    that was edited by hand, a number. ``choices`` are all that a text may be, if there are any."""
 
     default: Value
     summary: str
     least: int = 0
     is_rate: bool = False
+    choices: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
         """What its value has to be, in words."""
         if self.is_rate:
             return "bytes a second, 1K or more, as 500K or 2M"
+        if self.choices:
+            return f"{', '.join(self.choices[:-1])} or {self.choices[-1]}"
         if isinstance(self.default, bool):
             return "true or false"
         return f"a number from {self.least}" if isinstance(self.default, int) else "a text"
@@ -38,8 +41,12 @@ class Setting(NamedTuple):
         """Whether this may be its value."""
         if self.is_rate:
             return type(value) in (str, int) and (value == "" or _is_rate(str(value)))
+        if self.choices:
+            return value in self.choices
         return type(value) is type(self.default) and not (type(value) is int and value < self.least)
 
+
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 KNOWN: Final[dict[str, Setting]] = {
     "author.name": Setting("", "the name that checkpoints carry; empty: login name @ host"),
@@ -53,7 +60,7 @@ KNOWN: Final[dict[str, Setting]] = {
     "poll.full": Setting(900, "the time between rounds in which every name is looked at", 1),
     "units.quiet_ms": Setting(1000, "for how many ms nothing in an atomic directory has changed when it is recorded"),
     "hooks.timeout": Setting(30, "how many seconds a hook may take before it is ended", least=1),
-    "watch.log_level": Setting("info", "the least level that the log file has: debug, info, warning or error"),
+    "watch.log_level": Setting("info", "the least level that the log file has", choices=LOG_LEVELS),
     "watch.log_size": Setting(1_000_000, "how many bytes the log file has before another is begun", least=1000),
     "watch.log_files": Setting(5, "how many log files there are at most", least=1),
     "core.pager": Setting("", "the program that shows long text; empty: PAGER"),

@@ -30,7 +30,7 @@ class Crew:
         only: Collection[str],
     ) -> None:
         self._repo = repo
-        self._bounds = bounds
+        self.bounds = bounds  # for those that are begun from now on
         self._tell = tell
         self._random = random
         self._only = only
@@ -91,7 +91,7 @@ class Crew:
             if name in self._couriers or self._fallen.get(name, (0, 0.0))[1] > now:
                 continue
             self._repo.close_index()  # nothing that is open here may be used over there
-            work = courier(self._repo.root, name, self._bounds, self._random.getrandbits(32))
+            work = courier(self._repo.root, name, self.bounds, self._random.getrandbits(32))
             self._couriers[name] = Companion(work)
             if self._paused:
                 self._couriers[name].send(Rest(True))

@@ -21,6 +21,7 @@ from replican.effects.asking import Listener, Mute
 from replican.effects.headwatch import HeadWatch
 from replican.operations.crew import Crew
 from replican.operations.herald import Herald
+from replican.operations.polling import bounds_of
 from replican.operations.recorder import Recorder, Tidier
 from replican.operations.recording import Recorded, record
 from replican.repository import Repository, is_replica
@@ -102,6 +103,7 @@ class Synchroniser:
         self._whole = True
         self._whole_why: str | None = None
         self._live = False
+        self._begins_anew = False
         self._began = 0.0
         self._slept = 0.0
 
@@ -174,6 +176,9 @@ class Synchroniser:
                 Recorder(self._repo, self._bounds, time.monotonic, self._random.random) as recorder,
             ):
                 while self._hear(heads):
+                    if self._begins_anew:  # at another pace: who keeps to the one before is of no use
+                        self._begins_anew, self._whole = False, True
+                        return
                     if recorder.is_lost or not is_replica(self._repo.root):
                         raise NoRepositoryError(
                             f"no replica at {self._repo.root} any more", "is the disk that holds it mounted?"
@@ -215,15 +220,19 @@ class Synchroniser:
 
     def _reload(self) -> None:
         """Read the config again; one that cannot be read leaves all as it is."""
-        self._repo.forget_config()
         try:
-            remotes = self._crew.remotes
+            config = self._repo.read_config()
+            config.check()
         except ReplicanError as error:
             self._tell(events.Error(time.time_ns(), None, error.code, error.message, error.hint))
             return
+        self._repo.config = config
+        bounds = bounds_of(self._repo)
+        self._begins_anew = bounds != self._bounds
+        self._bounds = self._crew.bounds = bounds
         self._crew.dismiss()
-        self._tell(events.Reloaded(time.time_ns(), remotes))
-        self._say_alone(remotes)
+        self._tell(events.Reloaded(time.time_ns(), self._crew.remotes))
+        self._say_alone(self._crew.remotes)
 
     def _pause(self, paused: bool, why: str) -> None:
         if paused != self._paused:

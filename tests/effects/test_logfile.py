@@ -207,5 +207,5 @@ def test_where_there_is_no_room_lines_are_dropped_and_that_is_said(dotdir: Path)
 
 
 def test_a_level_that_there_is_not(dotdir: Path) -> None:
-    with pytest.raises(UsageError, match="one of debug, info, warning, error"):
+    with pytest.raises(UsageError, match="must be debug, info, warning or error"):
         begin(dotdir, level="loud")

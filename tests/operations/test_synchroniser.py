@@ -10,7 +10,7 @@ from folders import write
 
 from replican.decisions.pace import Bounds
 from replican.operations.recording import record
-from replican.operations.synchroniser import Clocks, Synchroniser, Wishes
+from replican.operations.synchroniser import ALONE, Clocks, Synchroniser, Wishes
 from replican.repository import Repository
 from replican.values import events
 from replican.values.errors import FolderError
@@ -38,10 +38,12 @@ class Driver:
         return Wishes(end="enough" if self._end else None)
 
     def run(self, hear: Callable[[events.Event], bool], bounds: Bounds | None = None) -> list[str]:
-        """The kinds of all events."""
+        """The kinds of all events but that the folder has no remote."""
         os.set_blocking(self._wake, False)
 
         def tell(event: events.Event) -> None:
+            if isinstance(event, events.Note) and event.message == ALONE:
+                return
             self.events.append(event)
             if not self._end and hear(event):
                 self._end = True

@@ -135,3 +135,53 @@ def test_hooks_are_told_of_what_a_watch_does(two: tuple[Path, Path]) -> None:
         eventually(lambda: holds(a / "new", "x"))
         eventually(lambda: holds(b / ".replican/told", f"{head}\n"))
         assert "error" not in here.kinds() + there.kinds()
+
+
+def test_a_config_that_cannot_be_read_leaves_all_as_it_is(two: tuple[Path, Path], cli) -> None:
+    a, b = two
+    config = b / ".replican/config.toml"
+    good = config.read_bytes()
+    with watching(b) as (watch,):
+        watch.wait("synced")
+        for bad in (b"this is no toml [\n", b"[poll]\nmin = 100\n", b'[watch]\nlog_level = "loud"\n'):
+            config.write_bytes(good + bad)
+            watch.process.send_signal(signal.SIGHUP)
+            assert watch.wait("error")["code"] == "damaged"
+            watch.events.clear()
+        write(b / "new", "x")
+        eventually(lambda: holds(a / "new", "x"))
+        config.write_bytes(good)
+        watch.process.send_signal(signal.SIGHUP)
+        watch.wait("reloaded", remotes=["origin"])
+        write(b / "newer", "x")
+        eventually(lambda: holds(a / "newer", "x"))
+
+
+def test_sighup_takes_up_another_pace_and_another_log(two: tuple[Path, Path], cli) -> None:
+    a, _ = two
+    cli("-C", a, "config", "watch.log_level", "error")
+    with watching(a) as (watch,):
+        watch.wait("live")
+        log = a / ".replican/log/watch.log"
+        assert not log.exists() or "live" not in log.read_text()
+        cli("-C", a, "config", "watch.log_level", "info")
+        cli("-C", a, "config", "poll.max", "7")
+        watch.process.send_signal(signal.SIGHUP)
+        watch.wait("reloaded")
+        write(a / "new", "x")
+        watch.wait("recorded")
+        assert "reloaded" in log.read_text() or "config" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("watch.log_level", "loud", "must be debug, info, warning or error, not 'loud'"),
+        ("poll.min", "100", "poll.min (100) would be larger than poll.max (60)"),
+        ("poll.max", "1", "poll.min (2) would be larger than poll.max (1)"),
+    ],
+)
+def test_what_a_watch_would_not_take_is_not_set(two: tuple[Path, Path], cli, key: str, value: str, why: str) -> None:
+    a, _ = two
+    done = cli("-C", a, "config", key, value, code=2)
+    assert why in done.err
