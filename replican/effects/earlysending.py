@@ -56,7 +56,7 @@ class EarlySender:
             return None
         self._files += 1
         self.say(encode_beginning(old, size))
-        return EarlySteps(self, blocks, sums)
+        return EarlySteps(self, blocks, sums, size)
 
     def may_send(self, count: int) -> bool:
         """Whether so many new bytes may be sent; they are counted then."""
@@ -100,11 +100,12 @@ class EarlySender:
 
 
 class EarlySteps:
-    """The steps of one file, block by block. What is as it was of blocks that differ is found by the old ones' fine
-    ``sums``, where they are known."""
+    """The steps of one file, which was said to have ``size`` bytes, block by block. What is as it was of blocks that
+    differ is found by the old ones' fine ``sums``, where they are known."""
 
-    def __init__(self, sender: EarlySender, blocks: BlockList, sums: FineSums | None) -> None:
+    def __init__(self, sender: EarlySender, blocks: BlockList, sums: FineSums | None, size: int) -> None:
         self._sender = sender
+        self._left = size
         self._blocks = list(blocks)
         self._numbers = {hash: number for number, (_, _, hash) in enumerate(self._blocks)}
         self._sums = sums
@@ -116,9 +117,13 @@ class EarlySteps:
         self._is_off = False
 
     def take(self, data: memoryview, hash: bytes) -> None:
-        """The next block, and its hash."""
+        """The next block, and its hash. With one that the file did not have when it was begun, it has ended."""
         if self._is_off:
             return
+        if len(data) > self._left:
+            self.end(False)  # it grew: no more is sent than was said
+            return
+        self._left -= len(data)
         number = self._next
         if number == len(self._blocks) or self._blocks[number].hash != hash:
             number = self._numbers.get(hash, -1)
@@ -194,7 +199,7 @@ class EarlySteps:
             self._tell_gap(len(self._gap), len(self._blocks))
         if not self._is_off:
             self._tell()
-            self._stop(is_whole)
+            self._stop(is_whole and not self._left)
 
     def _stop(self, is_whole: bool) -> None:
         self._sender.say(encode_ending(is_whole))

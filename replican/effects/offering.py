@@ -82,6 +82,8 @@ class Offer:
             try:
                 seen |= letter == FROM_FOLDER
                 size = os.fstat(fd).st_size
+                if wanted.size not in (ANY_SIZE, size):  # it may have grown since it was found
+                    continue
                 if size > SMALL:
                     sent = self._send_large(wanted, fd, size, item.offset, letter, put)
                 else:
