@@ -10,11 +10,10 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from replican.decisions.pacing import LEAST_RATE, Bucket, full_bucket, piece, seconds_to_wait, take
-from replican.values.errors import LinkError, ProtocolError, ReplicanError
+from replican.values.errors import FarError, LinkError, ProtocolError
 from replican.values.frames import ALIVE, BODY_LIMIT, MESSAGE, PREAMBLE, Deframer, Frame, encode_frame, piece_of
 from replican.values.progress import Traffic
 from replican.values.streams import StreamReader
@@ -304,10 +303,11 @@ class Channel:
     @staticmethod
     def _message(frame: Frame) -> "Message":
         from replican.values.messages import Failed, decode_message
+        from replican.values.quoting import show_told
 
         message = decode_message(frame.body)
         if isinstance(message, Failed):
-            raise error_of(message.code, message.message, message.hint or None)
+            raise FarError(show_told(message.message), show_told(message.hint) or None, message.code)
         return message
 
     def _frame(self) -> Frame:
@@ -368,28 +368,3 @@ class Channel:
         self.received += len(data)
         self._deframer.feed(data)
         return True
-
-
-_KNOWN: dict[str, Callable[[str, str | None], ReplicanError]] = {}
-
-
-def error_of(code: str, message: str, hint: str | None) -> ReplicanError:
-    """What failed over there as an error here; what is not known here is the remote's."""
-    from replican.values import errors
-
-    if not _KNOWN:
-        for kind in (
-            errors.RefusedError,
-            errors.NoSpaceError,
-            errors.LockedError,
-            errors.DivergedError,
-            errors.NoRepositoryError,
-            errors.DamagedError,
-            errors.MissingObjectError,
-            errors.NotFoundError,
-            errors.FolderError,
-        ):
-            _KNOWN[kind.code] = kind
-    if code == errors.ProtocolError.code:
-        message = f"it says of this end that {message}"
-    return _KNOWN.get(code, errors.RemoteError)(message, hint)

@@ -20,6 +20,8 @@ from replican.repository import DOT, Repository, is_replica, ssh_program, user_c
 from replican.values.addresses import SshAddress
 from replican.values.errors import (
     DamagedError,
+    FarDamageError,
+    FarError,
     FolderError,
     NoRepositoryError,
     NotFoundError,
@@ -124,8 +126,9 @@ def clone_wired(
         try:
             made_replica = not remote.is_replica()
         except RemoteError as error:
-            if isinstance(error.__cause__, NoRepositoryError):  # it has been reached, and has no such folder
-                raise error.__cause__ from None
+            said = error.__cause__
+            if isinstance(said, FarError) and said.told == NoRepositoryError.code:  # reached, and has no such folder
+                raise NoRepositoryError(said.message, said.hint) from None
             raise
         if made_replica and not init:
             raise NoRepositoryError(f"{url} is no replica", "leave --no-init out, and it is made one")
@@ -153,7 +156,7 @@ def _refresh_taking(copy: Repository, remote: "WiredRemote", mirror: Mirror | No
             return remote.refresh(mirror=mirror)
         log = remote.log_above(copy, head)
         log.checkpoint(head)
-    except (DamagedError, NotFoundError):
+    except (DamagedError, NotFoundError, FarDamageError):
         return remote.refresh()  # whoever fetches next is told
     log.end()
     with remote.refreshing() as over_there:

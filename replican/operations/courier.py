@@ -22,6 +22,7 @@ from replican.operations.syncing import Exchanged, exchange
 from replican.repository import Repository
 from replican.values import events
 from replican.values.errors import (
+    BusyError,
     LockedError,
     NoSpaceError,
     RefusedError,
@@ -161,7 +162,7 @@ class Courier:
             self._fail(error)
         except RefusedError as error:
             self._refused(error)
-        except LockedError:
+        except (LockedError, BusyError):
             self._wanted = True
             self._retry_at = time.monotonic() + _BUSY_SECONDS
         except (RemoteError, UnknownRemoteError) as error:

@@ -116,8 +116,8 @@ class WiredLookout:
                 return self._news()
         except RemoteError:
             raise
-        except ReplicanError as error:  # what failed over there
-            raise self._remote.damaged(error) from error
+        except ReplicanError as error:  # what was refused over there
+            raise RemoteError(error.message, error.hint) from error
 
     def _news(self) -> Moved | None:
         channel = self._remote.link_channel()

@@ -14,6 +14,7 @@ from replican.effects.faraway import Far
 from replican.effects.launching import Link
 from replican.effects.mirror import Mirror
 from replican.effects.refs import HEAD, remote_head
+from replican.operations import hearing
 from replican.operations.early import EarlyFiles, EarlyRecording
 from replican.operations.linking import Above, ReceivedObjects, Stored, heed, hello_of
 from replican.operations.patching import BlockPatcher
@@ -23,17 +24,17 @@ from replican.operations.supplying import Request, Supplier
 from replican.repository import Repository
 from replican.values import messages
 from replican.values.errors import (
-    DamagedError,
+    FarError,
     LinkError,
     NoRepositoryError,
-    NotFoundError,
     ProtocolError,
     RefusedError,
     RemoteError,
     ReplicanError,
 )
 from replican.values.ids import BlobId, CheckpointId
-from replican.values.progress import Problem, Traffic
+from replican.values.progress import Traffic
+from replican.values.quoting import show_told
 from replican.values.streams import encode_object, end_of_objects, read_objects
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from replican.operations.reading import Content
 
 _Answer = TypeVar("_Answer", bound=messages.Message)
+_LAST_WORDS = frozenset([NoRepositoryError.code, ProtocolError.code])
+"""After such an error the other end has no more to say."""
 
 
 class WiredRemote:
@@ -127,13 +130,28 @@ class WiredRemote:
 
     @contextmanager
     def telling(self) -> Iterator[None]:
-        """Errors of the link name the remote. After them the link is of no use."""
+        """Errors of the link, and what has failed over there, name the remote. After the former the link is of no
+        use."""
         try:
             yield
-        except (LinkError, ProtocolError, NoRepositoryError) as error:
+        except FarError as error:
+            if error.told in _LAST_WORDS:
+                self._drop(error)
+            raise hearing.failure(error, self.name, self.place) from error
+        except (LinkError, ProtocolError) as error:
             raise self._failure(error) from error
 
-    def _failure(self, error: ReplicanError) -> RemoteError:
+    def _failure(self, error: RemoteError) -> RemoteError:
+        error = self._drop(error)
+        if isinstance(error, FarError):
+            said = hearing.failure(error, self.name, self.place)
+            return RemoteError(said.message, said.hint)
+        if isinstance(error, LinkError):
+            return LinkError(f"remote {self.name} cannot be reached: {error.message}", error.hint)
+        return ProtocolError(f"remote {self.name} broke the protocol: {show_told(error.message)}", error.hint)
+
+    def _drop(self, error: RemoteError) -> RemoteError:
+        """End a link that is of no use any more; why, as far as that can be told."""
         link, self._link = self._link, None
         self._hello, self._owes_head = None, False
         if self._lookout is not None:
@@ -142,11 +160,7 @@ class WiredRemote:
             if isinstance(error, LinkError) and not link.channel.has_begun and link.channel.has_ended:
                 error = link.why_it_ended()
             link.close()
-        if isinstance(error, LinkError):
-            return LinkError(f"remote {self.name} cannot be reached: {error.message}", error.hint)
-        if isinstance(error, ProtocolError):
-            return ProtocolError(f"remote {self.name} broke the protocol: {error.message}", error.hint)
-        return RemoteError(f"remote {self.name}: {error.message}", error.hint)
+        return error
 
     def is_replica(self) -> bool:
         """Whether there is a log over there at all."""
@@ -170,13 +184,10 @@ class WiredRemote:
         return self._take_recorded()
 
     def _refresh_reflected(self, repo: Repository, mirror: Mirror) -> Refreshed:
-        try:
-            with self.telling():
-                channel = self._channel()
-                channel.send(messages.Record(self.name, self._known(), mirror=True))
-                receive_copies(channel, mirror, repo.progress)
-        except (DamagedError, NotFoundError) as error:
-            raise self.damaged(error) from error
+        with self.telling():
+            channel = self._channel()
+            channel.send(messages.Record(self.name, self._known(), mirror=True))
+            receive_copies(channel, mirror, repo.progress)
         return self._take_recorded()
 
     @contextmanager
@@ -196,15 +207,12 @@ class WiredRemote:
         return [id for id in dict.fromkeys(known) if id is not None]
 
     def _take_recorded(self) -> Refreshed:
-        try:
-            with self.telling():
-                told = self._answer(messages.Recorded)
-        except (DamagedError, NotFoundError) as error:
-            raise self.damaged(error) from error
+        with self.telling():
+            told = self._answer(messages.Recorded)
         self._recorded = told
         self._head = None if told.head is None else CheckpointId(told.head)
         self._behind = told.behind
-        return Refreshed(list(told.notes), [_problem(each) for each in told.unread], told.refused)
+        return Refreshed(hearing.notes(self.name, told.notes), hearing.problems(told.unread), told.refused)
 
     @property
     def head(self) -> CheckpointId | None:
@@ -298,7 +306,7 @@ class WiredRemote:
         return [] if traffic is None else [f"{self.name}: {traffic.words()}"]
 
     def damaged(self, error: ReplicanError) -> RemoteError:
-        return RemoteError(f"remote {self.name} is damaged: {error.message}", f"run `replican fsck` at {self.place}")
+        return hearing.damage(error, self.name, self.place)
 
     # -- content ------------------------------------------------------------------------------------------------
 
@@ -353,7 +361,7 @@ class WiredRemote:
         self._head = head
         self._behind = bool(told.pending)
         tally = Tally(*told.tally) if told.moved else None
-        return Taken(old, head, [_problem(each) for each in told.pending], tally, list(told.notes))
+        return Taken(old, head, hearing.problems(told.pending), tally, hearing.notes(self.name, told.notes))
 
     def _push(self, repo: Repository, head: CheckpointId, old: CheckpointId | None) -> messages.Pushed:
         channel = self._greeted()
@@ -379,7 +387,3 @@ class WiredRemote:
         channel.files += message.files
         channel.saved += message.saved
         return message
-
-
-def _problem(note: messages.Note) -> Problem:
-    return Problem(note.path, note.cause, note.held)

@@ -71,6 +71,25 @@ class RemoteError(ReplicanError):
     code = "remote"
 
 
+class FarError(RemoteError):
+    """What the other end of a link says has failed there: ``told`` is the code that it gives. Whoever knows which
+    remote that is makes an error of it that names it."""
+
+    def __init__(self, message: str, hint: str | None = None, told: str = RemoteError.code) -> None:
+        super().__init__(message, hint)
+        self.told = told
+
+
+class FarDamageError(RemoteError):
+    """The remote holds something that is not what it should be, or lacks it."""
+
+
+class BusyError(RemoteError):
+    """Another process holds the lock over there."""
+
+    code = "busy"
+
+
 class DivergedError(RemoteError):
     """The remote has checkpoints that are not here."""
 

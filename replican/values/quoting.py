@@ -17,6 +17,7 @@ _USUAL = bytes(byte for byte in range(0x20, 0x7F) if byte not in _NAMED)
 # Patterns that seldom matter are left for re to compile, and keep, when they do.
 _ESCAPE = rb'\\(?:([abtnvfr"\\])|([0-3][0-7]{2})|)|"'
 _UNSAFE = "[\x00-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
+_TOLD_LIMIT = 1000
 _BYTE = {letter: byte for byte, letter in _NAMED.items()}
 
 
@@ -54,6 +55,12 @@ def escape_terminal(text: str, keep: str = "\n\t") -> str:
     if text.isprintable():
         return text
     return re.sub(_UNSAFE, lambda match: match[0] if match[0] in keep else _escape(match[0]), text)
+
+
+def show_told(text: str) -> str:
+    """What a stranger says, as a part of one line: escaped, line ends and all, and cut where it is long."""
+    shown = escape_terminal(text[:_TOLD_LIMIT], keep="")
+    return shown if len(text) <= _TOLD_LIMIT else shown + "..."
 
 
 def _escape(char: str) -> str:

@@ -17,7 +17,7 @@ from replican.operations.recording import record
 from replican.operations.syncing import sync
 from replican.repository import Repository
 from replican.values import messages, streams
-from replican.values.errors import DamagedError, LinkError, ProtocolError
+from replican.values.errors import DamagedError, FarError, LinkError, ProtocolError
 from replican.values.frames import BYTES, Frame, piece_of
 from replican.values.ids import blob_id
 from replican.values.streams import CopiedFile, encode_copies
@@ -215,7 +215,7 @@ def test_what_was_begun_before_an_error_is_begun_again(
     channel.receive()
     for entry in (one, other):
         channel.send(messages.WantCopies([messages.Directory(entry.id, entry.name, [])]))
-    with pytest.raises(DamagedError, match="not now"):
+    with pytest.raises(FarError, match="not now"):
         list(iter(channel.frame, None))
     came: set[bytes] = set()
     while (frame := channel.frame()) != Frame(BYTES, streams.END_OF_COPIES):

@@ -16,7 +16,7 @@ from replican.operations.recording import record
 from replican.repository import Repository
 from replican.values import messages
 from replican.values.early import end_of_early
-from replican.values.errors import DivergedError, NoRepositoryError, RefusedError, RemoteError
+from replican.values.errors import FarError
 from replican.values.ids import blob_id
 from replican.values.streams import (
     FROM_FOLDER,
@@ -137,8 +137,9 @@ def test_a_summary_only_for_who_knows_nothing_of_the_log(served, there: Path) ->
 
 def test_there_is_no_folder(served) -> None:
     with served("--stdio", "--root", "nowhere") as far:
-        with pytest.raises(NoRepositoryError, match="there is no folder at"):
+        with pytest.raises(FarError, match="there is no folder at") as caught:
             far.meet()
+        assert caught.value.told == "no-repository"
         assert far.end() == 8
 
 
@@ -146,8 +147,9 @@ def test_a_plain_folder_is_made_a_replica_only_when_that_is_asked(served, tmp_pa
     write(tmp_path / "plain/file", b"x")
     with served("--stdio", "--root", "plain") as far:
         assert not far.meet().replica
-        with pytest.raises(NoRepositoryError, match="is no replica"):
+        with pytest.raises(FarError, match="is no replica") as caught:
             far.ask(messages.Record("origin"))
+        assert caught.value.told == "no-repository"
         assert os.listdir(tmp_path / "plain") == ["file"]
         hello = far.ask(messages.Init())
         assert isinstance(hello, messages.Hello)
@@ -161,16 +163,18 @@ def test_read_only(served, there: Path, tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     with served("--stdio", "--root", "plain", "--read-only") as far:
         assert far.meet().read_only
-        with pytest.raises(RefusedError, match="read-only"):
+        with pytest.raises(FarError, match="read-only") as caught:
             far.ask(messages.Init())
+        assert caught.value.told == "refused"
     assert not os.listdir(tmp_path / "plain")
     with served("--stdio", "--root", str(there), "--read-only") as far:
         assert far.meet().read_only
         far.channel.send(messages.Push(ID))
         far.channel.put(end_of_objects())
         far.channel.put_rest()
-        with pytest.raises(RefusedError, match="read-only"):
+        with pytest.raises(FarError, match="read-only") as caught:
             far.channel.receive()
+        assert caught.value.told == "refused"
         assert isinstance(far.ask(messages.ListRefs()), messages.Refs), "and what is asked next is answered"
 
 
@@ -186,7 +190,7 @@ def test_nothing_of_the_folder_but_what_is_recorded_in_it(served, there: Path, t
         reader = far.channel.stream()
         assert [read_answer(reader, 6, 0, 6).letter for _ in items] == [GONE, GONE]
         far.channel.send(messages.WantContents([messages.Item(blob_id(b"x"), path=b"../secret")]))
-        with pytest.raises(RemoteError, match="of this end that a path came that is not allowed"):
+        with pytest.raises(FarError, match="a path came that is not allowed"):
             far.channel.stream().take(1)
         assert far.end() == 5
 
@@ -227,7 +231,7 @@ def test_a_required_ability_that_it_has_not(served, there: Path) -> None:
         hello.able = ["what", "ever"]
         far.channel.send(hello)
         assert isinstance(far.channel.receive(), messages.Hello)
-        with pytest.raises(RemoteError, match="requires what the other cannot do: telepathy"):
+        with pytest.raises(FarError, match="requires what the other cannot do: telepathy"):
             far.channel.receive()
 
 
@@ -249,8 +253,9 @@ def test_a_push_that_is_no_fast_forward_whatever_is_said(served, there: Path, tm
             far.channel.put(encode_object(*each))
         far.channel.put(end_of_objects())
         far.channel.put_rest()
-        with pytest.raises(DivergedError, match="has checkpoints that are not here"):
+        with pytest.raises(FarError, match="has checkpoints that are not here") as caught:
             far.channel.receive()
+        assert caught.value.told == "diverged"
     assert contents(there) == {"letter": b"dear"}
 
 
