@@ -15,7 +15,8 @@ GATE: Final = "gate"
 
 class RemoteStanding(NamedTuple):
     """How it stands with one remote, since ``time_ns``; ``message`` and ``hint`` say why, where something is in the
-    way. ``synced_ns`` is when both were last in step; None: not yet."""
+    way: however often it is tried again, until that goes well. ``synced_ns`` is when both were last in step; None: not
+    yet."""
 
     state: str
     time_ns: int
@@ -69,7 +70,7 @@ def _remote_after(before: RemoteStanding, event: "events.Event") -> RemoteStandi
 
     at, synced = event.time_ns, before.synced_ns
     if isinstance(event, events.Syncing):
-        return before._replace(state=SYNCING, time_ns=at, message="", hint=None)
+        return before if before.message else before._replace(state=SYNCING, time_ns=at)
     if isinstance(event, events.Synced):
         state = IN_STEP if event.equal else BEHIND
         return RemoteStanding(state, at, pending=event.pending, synced_ns=at if event.equal else synced)

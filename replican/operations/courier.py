@@ -77,6 +77,8 @@ class Courier:
         """What could not be done is tried again at this time, if nothing else has it tried before."""
         self._again = 0
         self._gate: str | None = None
+        self._in_the_way: tuple[object, ...] | None = None
+        """What keeps it from being in step, as it was told last."""
         self._lost = True
         self._behind = True
         self._carried = 0
@@ -199,7 +201,7 @@ class Courier:
             self._tell(events.Note(time.time_ns(), self._name, note))
 
     def _found(self, remote: Remote) -> None:
-        self._failures = 0
+        self._failures, self._in_the_way = 0, None
         if self._gate is not None:
             self._tell(events.Gate(time.time_ns(), self._name, True, (), self._gate, None))
             self._gate = None
@@ -249,10 +251,18 @@ class Courier:
 
     def _refused(self, error: RefusedError) -> None:
         """A gate: nothing more until somebody decides, or something changes."""
-        if self._gate != error.message:
+        self._failures = 0
+        if self._is_news("gate", error.message):
             self._gate = error.message
             self._tell(events.Gate(time.time_ns(), self._name, False, error.gates, error.message, error.hint))
         self._retry_at = float("inf")
+
+    def _is_news(self, *what: object) -> bool:
+        """Whether it was not ``what`` that was in the way before: as long as it is the same, it is told once. When it
+        is not any more, it is told that both are in step, even if nobody has to carry anything for that."""
+        before, self._in_the_way = self._in_the_way, what
+        self._behind = True
+        return what != before
 
     def _back_off(self) -> float:
         """After one more failure: let go of everything, and try nothing for so many seconds."""
@@ -264,14 +274,14 @@ class Courier:
 
     def _lose(self, error: ReplicanError) -> None:
         seconds = self._back_off()
-        if not self._lost or self._failures == 1:
-            self._lost = True
+        self._lost = True
+        if self._is_news("lost"):
             self._tell(events.RemoteLost(time.time_ns(), self._name, error.code, error.message, error.hint, seconds))
 
     def _fail(self, error: ReplicanError) -> None:
         """Something here is in the way: a full disk, a damaged object."""
         self._back_off()
-        if self._failures == 1:
+        if self._is_news("error", error.code):
             self._tell(events.Error(time.time_ns(), self._name, error.code, error.message, error.hint))
 
 

@@ -21,7 +21,7 @@ from replican.operations.remotes import Refreshed
 from replican.operations.syncing import Exchanged, exchange
 from replican.repository import Repository
 from replican.values import events
-from replican.values.errors import LockedError, RefusedError, RemoteError
+from replican.values.errors import LockedError, NoSpaceError, RefusedError, RemoteError
 from replican.values.progress import Problem
 
 
@@ -221,3 +221,77 @@ def size_of_tail(repo: Repository) -> int:
     tail = Tail(repo.dotdir)
     tail.look()
     return len(tail.objects)
+
+
+FULL = NoSpaceError("the disk has 5 bytes free, and 7 are needed", "make room", ("no-room",))
+FULLER = NoSpaceError("the disk has 3 bytes free, and 7 are needed", "make room", ("no-room",))
+CLOSED = RefusedError("40 files would be deleted", "say so", ("mass-delete",))
+AWAY = RemoteError("no route")
+
+
+class Stepping:
+    """A courier of the folder at ``root`` that is in step, and tries when told to: then ``error`` is raised."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.error: Exception | None = None
+        self._post = Told()
+        self._courier = Courier(str(root), "origin", self._post, Bounds(), Random(1))  # type: ignore[arg-type]
+        monkeypatch.setattr(module, "exchange", self._exchange)
+        assert self.try_it() == ["remote-found", "synced"]
+        write(root / "new", "n")
+        with Repository(str(root)) as repo:
+            record(repo)
+
+    def _exchange(self, *words: object, **named: object) -> Exchanged:
+        if self.error is not None:
+            raise self.error
+        return exchange(*words, **named)  # type: ignore[arg-type]
+
+    def try_it(self, error: Exception | None = None) -> list[str]:
+        """What it tells of it."""
+        self.error = error
+        before = len(self._post.events)
+        self._courier._go()
+        return [kind for kind in self._post.kinds()[before:] if kind != "syncing"]
+
+    def close(self) -> None:
+        self._courier._close()
+
+
+@pytest.mark.parametrize(
+    ("errors", "told", "after"),
+    [
+        ([CLOSED, CLOSED], ["gate"], ["gate", "synced"]),
+        ([FULL, FULLER], ["error"], ["synced"]),
+        ([AWAY, AWAY], ["remote-lost"], ["remote-found", "synced"]),
+    ],
+)
+def test_what_is_in_the_way_is_told_once_and_so_is_that_it_is_not_any_more(
+    two: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    errors: list[Exception],
+    told: list[str],
+    after: list[str],
+) -> None:
+    with closing(Stepping(two[1], monkeypatch)) as courier:
+        assert [courier.try_it(error) for error in errors] == [told, []]
+        assert courier.try_it() == after
+
+
+@pytest.mark.parametrize("error", [CLOSED, FULL, AWAY])
+def test_so_it_is_where_somebody_else_has_brought_them_in_step(
+    two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    with closing(Stepping(two[1], monkeypatch)) as courier:
+        courier.try_it(error)
+        InProcess(two[1].parent)("-C", "b", "push")
+        assert courier.try_it()[-1] == "synced"
+
+
+def test_a_gate_that_still_stands_when_a_remote_is_back_is_told_again(
+    two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the last that was told of it would be that it is away."""
+    with closing(Stepping(two[1], monkeypatch)) as courier:
+        told = [courier.try_it(error) for error in (CLOSED, AWAY, CLOSED, CLOSED)]
+        assert told == [["gate"], ["remote-lost"], ["gate"], []]

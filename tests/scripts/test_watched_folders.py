@@ -160,6 +160,13 @@ def test_a_gate_over_there_stops_that_remote_alone(two: tuple[Path, Path], cli) 
         write(b / "later", "x")
         eventually(lambda: holds(c / "later", "x"))
         assert not (a / "later").exists()
+        # It has been tried again, and was refused again: that is no news, and stands as before.
+        (origin, _) = cli("status", "--json", cwd=b).json()["watch"]["remotes"]
+        assert (origin["name"], origin["state"]) == ("origin", "gate")
+        assert "would be deleted" in origin["message"]
+        assert any(line.startswith("origin: gate: ") for line in cli("status", cwd=b).lines)
+        closed = [event for event in watch.events if event["kind"] == "gate" and event["remote"] == "origin"]
+        assert len(closed) == 1
 
 
 def test_a_remote_that_is_away_is_found_again(two: tuple[Path, Path]) -> None:
