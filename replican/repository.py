@@ -128,7 +128,8 @@ class Repository:
             root = os.path.realpath(root)
             if not is_replica(root):
                 dotdir = os.path.join(root, DOT)
-                for name in ("", *_DIRECTORIES):
+                os.makedirs(dotdir, mode=0o700, exist_ok=True)
+                for name in _DIRECTORIES:
                     os.makedirs(os.path.join(dotdir, name), mode=0o700, exist_ok=True)
                 # The config comes last: a folder whose init was interrupted is no replica yet.
                 Config.create(dotdir, os.urandom(8).hex(), settings.user_config_file())
