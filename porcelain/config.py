@@ -77,10 +77,12 @@ def command(
             return None
         for key, value in items:
             ctx.line(f"{key}={show(value)}")
-    elif action == SET:
-        config.set(rest[0], rest[1], user)
-    elif action == UNSET:
-        config.unset(rest[0], user)
+    elif action in (SET, UNSET):
+        if action == SET:
+            config.set(rest[0], rest[1], user)
+        else:
+            config.unset(rest[0], user)
+        _tell_watch(ctx)
     else:
         found = config.get(rest[0])
         if found is None or found == "":
@@ -90,6 +92,18 @@ def command(
         else:
             ctx.line(show(found))
     return None
+
+
+def _tell_watch(ctx: Context) -> None:
+    """Who watches the folder, if this is in one and somebody does, takes up what was changed."""
+    from replican.effects.asking import say_config_changed
+    from replican.repository import DOT, find_root
+
+    try:
+        root = find_root(ctx.directory)
+    except NoRepositoryError:
+        return
+    say_config_changed(f"{root}/{DOT}")
 
 
 def show(value: "Value") -> str:

@@ -105,13 +105,14 @@ def add(
     url: Annotated[str, Argument("ADDRESS", help="the folder", complete="directory")],
 ) -> int | None:
     """Add a remote."""
-    _warn(ctx, add_remote(ctx.repository(), name, address(url, ctx.directory)))
+    _changed(ctx, add_remote(ctx.repository(), name, address(url, ctx.directory)))
     return None
 
 
 def remove(ctx: Context, name: Annotated[str, Argument("NAME", help="which", complete="remote")]) -> int | None:
     """Forget a remote and what is known of its log; its folder stays as it is."""
     remove_remote(ctx.repository(), name)
+    _changed(ctx, None)
     return None
 
 
@@ -121,11 +122,14 @@ def change(
     url: Annotated[str, Argument("ADDRESS", help="the folder", complete="directory")],
 ) -> int | None:
     """Give a remote another address, as when its folder has been moved."""
-    _warn(ctx, set_url(ctx.repository(), name, address(url, ctx.directory)))
+    _changed(ctx, set_url(ctx.repository(), name, address(url, ctx.directory)))
     return None
 
 
-def _warn(ctx: Context, warning: str | None) -> None:
+def _changed(ctx: Context, warning: str | None) -> None:
+    from replican.effects.asking import say_config_changed
+
+    say_config_changed(ctx.repository().dotdir)
     if warning is not None:
         ctx.say(f"replican: {warning}")
 

@@ -2,14 +2,14 @@
 
 What you do in the folder is recorded as you do it, and exchanged with every remote: at once with one that can be
 reached, later with one that cannot. It runs until it is ended, by Ctrl-C or SIGTERM, within a second and at any
-moment; what it had in hand then goes on the next time. SIGHUP has the config read again.
+moment; what it had in hand then goes on the next time. SIGHUP has the config read again, as changing it does.
 
 R are the remotes to keep in step with; if none is given, all of them are. A gate stops what it stands before, and
 nothing else. It is told, and stays closed until you decide, with the command that its hint names. All other commands
 can be used meanwhile.
 
 --install writes a service that has the folder watched whenever you are logged in, and --uninstall takes it away;
---print only shows it. --pause has the watch that runs here do nothing until --resume.
+--print only shows it. --pause has the watch that runs here do nothing until --resume, or until it is begun anew.
 
 Output: a line for each event, with the time, and on a terminal a line for each remote below them. With --json, an
 object a line: see replican-events(7).

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final
 
 from replican.effects.lock import Lock, holder, show
-from replican.values.answers import ANSWER_LIMIT
+from replican.values.answers import ANSWER_LIMIT, RELOAD
 from replican.values.errors import LockedError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -182,6 +182,11 @@ def _take_lock(dotdir: str, command: str) -> Lock:
     except LockedError as error:
         who = show(holder(dotdir, LOCK))
         raise LockedError(f"this folder is watched already, by {who}", "one watch is enough") from error
+
+
+def say_config_changed(dotdir: str) -> None:
+    """Have the process that watches this folder, if there is one, read the config again."""
+    ask(dotdir, RELOAD)
 
 
 def ask(dotdir: str, question: bytes, seconds: float = ASK_SECONDS) -> bytes | None:

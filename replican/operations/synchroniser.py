@@ -26,7 +26,7 @@ from replican.operations.recorder import Recorder, Tidier
 from replican.operations.recording import Recorded, record
 from replican.repository import Repository, is_replica
 from replican.values import events
-from replican.values.answers import ASK_STANDING, DONE, PAUSE, RESUME
+from replican.values.answers import ASK_STANDING, DONE, PAUSE, RELOAD, RESUME
 from replican.values.errors import FolderError, LockedError, NoRepositoryError, ReplicanError, UnsupportedError
 
 _BUSY_SECONDS: Final = 0.01
@@ -246,6 +246,9 @@ class Synchroniser:
             return json.dumps(self._standing.as_json()).encode() + b"\n"
         if question in (PAUSE, RESUME):
             self._pause(question == PAUSE, "asked to")
+            return DONE
+        if question == RELOAD:
+            self._reload()
             return DONE
         return recorder.tracker.answer(question, time.monotonic())
 

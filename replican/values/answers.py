@@ -23,6 +23,8 @@ ASK_STANDING: Final = b"standing 1"
 """How it stands with the remotes: answered with a JSON object."""
 PAUSE: Final = b"pause 1"
 RESUME: Final = b"resume 1"
+RELOAD: Final = b"reload 1"
+"""The config has changed: it is to be read again."""
 DONE: Final = b"done\n"
 """The answer to who asked for something to be done."""
 ANSWER_LIMIT: Final = 4 << 20

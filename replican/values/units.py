@@ -52,6 +52,7 @@ def systemd_unit(root: bytes, program: Sequence[bytes], remotes: Sequence[str]) 
         "[Service]",
         "Type=exec",
         f"ExecStart={' '.join(words)}",
+        "ExecReload=kill -HUP $MAINPID",
         "Restart=on-failure",
         f"RestartSec={_AGAIN_SECONDS}",
         "RestartPreventExitStatus=2",

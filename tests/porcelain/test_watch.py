@@ -29,9 +29,10 @@ def test_a_second_watch_says_so(two: tuple[Path, Path], cli) -> None:
 def test_sighup_has_the_config_read_again(two: tuple[Path, Path], cli) -> None:
     a, b = two
     with watching(a) as (watch,):
-        cli("-C", a, "remote", "add", "back", b)
-        watch.process.send_signal(signal.SIGHUP)
         note = watch.wait("note")
+        with open(a / ".replican/config.toml", "a") as config:
+            config.write(f'[remotes.back]\nurl = "{b}"\n')
+        watch.process.send_signal(signal.SIGHUP)
         assert "has no remote" in note["message"]
         assert "`replican remote add NAME ADDRESS`" in note["message"]
         watch.wait("reloaded", remotes=["back"])
@@ -39,6 +40,21 @@ def test_sighup_has_the_config_read_again(two: tuple[Path, Path], cli) -> None:
         write(a / "new", "x")
         eventually(lambda: holds(b / "new", "x"))
         assert watch.kinds().count("note") == 1, "it has one now"
+
+
+def test_a_remote_that_is_added_is_kept_in_step_from_then_on(two: tuple[Path, Path], cli) -> None:
+    a, b = two
+    with watching(a) as (watch,):
+        watch.wait("live")
+        cli("-C", a, "remote", "add", "back", b)
+        watch.wait("reloaded", remotes=["back"])
+        write(a / "new", "x")
+        eventually(lambda: holds(b / "new", "x"))
+        cli("-C", a, "config", "poll.max", "30")
+        cli("-C", a, "config", "unset", "poll.max")
+        cli("-C", a, "remote", "remove", "back")
+        watch.wait("reloaded", remotes=[])
+        assert watch.kinds().count("reloaded") == 4
 
 
 def test_lines_for_people(two: tuple[Path, Path]) -> None:

@@ -74,11 +74,15 @@ def test_a_chain_comes_to_rest(two: tuple[Path, Path], cli) -> None:
             assert holds(root / "photos/2020/00.jpg", "3")
 
 
-def test_a_ring_comes_to_rest(two: tuple[Path, Path], cli) -> None:
+@pytest.mark.parametrize("mesh", [False, True], ids=["ring", "mesh"])
+def test_a_ring_or_a_mesh_comes_to_rest(two: tuple[Path, Path], cli, mesh: bool) -> None:
     a, b = two
     c = a.parent / "c"
     cli("clone", "b", "c")
     cli("-C", a, "remote", "add", "round", c)
+    if mesh:  # each knows each
+        for here, there in ((a, b), (b, c), (c, a)):
+            cli("-C", here, "remote", "add", there.name, there)
     with watching(a, b, c):
         for number, root in enumerate((a, b, c)):
             write(root / "letter.txt", f"version {number}")

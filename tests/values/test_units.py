@@ -51,7 +51,7 @@ def test_a_unit_runs_just_these_words(root: bytes) -> None:
     assert re.fullmatch(r"replican-watch-[A-Za-z0-9_.-]{1,40}-[0-9a-f]{8}\.service", unit.file)
     assert unit.file in unit.enable
     assert unit.file in unit.disable
-    assert len(unit.content.decode().splitlines()) == 20
+    assert len(unit.content.decode().splitlines()) == 21
 
 
 @given(st.binary(min_size=1, max_size=40).filter(lambda name: not set(name) & set(b"\0\r\n")))
