@@ -76,7 +76,7 @@ class Courier:
         self._again_at: float | None = None
         """What could not be done is tried again at this time, if nothing else has it tried before."""
         self._again = 0
-        self._gate: str | None = None
+        self._gate: RefusedError | None = None
         self._in_the_way: tuple[object, ...] | None = None
         """What keeps it from being in step, as it was told last."""
         self._lost = True
@@ -203,7 +203,7 @@ class Courier:
     def _found(self, remote: Remote) -> None:
         self._failures, self._in_the_way = 0, None
         if self._gate is not None:
-            self._tell(events.Gate(time.time_ns(), self._name, True, (), self._gate, None))
+            self._tell(events.Gate(time.time_ns(), self._name, True, self._gate.gates, self._gate.message, None))
             self._gate = None
         if self._lost:
             self._lost = False
@@ -252,8 +252,8 @@ class Courier:
     def _refused(self, error: RefusedError) -> None:
         """A gate: nothing more until somebody decides, or something changes."""
         self._failures = 0
-        if self._is_news("gate", error.message):
-            self._gate = error.message
+        if self._is_news("gate", *error.kind):
+            self._gate = error
             self._tell(events.Gate(time.time_ns(), self._name, False, error.gates, error.message, error.hint))
         self._retry_at = float("inf")
 

@@ -27,7 +27,14 @@ from replican.operations.recording import Recorded, record
 from replican.repository import Repository, is_replica
 from replican.values import events
 from replican.values.answers import ASK_STANDING, DONE, PAUSE, RELOAD, RESUME
-from replican.values.errors import FolderError, LockedError, NoRepositoryError, ReplicanError, UnsupportedError
+from replican.values.errors import (
+    FolderError,
+    LockedError,
+    NoRepositoryError,
+    RefusedError,
+    ReplicanError,
+    UnsupportedError,
+)
 
 _BUSY_SECONDS: Final = 0.01
 _BUSY_MOST: Final = 1.0
@@ -96,7 +103,7 @@ class Synchroniser:
         self._crew = Crew(repo, bounds, self._tell, random, only)
         self._ending: str | None = None
         self._paused = False
-        self._gate: str | None = None
+        self._gate: RefusedError | None = None
         self._failures = 0
         self._busy = 0
         self._tidier = Tidier(repo, time.monotonic)
@@ -300,13 +307,13 @@ class Synchroniser:
         notes.clear()
 
     def _report(self, done: Recorded) -> None:
-        now, closed = time.time_ns(), done.gated
+        now, closed, before = time.time_ns(), done.gated, self._gate
         if closed is not None:
-            if self._gate != closed.message:
-                self._gate = closed.message
+            if before is None or before.kind != closed.kind:
+                self._gate = closed
                 self._tell(events.Gate(now, None, False, closed.gates, closed.message, closed.hint))
-        elif self._gate is not None:
-            self._tell(events.Gate(now, None, True, (), self._gate, None))
+        elif before is not None:
+            self._tell(events.Gate(now, None, True, before.gates, before.message, None))
             self._gate = None
         if done.new and done.head is not None:
             message = self._repo.checkpoint(done.head).message

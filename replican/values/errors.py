@@ -52,6 +52,11 @@ class RefusedError(ReplicanError):
         super().__init__(message, hint)
         self.gates = gates
 
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """What it has in common with a later one for the same reason: the gates, whatever numbers they tell."""
+        return self.gates or (self.message,)
+
 
 class NoSpaceError(RefusedError):
     """The disk is full, or would be."""

@@ -148,7 +148,8 @@ class Synced(Event, frozen=True):
 
 class Gate(Event, frozen=True):
     """Gates stand closed (``open`` is false) before the folder's edits, or before what comes from or goes to
-    ``remote``; or they are open again. ``names`` are theirs; ``message`` and ``hint`` are as an error has them."""
+    ``remote``; or they are open again. ``names`` are theirs; ``message`` and ``hint`` are as an error has them, or had
+    them."""
 
     level = WARNING
 
@@ -159,8 +160,10 @@ class Gate(Event, frozen=True):
     hint: str | None
 
     def _line(self) -> str:
-        state = "open again" if self.open else "closed"
-        return _joined(self.remote, f"gate {state}: {', '.join(self.names)}", self.message, self.hint)
+        names = ", ".join(self.names)
+        if self.open:
+            return _joined(self.remote, "gate open again", names or self.message, None)
+        return _joined(self.remote, f"gate closed: {names}" if names else "gate closed", self.message, self.hint)
 
 
 class Conflict(Event, frozen=True):

@@ -133,15 +133,17 @@ def test_a_gate_stops_recording_until_the_user_decides(two: tuple[Path, Path], c
         assert closed["names"] == ["mass-delete"]
         assert "--allow-mass-delete" in closed["hint"]
         write(b / "beside.txt", "x")
+        (b / "empty").unlink()
         time.sleep(1)
         assert (a / "photos/2020/00.jpg").exists()
+        assert watch.kinds().count("gate") == 1, "one more that would be deleted is no other gate"
         cli("-C", b, "commit", "--allow-mass-delete")
-        watch.wait("gate", open=True, remote=None)
+        assert watch.wait("gate", open=True, remote=None)["names"] == ["mass-delete"]
         assert watch.wait("gate", open=False, remote="origin")["names"] == ["mass-delete"]
         assert not (a / "beside.txt").exists()
         cli("-C", a, "remote", "add", "back", b)
         cli("-C", a, "pull", "--allow-mass-delete")
-        watch.wait("gate", open=True, remote="origin")
+        assert watch.wait("gate", open=True, remote="origin")["names"] == ["mass-delete"]
         assert holds(a / "beside.txt", "x")
         assert not (a / "photos").exists()
 

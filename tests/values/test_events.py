@@ -36,9 +36,11 @@ EACH: list[tuple[events.Event, str]] = [
         "gate closed: mass-delete: 30 of 40 files would be deleted (say --allow-mass-delete)",
     ),
     (
-        events.Gate(AT, "d", True, ("no-room", "no-inodes"), "x", None),
-        "d: gate open again: no-room, no-inodes: x",
+        events.Gate(AT, "d", True, ("no-room", "no-inodes"), "the disk has 5 bytes free", None),
+        "d: gate open again: no-room, no-inodes",
     ),
+    (events.Gate(AT, "d", True, (), "d is served read-only", None), "d: gate open again: d is served read-only"),
+    (events.Gate(AT, "d", False, (), "d is served read-only", "x"), "d: gate closed: d is served read-only (x)"),
     (
         events.Conflict(AT, "disk", b"d/f", (b"d/f.conflict-1", b"d/\xff")),
         'disk: conflict: d/f: every version is kept, beside it as f.conflict-1, "\\377"',
