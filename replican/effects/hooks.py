@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from replican.values.errors import ReplicanError
-from replican.values.hooks import PRE_MERGE
+from replican.values.hooks import PRE_MERGE, Kind, note_gate
 
 if TYPE_CHECKING:
     import subprocess
@@ -86,7 +86,7 @@ class FolderHooks:
         self._asks_only = asks_only
         self._waiting: list[tuple[str, Sequence[str], bytes]] = []
         self._notes: list[str] = []
-        self._closed: dict[str, str] = {}
+        self._closed: dict[str, Kind] = {}
         self._said: set[str] = set()
 
     def has(self, name: str) -> bool:
@@ -119,11 +119,8 @@ class FolderHooks:
         notes, self._notes = self._notes, []
         return notes
 
-    def is_news(self, where: str, message: str | None) -> bool:
-        before = self._closed.pop(where, None)
-        if message is not None:
-            self._closed[where] = message
-        return message is not None and message != before
+    def is_news(self, where: str, kind: Kind | None) -> bool:
+        return note_gate(self._closed, where, kind)
 
     # -- running one --------------------------------------------------------------------------------------------
 

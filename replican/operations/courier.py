@@ -30,6 +30,7 @@ from replican.values.errors import (
     ReplicanError,
     UnknownRemoteError,
 )
+from replican.values.hooks import Kind
 
 WAIT_SECONDS: Final = 60.0
 """How long a courier waits for a lock: that of a merge of much may be held for long."""
@@ -77,6 +78,7 @@ class Courier:
         """What could not be done is tried again at this time, if nothing else has it tried before."""
         self._again = 0
         self._gate: RefusedError | None = None
+        self._closed: dict[str, Kind] = {}
         self._in_the_way: tuple[object, ...] | None = None
         """What keeps it from being in step, as it was told last."""
         self._lost = True
@@ -181,7 +183,7 @@ class Courier:
             self._close()
             self._repo = self._held.enter_context(Repository(self._root, wait=WAIT_SECONDS))
             self._repo.tailing.begin()
-            self._herald = self._held.enter_context(closing(Herald(self._repo)))
+            self._herald = self._held.enter_context(closing(Herald(self._repo, self._closed)))
             self._remote = self._held.enter_context(opened_remote(self._repo, self._name))
             self._attendance = self._held.enter_context(attend(self._remote, self._bounds, self._random))
         return self._repo, self._remote, self._attendance

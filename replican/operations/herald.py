@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from replican.effects.companion import Companion, Fallen, Post
 from replican.repository import Repository
 from replican.values import events
+from replican.values.hooks import Kind, note_gate
 
 _LOG: Final = logging.getLogger("replican.hooks")
 _MOST: Final = 1000
@@ -41,13 +42,15 @@ class _Done(NamedTuple):
 class Herald:
     """The :class:`~replican.values.hooks.Hooks` of ``repo`` from now on. What hooks write goes to the log.
 
-    Its owner waits for :attr:`descriptors` and calls :meth:`hear`, closes it in the end, and begins no other.
+    Its owner waits for :attr:`descriptors` and calls :meth:`hear`, closes it in the end, and begins no other for
+    ``repo``; ``closed`` are the gates that stand closed, for the next one.
     """
 
-    def __init__(self, repo: Repository) -> None:
+    def __init__(self, repo: Repository, closed: dict[str, Kind] | None = None) -> None:
         repo.run_hooks(lambda name, line: _LOG.info("%s: %s", name, line))
         self._hooks = repo.hooks
         repo.hooks = self
+        self._closed: dict[str, Kind] = {} if closed is None else closed
         self._waiting: deque[_Call] = deque()
         self._companion: Companion | None = None
         self._busy = False
@@ -61,8 +64,8 @@ class Herald:
     def ask(self, name: str, arguments: Sequence[str], given: bytes = b"") -> str | None:
         return self._hooks.ask(name, arguments, given)
 
-    def is_news(self, where: str, message: str | None) -> bool:
-        return self._hooks.is_news(where, message)
+    def is_news(self, where: str, kind: Kind | None) -> bool:
+        return note_gate(self._closed, where, kind)
 
     def tell_later(self, name: str, arguments: Sequence[str], given: bytes = b"") -> None:
         if not self.has(name):

@@ -6,12 +6,16 @@ the folder is not locked any more.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 from replican.decisions.reconcile import OpenConflict
 from replican.repository import Repository
 from replican.values.errors import RefusedError
-from replican.values.hooks import CONFLICT, GATE, NOBODY, POST_MERGE, PRE_MERGE, Hooks, NoHooks
+from replican.values.hooks import CONFLICT, GATE, NOBODY, POST_MERGE, PRE_MERGE, Hooks, Kind, NoHooks
 from replican.values.ids import CheckpointId
+
+RECORDING: Final = "recording"
+MERGING: Final = "merging"
 
 
 def ask_before_merge(repo: Repository, whom: str, theirs: CheckpointId) -> None:
@@ -37,27 +41,27 @@ def tell_of_merge(
         repo.hooks.tell_later(CONFLICT, [whom], b"".join([path + b"\0" for path in pairs]))
 
 
-def gate_closed(repo: Repository, error: RefusedError, whom: str = NOBODY) -> None:
+def gate_closed(repo: Repository, error: RefusedError, whom: str = NOBODY, what: str = RECORDING) -> None:
     """Tell that gates stand closed before what comes from ``whom``, or before this folder's edits; once, until they
-    have been passed."""
-    if error.gates and repo.hooks.is_news(whom, error.message):
+    have been passed by ``what`` they stand before."""
+    if error.gates and repo.hooks.is_news(f"{what} {whom}", error.kind):
         repo.hooks.tell_later(GATE, [",".join(error.gates), error.message, whom])
 
 
-def gate_open(repo: Repository, whom: str = NOBODY) -> None:
+def gate_open(repo: Repository, whom: str = NOBODY, what: str = RECORDING) -> None:
     """The gates have been passed."""
-    repo.hooks.is_news(whom, None)
+    repo.hooks.is_news(f"{what} {whom}", None)
 
 
 @contextmanager
-def told_at_gates(repo: Repository, whom: str = NOBODY) -> Iterator[None]:
+def told_at_gates(repo: Repository, whom: str = NOBODY, what: str = RECORDING) -> Iterator[None]:
     """What is refused within is told."""
     try:
         yield
     except RefusedError as error:
-        gate_closed(repo, error, whom)
+        gate_closed(repo, error, whom, what)
         raise
-    gate_open(repo, whom)
+    gate_open(repo, whom, what)
 
 
 # -- another folder's ------------------------------------------------------------------------------------------------
@@ -87,8 +91,8 @@ class Distrusted:
         notes, self._notes = list(self._notes), {}
         return notes
 
-    def is_news(self, where: str, message: str | None) -> bool:
-        return self._there.is_news(where, message)
+    def is_news(self, where: str, kind: Kind | None) -> bool:
+        return self._there.is_news(where, kind)
 
 
 def admit_hooks(repo: Repository, name: str, other: Repository) -> None:

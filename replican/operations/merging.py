@@ -28,7 +28,7 @@ from replican.effects.site import Site
 from replican.effects.staging import Stage
 from replican.effects.transition import Outcome, Transition
 from replican.effects.trash import Trash
-from replican.operations.hooking import ask_before_merge, tell_of_merge, told_at_gates
+from replican.operations.hooking import MERGING, ask_before_merge, tell_of_merge, told_at_gates
 from replican.operations.recording import deletion_gates, new_trees
 from replican.operations.room import blobs_of, room_gates
 from replican.operations.trashing import rescue_changed
@@ -91,7 +91,7 @@ def merge(
         if dry_run:
             aim = aim_at(repo, overlay, tree, stores, [unrelated], allowed)
             return Merged(joined.kind, ours, head, aim.tally, NO_OUTCOME, aim.conflicts, [], aim.plan)
-        with told_at_gates(repo, whom):
+        with told_at_gates(repo, whom, MERGING):
             aim = aim_at(repo, overlay, tree, stores, [unrelated], allowed)
             if head != ours and theirs is not None:
                 ask_before_merge(repo, whom, theirs)

@@ -18,6 +18,9 @@ NAMES: Final = (POST_CHECKPOINT, PRE_MERGE, POST_MERGE, CONFLICT, GATE)
 NOBODY: Final = "-"
 """Stands where a hook is told an id or a remote, and there is none."""
 
+Kind = tuple[str, ...]
+"""Why something is refused, as :attr:`~replican.values.errors.RefusedError.kind` has it."""
+
 
 class Hooks(Protocol):
     """Who is asked and told. ``arguments`` and ``given`` (its input) are those that the page describes."""
@@ -35,7 +38,7 @@ class Hooks(Protocol):
         """Tell what has been waiting, with the folder unlocked: what listeners do may need the lock. What their user
         should hear of it."""
 
-    def is_news(self, where: str, message: str | None) -> bool:
+    def is_news(self, where: str, kind: Kind | None) -> bool:
         """Whether the gate before ``where`` did not stand closed for the same reason already; None: it is open."""
 
 
@@ -54,5 +57,13 @@ class NoHooks:
     def tell_now(self) -> list[str]:
         return []
 
-    def is_news(self, where: str, message: str | None) -> bool:
+    def is_news(self, where: str, kind: Kind | None) -> bool:
         return False
+
+
+def note_gate(closed: dict[str, Kind], where: str, kind: Kind | None) -> bool:
+    """Note in ``closed`` how the gate before ``where`` stands, and tell what :meth:`Hooks.is_news` tells."""
+    before = closed.pop(where, None)
+    if kind is not None:
+        closed[where] = kind
+    return kind is not None and kind != before

@@ -255,12 +255,12 @@ def test_within_a_hook_only_those_that_decide_are_run(hooks: Make, put: Callable
 
 def test_a_gate_is_news_once(hooks: Make) -> None:
     made = hooks()
-    assert made.is_news("-", "30 gone")
-    assert not made.is_news("-", "30 gone")
-    assert made.is_news("disk", "30 gone")
-    assert made.is_news("-", "31 gone")
+    assert made.is_news("-", ("mass-delete",))
+    assert not made.is_news("-", ("mass-delete",))
+    assert made.is_news("disk", ("mass-delete",))
+    assert made.is_news("-", ("mass-delete", "missing-mount"))
     assert not made.is_news("-", None)
-    assert made.is_news("-", "31 gone")
+    assert made.is_news("-", ("mass-delete", "missing-mount"))
 
 
 def test_looking_for_one(put: Callable[..., Path], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -15,6 +16,7 @@ from replican.effects.tail import Tail
 from replican.operations import courier as module
 from replican.operations.attending import FolderMinding
 from replican.operations.courier import Carry, Courier, Rest
+from replican.operations.herald import Herald
 from replican.operations.recorder import Tidier
 from replican.operations.recording import record
 from replican.operations.remotes import Refreshed
@@ -296,3 +298,32 @@ def test_a_gate_that_still_stands_when_a_remote_is_back_is_told_again(
     with closing(Stepping(two[1], monkeypatch)) as courier:
         told = [courier.try_it(error) for error in (CLOSED, AWAY, CLOSED, CLOSED)]
         assert told == [["gate"], ["remote-lost"], ["gate"], []]
+
+
+def test_its_hook_is_told_of_a_gate_once_however_often_all_is_opened_anew(
+    two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = two
+    told: list[list[str]] = []
+
+    class Listening(Herald):
+        def tell_later(self, name: str, arguments: Sequence[str], given: bytes = b"") -> None:
+            told.append([name, *arguments])
+
+    monkeypatch.setattr(module, "Herald", Listening)
+    with closing(Stepping(b, monkeypatch)) as courier:
+        told.clear()
+        write(a / "theirs", "t")
+        InProcess(a.parent)("-C", "a", "commit")
+        hook = write(b / ".replican/hooks/pre-merge", "#!/bin/sh\nexit 1\n")
+        hook.chmod(0o755)
+        assert [courier.try_it(error) for error in (None, None, AWAY, None)] == [
+            ["gate"],
+            [],
+            ["remote-lost"],
+            ["gate"],
+        ]
+        hook.unlink()
+        courier.try_it()
+        hook_told = ["gate", "pre-merge", "the hook pre-merge ended with 1", "origin"]
+        assert [each for each in told if each[0] == "gate"] == [hook_told]

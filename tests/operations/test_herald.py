@@ -3,6 +3,7 @@ import os
 import select
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -146,5 +147,13 @@ def test_one_that_decides_is_asked_here(repo: Repository, herald: Herald) -> Non
     assert herald.has(PRE_MERGE)
     assert herald.ask(PRE_MERGE, []) == "the hook pre-merge ended with 1"
     assert herald.descriptors == []
-    assert herald.is_news("-", "x")
-    assert not herald.is_news("-", "x")
+
+
+def test_the_next_one_knows_which_gates_stand_closed(repo: Repository, tmp_path: Path) -> None:
+    closed: dict[str, tuple[str, ...]] = {}
+    for number in range(2):
+        with Repository(repo.root) as opened, closing(Herald(opened, closed)) as herald:
+            assert herald.is_news("merging disk", ("mass-delete",)) == (not number)
+            assert not herald.is_news("merging disk", ("mass-delete",))
+    assert not herald.is_news("merging disk", None)
+    assert herald.is_news("merging disk", ("mass-delete",))

@@ -14,7 +14,7 @@ from replican.operations.merging import merge
 from replican.operations.recording import record
 from replican.repository import Repository
 from replican.values.errors import RefusedError
-from replican.values.hooks import CONFLICT, GATE, NAMES, POST_CHECKPOINT, POST_MERGE, PRE_MERGE
+from replican.values.hooks import CONFLICT, GATE, NAMES, POST_CHECKPOINT, POST_MERGE, PRE_MERGE, Kind, note_gate
 
 FOLDER = Path(__file__).resolve().parents[2]
 PAGE = (FOLDER / "man/replican-hooks.7").read_text(encoding="utf-8").replace("\\-", "-")
@@ -26,6 +26,7 @@ class Listener:
     def __init__(self, answer: str | None = None) -> None:
         self.answer = answer
         self.heard: dict[str, tuple[Sequence[str], bytes]] = {}
+        self.closed: dict[str, Kind] = {}
 
     def has(self, name: str) -> bool:
         return True
@@ -40,8 +41,8 @@ class Listener:
     def tell_now(self) -> list[str]:
         return []
 
-    def is_news(self, where: str, message: str | None) -> bool:
-        return message is not None
+    def is_news(self, where: str, kind: Kind | None) -> bool:
+        return note_gate(self.closed, where, kind)
 
 
 def described() -> dict[str, list[str]]:
@@ -113,6 +114,19 @@ def test_a_refused_merge_changes_nothing(here: Repository, there: Repository, tm
     assert here.hooks.heard[GATE][0] == [PRE_MERGE, "no", "disk"]
     merge(here, there.head, [], whom="disk", dry_run=True)
     assert set(here.hooks.heard) == {PRE_MERGE, GATE}
+
+
+def test_a_gate_before_a_push_stands_closed_while_edits_are_recorded(here: Repository, there: Repository) -> None:
+    """Neither is of a remote, and each is passed or not by itself."""
+    here.hooks = Listener("no")
+    record(here)
+    with pytest.raises(RefusedError):
+        merge(here, there.head, [])
+    assert here.hooks.heard.pop(GATE)[0] == [PRE_MERGE, "no", "-"]
+    record(here)
+    with pytest.raises(RefusedError):
+        merge(here, there.head, [])
+    assert GATE not in here.hooks.heard
 
 
 def test_numbers_and_gates() -> None:
