@@ -26,6 +26,7 @@ import os
 import shutil
 import signal
 import sys
+from contextlib import suppress
 from random import Random
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,18 +40,35 @@ if TYPE_CHECKING:
     from replican.values.events import Event
 
 _ENDS = (signal.SIGINT, signal.SIGTERM)
+_HEAR_SECONDS = 0.15
+_AGAIN_SECONDS = 1.0
 
 
 class Signals:
-    """Signals as wishes. ``wake`` can be read when one has come."""
+    """Signals as wishes. ``wake`` can be read when one has come. Whoever was asked to end and does not hear it soon,
+    since a large file is read, has ``Abandoned`` raised wherever it is: what is half done is as after a Ctrl-C."""
 
     def __init__(self) -> None:
         self.wake, feed = os.pipe()
         for fd in (self.wake, feed):
             os.set_blocking(fd, False)
         signal.set_wakeup_fd(feed, warn_on_full_buffer=False)
-        for number in (*_ENDS, signal.SIGHUP):
-            signal.signal(number, lambda *_: None)
+        signal.signal(signal.SIGHUP, lambda *_: None)
+        self._ending = False
+        for number in _ENDS:
+            signal.signal(number, self._end)
+        signal.signal(signal.SIGALRM, self._abandon)
+
+    def _end(self, *_: object) -> None:
+        if not self._ending:
+            self._ending = True
+            # Once more later, since what is raised in a destructor, say, is dropped.
+            signal.setitimer(signal.ITIMER_REAL, _HEAR_SECONDS, _AGAIN_SECONDS)
+
+    def _abandon(self, *_: object) -> None:
+        from replican.operations.synchroniser import Abandoned
+
+        raise Abandoned
 
     def wishes(self) -> "Wishes":
         """What was wished for since the last call."""
@@ -61,6 +79,8 @@ class Signals:
         except BlockingIOError:
             return Wishes()
         ends = [signal.Signals(number).name for number in came if number in _ENDS]
+        if ends:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         return Wishes(end=ends[0] if ends else None, reload=signal.SIGHUP in came)
 
 
@@ -101,7 +121,7 @@ def _ask_to(ctx: Context, pause: bool) -> None:
 def _watch(ctx: Context, remotes: tuple[str, ...]) -> None:
     from replican.effects.logfile import configure, log_event
     from replican.operations.polling import bounds_of
-    from replican.operations.synchroniser import Synchroniser
+    from replican.operations.synchroniser import Abandoned, Synchroniser
     from replican.porcelain._board import Board, clock
     from replican.values.events import Reloaded
 
@@ -126,4 +146,5 @@ def _watch(ctx: Context, remotes: tuple[str, ...]) -> None:
             ctx.line(f"{clock(event.time_ns)} {event.line()}")
         output.flush()
 
-    Synchroniser(repo, bounds_of(repo), tell, signals.wake, signals.wishes, Random(), only=remotes).run()
+    with suppress(Abandoned):  # before it has begun
+        Synchroniser(repo, bounds_of(repo), tell, signals.wake, signals.wishes, Random(), only=remotes).run()

@@ -2,7 +2,7 @@
 
 Python threads gain nothing on small files, so the second core is used by forked workers. Each has a pipe for its jobs
 and one for its results, pickled, and gets a job when it has none, or only one. Workers share no state with each other,
-write nothing to the parent's databases, and leave by ``os._exit``.
+write nothing to the parent's databases, and leave by ``os._exit``. They end with their parent, however that ends.
 """
 
 import fcntl
@@ -58,16 +58,29 @@ def fork() -> int:
     return os.fork()
 
 
+def _end_with(line: int) -> None:
+    """End this process when nobody has the other end of a pipe open any more, whatever it is doing: the system sends
+    SIGIO then. How the parent takes signals is not how this one does."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGIO):
+        signal.signal(number, signal.SIG_DFL)
+    fcntl.fcntl(line, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(line, fcntl.F_SETFL, fcntl.fcntl(line, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([line], [], [], 0)[0]:
+        os._exit(1)  # it ended before that
+
+
 class _Worker:
     """One process of a pool: where its jobs go, of how many bytes they may be to be two at a time, how many it has, and
-    what of its answers has come."""
+    what of its answers has come. ``line`` is the end of a pipe that it ends with."""
 
-    __slots__ = ("answer", "jobs", "pid", "small", "waiting")
+    __slots__ = ("answer", "jobs", "line", "pid", "small", "waiting")
 
-    def __init__(self, jobs: int, small: int, pid: int) -> None:
+    def __init__(self, jobs: int, small: int, pid: int, line: int) -> None:
         self.jobs = jobs
         self.small = small
         self.pid = pid
+        self.line = line
         self.waiting = 0
         self.answer = bytearray()
 
@@ -100,12 +113,14 @@ class Pool(Generic[Job, Result]):
         for out, worker in self._workers.items():
             os.close(out)
             os.close(worker.jobs)
+            os.close(worker.line)
             _end(worker.pid)
         self._workers.clear()
 
     def _begin(self, work: Callable[[Job], Result]) -> None:
         jobs, feed = os.pipe()
         out, into = os.pipe()
+        theirs, line = os.pipe()
         # Two such jobs are written without a wait, whatever the worker is doing.
         small = _widen(feed) * 3 // 8
         _widen(into)
@@ -116,14 +131,16 @@ class Pool(Generic[Job, Result]):
                 for other, worker in self._workers.items():
                     os.close(other)
                     os.close(worker.jobs)
-                os.close(feed)
-                os.close(out)
+                    os.close(worker.line)
+                for ours in (feed, out, line):
+                    os.close(ours)
+                _end_with(theirs)
                 _serve(work, jobs, into)
             finally:
                 os._exit(1)
-        os.close(jobs)
-        os.close(into)
-        self._workers[out] = _Worker(feed, small, pid)
+        for each in (jobs, into, theirs):
+            os.close(each)
+        self._workers[out] = _Worker(feed, small, pid, line)
 
     @property
     def busy(self) -> bool:
@@ -184,7 +201,9 @@ def run_forked(jobs: Sequence[Job], work: Callable[[Job], Result]) -> Iterator[t
 
 def _serve(work: Callable[[Job], object], jobs: int, into: int) -> None:
     """Do the jobs that come, until no more can."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Who sends them to the whole group means the parent, who is not to find that its workers died.
+        signal.signal(number, signal.SIG_IGN)
     with os.fdopen(jobs, "rb", closefd=False) as pipe:
         while head := pipe.read(_LENGTH.size):
             job = pickle.loads(pipe.read(*_LENGTH.unpack(head)))
@@ -250,8 +269,9 @@ Tell = Callable[[Any], None]
 class Beside(Generic[Result]):
     """One piece of work in another process, while this one goes on. A context manager that ends it."""
 
-    def __init__(self, out: int, pid: int) -> None:
+    def __init__(self, out: int, pid: int, line: int) -> None:
         self._workers = {out: pid}
+        self._line = line
         self._answers: Iterator[tuple[int, object]] = _answers(out)
         self._result: list[object] = []
         self._error: Exception | None = None
@@ -262,6 +282,7 @@ class Beside(Generic[Result]):
     def __exit__(self, *_: object) -> None:
         for out, pid in self._workers.items():
             os.close(out)
+            os.close(self._line)
             _end(pid)
         self._workers.clear()
 
@@ -334,15 +355,18 @@ def _work_telling(work: Callable[[Tell], Result], into: int) -> Result:
 def beside_telling(work: Callable[[Tell], Result]) -> Beside[Result]:
     """As :func:`beside`, for work that has something to tell before it is done."""
     out, into = os.pipe()
+    theirs, line = os.pipe()
     _widen(into)
     pid = fork()
     if pid == 0:
         try:
             os.close(out)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.close(line)
+            _end_with(theirs)
             _answer(into, lambda: _work_telling(work, into))
             os._exit(0)
         finally:
             os._exit(1)
     os.close(into)
-    return Beside(out, pid)
+    os.close(theirs)
+    return Beside(out, pid, line)

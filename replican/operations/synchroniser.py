@@ -56,6 +56,10 @@ class Wishes(NamedTuple):
     reload: bool = False
 
 
+class Abandoned(BaseException):
+    """Raised from without in whatever the watch is doing, by who wished it to end and was not heard."""
+
+
 class Clocks(NamedTuple):
     """Two clocks in s: one that stands while the machine sleeps, and one that goes on."""
 
@@ -138,6 +142,8 @@ class Synchroniser:
                     self._lose(error, lost)
                     lost += 1
                     self._rest(retry_after(lost, self._random.random(), most=30.0))
+        except Abandoned:
+            self._ending = self._ending or self._wishes().end
         finally:
             self._herald.close()
             if started:

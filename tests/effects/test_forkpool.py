@@ -1,14 +1,16 @@
 """Work in other processes: what comes back, and what becomes of errors and of a worker that dies."""
 
 import os
+import select
 import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
-from replican.effects.forkpool import Tell, beside, beside_telling, run_forked
+from replican.effects.forkpool import Pool, Tell, beside, beside_telling, run_forked
 from replican.values.errors import FolderError, NotFoundError
 
 LARGE = b"x" * (1 << 20)  # more than a pipe holds
@@ -131,3 +133,42 @@ def test_work_that_nobody_listens_to_any_more_is_done_in_silence(capfd) -> None:
     assert capfd.readouterr().err == ""
     for fd in (done_out, done_in, go_out, go_in):
         os.close(fd)
+
+
+@pytest.mark.parametrize("kind", ["pool", "beside"])
+def test_what_works_for_a_process_that_is_killed_ends_with_it(kind: str) -> None:
+    pids_out, pids_in = os.pipe()
+
+    def work(*_: object) -> None:
+        os.write(pids_in, f"{os.getpid()}\n".encode())
+        time.sleep(600)
+
+    def begin() -> None:
+        if kind == "beside":
+            beside(work).result()
+        with Pool(work, 2) as pool:
+            pool.give(1)
+            pool.give(2)
+            while True:
+                pool.done(600)
+
+    middle = os.fork()
+    if middle == 0:
+        try:
+            begin()
+        finally:
+            os._exit(1)
+    os.close(pids_in)
+    told = b""
+    while told.count(b"\n") < (1 if kind == "beside" else 2):
+        told += os.read(pids_out, 100)
+    os.kill(middle, signal.SIGKILL)
+    os.waitpid(middle, 0)
+    try:
+        assert select.select([pids_out], [], [], 20)[0], "somebody has the pipe still"
+        assert os.read(pids_out, 100) == b""
+    finally:
+        os.close(pids_out)
+        for pid in told.split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
