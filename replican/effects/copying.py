@@ -9,7 +9,7 @@ import fcntl
 import os
 from typing import TYPE_CHECKING, Final
 
-from replican.effects.linux import begin_to_write
+from replican.effects.linux import begin_to_write, share_content
 from replican.effects.staging import write_all, write_with_holes
 from replican.values.ids import BlobId, blob_hasher
 
@@ -35,6 +35,26 @@ def copy_hashed(source: int, target: int, size: int) -> BlobId | None:
             return None if os.pread(source, 1, size) else blob
         os.ftruncate(target, 0)
     return _copy_by_buffers(source, target, size, sparse)
+
+
+def copy_as_read(source: int, target: int) -> int:
+    """Copy what a file holds that others write to, from one descriptor to another, which is new; how many bytes that
+    is: no more than it had at the beginning. It is the state of one moment where the file system can share it, else
+    what a reader meets who goes through it once. Holes stay holes. Raises ``OSError``."""
+    if share_content(source, target):
+        return os.fstat(target).st_size
+    found = os.fstat(source)
+    sparse = found.st_blocks * 512 < found.st_size
+    at = 0
+    buffer = memoryview(bytearray(_CHUNK))
+    while count := os.preadv(source, [buffer[: found.st_size - at]], at):
+        if sparse:
+            write_with_holes(target, buffer[:count])
+        else:
+            write_all(target, buffer[:count])
+        at += count
+    os.ftruncate(target, at)  # it may end with a hole
+    return at
 
 
 def _is_read_back(target: int) -> bool:

@@ -94,6 +94,7 @@ class Far:
                 if not left:
                     break
             self._declined.update([item.blob for _, item in left])
+            self.changed.update([item.hint for _, item in left])  # each time that it was sent
         except RemoteError as error:
             self.is_reached = False
             self._failed(error)

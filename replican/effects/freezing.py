@@ -3,6 +3,9 @@
 Whoever asks for the content of such a file gets it only if a copy was made from the very bytes that were hashed. The
 copy is made on the stage, is the owner's alone, and has no name any more as soon as it is whole: it is gone when
 nobody holds it open.
+
+A file that is never the same before and after it was read is copied as it is read, and the copy is hashed: what is
+recorded is what a reader has met. Its row is smudged, so that the next look reads it again.
 """
 
 import os
@@ -10,14 +13,18 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from replican.effects.mirror import Copied, Copier, Mirror
+from replican.effects.copying import copy_as_read
+from replican.effects.mirror import Copied, Copier, Copy, Mirror, StagedCopier
 from replican.effects.staging import Stage
-from replican.values.ids import BlobId
-from replican.values.listing import decode_listing
-from replican.values.paths import join, parent_of
+from replican.values.ids import BlobId, blob_hasher
+from replican.values.listing import SMUDGED, decode_listing
+from replican.values.paths import join, name_of, parent_of
 
 _PLACE: Final = b"frozen"
 _MOST: Final = 64
+_LEFT_FREE: Final = 64 << 20
+_CHUNK: Final = 1 << 20
+_NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Freezer(Mirror):
@@ -26,9 +33,17 @@ class Freezer(Mirror):
     def __init__(self, stage: Stage, paths: Collection[bytes]) -> None:
         super().__init__(stage, b"%s-%d" % (_PLACE, os.getpid()))
         self._stage = stage
-        self._paths = frozenset(paths)
-        self._directories = {parent_of(path) for path in paths}
+        self._paths: set[bytes] = set()
+        self._directories: set[bytes] = set()
         self._frozen: dict[BlobId, int] = {}
+        self.unsteady: set[bytes] = set()
+        """The paths of files that changed all the time while they were read."""
+        self.add(paths)
+
+    def add(self, paths: Collection[bytes]) -> None:
+        """These are to be copied, too, when they are read the next time."""
+        self._paths.update(paths)
+        self._directories.update(map(parent_of, paths))
 
     def close(self) -> None:
         super().close()
@@ -47,11 +62,16 @@ class Freezer(Mirror):
         with super().directory(path, mode) as copier:
             yield copier
 
+    def _copier(self, path: bytes, fd: int) -> StagedCopier:
+        return _FreezingCopier(fd, frozenset(name_of(each) for each in self._paths if parent_of(each) == path))
+
     def note(self, copied: Copied) -> None:
         path = copied.filled.path
         above = join(self.place, path) if path else self.place
         for row in decode_listing(copied.filled.rows_blob):
             place = join(above, row.name)
+            if row.is_smudged:
+                self.unsteady.add(join(path, row.name))
             if join(path, row.name) in self._paths and len(self._frozen) < _MOST:
                 self._keep(BlobId(row.id), place)
             os.unlink(place, dir_fd=self._stage.fd)
@@ -75,3 +95,44 @@ class Freezer(Mirror):
             return None
         os.lseek(fd, 0, os.SEEK_SET)
         return os.dup(fd)
+
+
+class _FreezingCopier(StagedCopier):
+    """Copies what is read in one directory; the files of these names also where they do not stay the same."""
+
+    def __init__(self, fd: int, names: frozenset[bytes]) -> None:
+        super().__init__(fd)
+        self._names = names
+
+    def copy_changing(self, source: int, name: bytes) -> tuple[BlobId, int, Copy] | None:
+        if name not in self._names:
+            return None
+        try:
+            fd = os.open(name, _NEW, 0o600, dir_fd=self._fd)
+        except OSError:
+            return None
+        try:
+            if _has_room(fd, os.fstat(source)):
+                size = copy_as_read(source, fd)
+                blob = _hash(fd, size)
+                return blob, size, (os.fstat(fd).st_ino, SMUDGED)
+        except OSError:
+            pass
+        finally:
+            os.close(fd)
+        os.unlink(name, dir_fd=self._fd)
+        return None
+
+
+def _has_room(fd: int, found: os.stat_result) -> bool:
+    room = os.fstatvfs(fd)
+    return found.st_blocks * 512 + _LEFT_FREE <= room.f_bavail * room.f_frsize
+
+
+def _hash(fd: int, size: int) -> BlobId:
+    """The id of a file that is ours alone, of so many bytes."""
+    hasher = blob_hasher(size)
+    os.lseek(fd, 0, os.SEEK_SET)
+    while data := os.read(fd, _CHUNK):
+        hasher.update(data)
+    return BlobId(hasher.digest())

@@ -1,7 +1,8 @@
 """Hashing: the ids of files and links, read directory by directory.
 
 A file is opened without following links and without waiting, and must be the same before and after it was read. Its
-row's stat data come from the same look.
+row's stat data come from the same look. One that never is the same is left alone, unless whoever makes copies needs one
+of it: then it is the copy that is hashed, and no look at the file will find that it is this.
 """
 
 import errno
@@ -13,6 +14,7 @@ from typing import Final, NamedTuple
 from replican.effects.mirror import Copier, Copy, Copying
 from replican.effects.worktree import FILE_FLAGS, opened_directory
 from replican.values.ids import blob_hasher, blob_id
+from replican.values.listing import SMUDGED
 from replican.values.progress import Progress
 from replican.values.streams import CopyRecord
 from replican.values.trees import FILE, LINK
@@ -97,7 +99,8 @@ def hash_name(
 ) -> Answer:
     """What ``name`` holds: a file is read, of a link the target is taken.
 
-    A file is copied ``into`` a copy of its directory, if there is one, and what was made is added to ``copies``.
+    A file is copied ``into`` a copy of its directory, if there is one, and what was made is added to ``copies``. So is
+    one that does not stay the same, where ``into`` takes such files; it is taken for what the copy holds.
     """
     copy: Copy | None = None
     for attempt in range(_TRIES):
@@ -121,6 +124,8 @@ def hash_name(
             answer = cause_of(error)
         if answer != CHANGED_WHILE_READ:
             break
+    if answer == CHANGED_WHILE_READ and into is not None:
+        answer, copy = _hash_changing(name, dir_fd, into)
     if copies is not None:
         copies.append(copy)
     if progress is not None:
@@ -174,6 +179,23 @@ def _hash_file(fd: int, progress: Progress | None, name: bytes, into: Copier | N
             into.drop(name)
         return CHANGED_WHILE_READ, None
     return (FILE, found.st_mode & 0o7777, size, mtime_ns, found.st_ctime_ns, found.st_ino, made), copy
+
+
+def _hash_changing(name: bytes, dir_fd: int, into: Copier) -> tuple[Answer, Copy | None]:
+    """A file that changes all the time, by the copy that is made of it now, if one is."""
+    try:
+        fd = os.open(name, FILE_FLAGS, dir_fd=dir_fd)
+    except OSError:
+        return CHANGED_WHILE_READ, None
+    try:
+        found = os.fstat(fd)
+        made = into.copy_changing(fd, name) if found.st_mode & 0o170000 == 0o100000 else None
+    finally:
+        os.close(fd)
+    if made is None:
+        return CHANGED_WHILE_READ, None
+    blob, size, copy = made
+    return (FILE, found.st_mode & 0o7777, size, found.st_mtime_ns, SMUDGED, found.st_ino, blob), copy
 
 
 def _hash_long(fd: int, size: int, progress: Progress | None) -> tuple[int, bytes]:

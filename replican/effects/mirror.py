@@ -67,6 +67,10 @@ class Copier(Protocol):
     ) -> tuple[BlobId, Copy | None] | None:
         """A large file, which is hashed on the way; None where it was not, and is left to whoever asked."""
 
+    def copy_changing(self, source: int, name: bytes) -> tuple[BlobId, int, Copy] | None:
+        """A file that never stays the same while it is read: the id and the size of a copy that was made of it, if
+        such a copy is of any use."""
+
     def drop(self, name: bytes) -> None:
         """It did not stay the same while it was read: what was made of it, if anything, is dropped."""
 
@@ -106,6 +110,9 @@ class StagedCopier:
 
     def copy_long(self, source: int, name: bytes, mode: int, mtime_ns: int, size: int) -> tuple[BlobId, Copy] | None:
         return write_long_copy(source, name, self._fd, mode, mtime_ns, size)
+
+    def copy_changing(self, source: int, name: bytes) -> tuple[BlobId, int, Copy] | None:
+        return None
 
     def drop(self, name: bytes) -> None:
         with suppress(FileNotFoundError):
@@ -155,9 +162,12 @@ class Mirror:
             return
         try:
             give_mode(fd, mode & 0o777 | 0o700)
-            yield StagedCopier(fd)
+            yield self._copier(path, fd)
         finally:
             os.close(fd)
+
+    def _copier(self, path: bytes, fd: int) -> StagedCopier:
+        return StagedCopier(fd)
 
     # -- for the one who collects -------------------------------------------------------------------------------
 

@@ -44,6 +44,7 @@ class Offer:
         self._folder = FolderStore("", root, _Finder(find_paths))
         self._trash = ShelfStore("", trash)
         self._broken: set[tuple[BlobId, int, int]] = set()
+        self._moving: set[BlobId] = set()
 
     def close(self) -> None:
         self._folder.close()
@@ -132,7 +133,9 @@ class Offer:
         this = wanted.blob, found.st_ino, found.st_ctime_ns
         if this in self._broken or offset > size:
             return False
-        if wanted.size == ANY_SIZE:  # of any size there may be several: verified before one is chosen
+        # Of any size there may be several, and what did not stay the same while it was sent may never do so: it is
+        # verified before it is sent.
+        if wanted.size == ANY_SIZE or wanted.blob in self._moving:
             hasher = blob_hasher(size)
             if not _hash_until(fd, hasher.update, size) or hasher.digest() != wanted.blob:
                 return False
@@ -161,6 +164,9 @@ class Offer:
             left -= min(CHUNK, left)
         if not good:
             self._broken.add(this)
+            self._moving.add(wanted.blob)
+            if wanted.hint and letter == FROM_FOLDER:
+                self.changed.add(wanted.hint)
         put(STAYED if good else BROKEN)
         return True
 

@@ -157,6 +157,9 @@ class _Cutting:
             self._cache.put_sums(found[0], summing.encoded(), before)
         return found
 
+    def copy_changing(self, source: int, name: bytes) -> "tuple[BlobId, int, Copy] | None":
+        return None
+
     def drop(self, name: bytes) -> None:
         """A list that was made is right whatever became of the file: it is that of the content that was read."""
 

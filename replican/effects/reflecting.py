@@ -52,6 +52,9 @@ class _Keeper:
     def copy_long(self, source: int, name: bytes, mode: int, mtime_ns: int, size: int) -> "tuple[BlobId, Copy] | None":
         return None
 
+    def copy_changing(self, source: int, name: bytes) -> "tuple[BlobId, int, Copy] | None":
+        return None
+
     def drop(self, name: bytes) -> None:
         self._kept.pop(name, None)
 

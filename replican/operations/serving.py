@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from replican.decisions.treediff import Tally
 from replican.effects.channel import Channel
 from replican.effects.earlysending import EarlySender
+from replican.effects.hashing import CHANGED_WHILE_READ
 from replican.effects.precutting import Precutter
 from replican.operations.linking import ReceivedObjects, clip, heed, hello_of
 from replican.operations.receiving import record_for, take_in
@@ -29,15 +30,15 @@ from replican.values.errors import (
     ReplicanError,
 )
 from replican.values.ids import BlobId, CheckpointId
+from replican.values.quoting import quote
 from replican.values.streams import encode_object, end_of_objects, read_objects
 
 if TYPE_CHECKING:
-    from replican.effects.freezing import Freezer
-    from replican.effects.staging import Stage
     from replican.operations.attending import FolderMinding
     from replican.operations.supplying import Supplier
 
 _SAMPLE = 64
+UNSTEADY = "it changes all the time, and was recorded as it was read meanwhile"
 
 
 def serve(
@@ -72,7 +73,6 @@ class Server:
         self._hooks = hooks
         self._repository: Repository | None = None
         self._supplier: Supplier | None = None
-        self._stage: Stage | None = None
         self._minding: FolderMinding | None = None
         self._asker_is_able: frozenset[str] = frozenset()
         self._name = "remote"
@@ -85,7 +85,6 @@ class Server:
         self._let_go()
 
     def _let_go(self) -> None:
-        self._close_freezer()
         if self._supplier is not None:
             self._supplier.close()
             self._supplier = None
@@ -232,10 +231,11 @@ class Server:
             refreshed = self._record_reflected(message.name)
         else:
             refreshed = self._record_for(message)
+        refreshed = self._record_changing(refreshed)
+        notes = [clip(note) for note in refreshed.notes[:256]]
         if self._supplier is not None:
-            if self._supplier.offer.freezer is not None:
-                self._supplier.offer.freezer.end()
             self._supplier.forget()
+            notes += [clip(f"{self._name}: {quote(path)}: {UNSTEADY}") for path in self._supplier.unsteady()]
         head = repo.head
         sample: tuple[CheckpointId, ...] = ()
         if head is not None and len(repo.objects.lacking(message.known)) == len(message.known):
@@ -244,7 +244,6 @@ class Server:
             # Nothing that the asker has named is here, or else that is where a walk down the log will end.
             sample = summarize(repo.graph, head).sample[:_SAMPLE]
         unread = [messages.Note(each.path, clip(each.cause), each.held) for each in refreshed.unread[: messages.FEW]]
-        notes = [clip(note) for note in refreshed.notes[:256]]
         return messages.Recorded(head, list(sample), self._is_behind(head), notes, unread, refreshed.refused)
 
     def _record_for(self, message: messages.Record) -> Refreshed:
@@ -256,9 +255,8 @@ class Server:
         has_sums = messages.SUMS in messages.ABLE and messages.SUMS in self._asker_is_able
         with EarlySender(channel.put, channel.put_rest, has_sums) as sender:
             early = sender if message.early and messages.EARLY in messages.ABLE else None
-            precutter = Precutter(
-                repo.block_cache_path, lambda path: repo.index.rows(path), has_some, self._freezer(), early
-            )
+            freezer = None if self._supplier is None else self._supplier.new_freezer()
+            precutter = Precutter(repo.block_cache_path, lambda path: repo.index.rows(path), has_some, freezer, early)
             refreshed = record_for(repo, message.name, mirror=precutter)
             if early is not None:
                 early.end()
@@ -280,28 +278,14 @@ class Server:
         except ReplicanError:
             return False  # what the folder's index says has to be mended there
 
-    def _freezer(self) -> "Freezer | None":
-        """Who makes copies of what has changed while it was asked for, if anything did."""
-        if self._supplier is None:
-            return None
-        offer = self._supplier.offer
-        if not offer.changed:
-            return offer.freezer
-        from replican.effects.freezing import Freezer
-        from replican.effects.staging import Stage
-
-        self._close_freezer()
-        self._stage = Stage(f"{self._repo.dotdir}/stage")
-        offer.freezer = Freezer(self._stage, offer.changed)
-        return offer.freezer
-
-    def _close_freezer(self) -> None:
-        if self._supplier is not None and self._supplier.offer.freezer is not None:
-            self._supplier.offer.freezer.close()
-            self._supplier.offer.freezer = None
-        if self._stage is not None:
-            self._stage.close()
-            self._stage = None
+    def _record_changing(self, refreshed: Refreshed) -> Refreshed:
+        """What did not stay the same while it was read is recorded by a copy of it, which can be had as long as the
+        asker is there."""
+        changing = [each.path for each in refreshed.unread if each.cause == CHANGED_WHILE_READ]
+        if not changing:
+            return refreshed
+        again = record_for(self._repo, self._name, mirror=self._supply.freezer_of(changing))
+        return again._replace(notes=list(dict.fromkeys(refreshed.notes + again.notes)))
 
     # -- when the head moves --------------------------------------------------------------------------------------
 

@@ -3,13 +3,13 @@
 import errno
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from replican.effects import copying
-from replican.effects.copying import BY_KERNEL, copy_hashed
+from replican.effects.copying import BY_KERNEL, copy_as_read, copy_hashed
 from replican.values.ids import blob_id
 
 SIZE = BY_KERNEL + 4321
@@ -113,3 +113,51 @@ def test_a_copy_that_cannot_be_read_back_whole_has_no_id_of_the_kernels(
     monkeypatch.setattr(copying, "_hash", lambda *_: 0)
     assert copied(tmp_path, SIZE) == (blob_id(content), content)
     assert calls
+
+
+def copied_as_read(base: Path) -> tuple[int, bytes]:
+    """What :func:`copy_as_read` says, and what the copy holds."""
+    source, target = os.open(base / "from", os.O_RDONLY), os.open(base / "to", os.O_RDWR | os.O_CREAT)
+    try:
+        return copy_as_read(source, target), (base / "to").read_bytes()
+    finally:
+        os.close(source)
+        os.close(target)
+
+
+@pytest.mark.parametrize("tail", [b"", b"tail", bytes(100_000)])
+def test_what_is_read_once(tmp_path: Path, content: bytes, tail: bytes) -> None:
+    held = content[: 3 << 20] + tail
+    (tmp_path / "from").write_bytes(held)
+    assert copied_as_read(tmp_path) == (len(held), held)
+
+
+@pytest.mark.parametrize("size", [100, 2 << 20, 4 << 20])
+def test_what_becomes_longer_or_shorter_while_it_is_read_once(
+    tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """No more is taken than there was, and no less than there is."""
+    held = content[: 3 << 20]
+    (tmp_path / "from").write_bytes(held)
+    read = os.preadv
+
+    def read_and_change(fd: int, buffers: Sequence[memoryview], at: int) -> int:
+        count = read(fd, buffers, at)
+        os.truncate(tmp_path / "from", size)
+        return count
+
+    monkeypatch.setattr(copying, "share_content", lambda *_: False)
+    monkeypatch.setattr(os, "preadv", read_and_change)
+    found = held[: max(1 << 20, min(size, len(held)))]
+    assert copied_as_read(tmp_path) == (len(found), found)
+
+
+def test_holes_of_what_is_read_once_stay_holes(tmp_path: Path, content: bytes) -> None:
+    with open(tmp_path / "from", "wb") as file:
+        for at in (4 << 20, 12 << 20):
+            file.seek(at)
+            file.write(content[:100_000])
+        file.truncate(30 << 20)
+    size, copy = copied_as_read(tmp_path)
+    assert (size, copy) == (30 << 20, (tmp_path / "from").read_bytes())
+    assert os.stat(tmp_path / "to").st_blocks <= os.stat(tmp_path / "from").st_blocks + (1 << 20) // 512

@@ -1,0 +1,160 @@
+"""Files that never are the same before and after they are read: a copy of what was read is recorded, and delivered."""
+
+import os
+from pathlib import Path
+
+import pytest
+from folders import noise, write
+from links import UNION, CutLinks
+
+from replican.effects import blocks, copying, hashing, offering
+from replican.effects.freezing import Freezer
+from replican.operations.serving import UNSTEADY
+from replican.operations.syncing import pull, sync
+from replican.repository import Repository
+from replican.values.ids import blob_hasher, blob_id
+
+MIB = 1 << 20
+
+
+class Restless(CutLinks):
+    """Two folders, and a large file over there that is another one before it can be read to its end."""
+
+    def __init__(self, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(base, monkeypatch)
+        self.path = self.there / "large"
+        write(self.path, noise(3 * MIB))
+        write(self.there / "other", b"other")
+        self.versions = {self.path.read_bytes()}
+        self.is_restless = False
+        self.grows = True
+        self.count = 0
+
+    def edit(self) -> None:
+        """Another byte in each MiB, and, if it grows, 10 more at the end."""
+        self.count += 1
+        with open(self.path, "r+b") as file:
+            for at in range(3):
+                file.seek(at * MIB + self.count)
+                file.write(b"%d" % (self.count % 10))
+            if self.grows:
+                file.seek(0, os.SEEK_END)
+                file.write(b"%010d" % self.count)
+        self.versions.add(self.path.read_bytes())
+
+    def hasher(self, size: int) -> object:
+        """That of content of so many bytes, which changes when it is begun."""
+        if self.is_restless and size > MIB:
+            self.edit()
+        return blob_hasher(size)
+
+    def row_there(self) -> tuple[bytes, bool]:
+        """The id of the file's row over there, and whether it is smudged."""
+        with Repository(str(self.there)) as repo:
+            row = repo.index.row(b"large")
+        assert row is not None
+        return row.id, row.is_smudged
+
+
+@pytest.fixture
+def restless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Restless:
+    """Whoever records it finds that it has changed."""
+    restless = Restless(tmp_path, monkeypatch)
+    for module in (hashing, copying, blocks):
+        monkeypatch.setattr(module, "blob_hasher", restless.hasher)
+    return restless
+
+
+def assert_delivered(restless: Restless) -> None:
+    found = (restless.here / "large").read_bytes()
+    assert found in restless.versions
+    assert restless.row_there() == (blob_id(found), True)
+    assert restless.stage() == restless.stage(restless.there) == []
+
+
+def test_it_was_never_recorded(restless: Restless) -> None:
+    restless.is_restless = True
+    with restless.open() as repo:
+        pull(repo, "origin", allowed=UNION)
+        assert f"origin: large: {UNSTEADY}" in repo.notes
+    assert_delivered(restless)
+    assert (restless.here / "other").read_bytes() == b"other"
+
+
+def test_it_was_recorded_before(restless: Restless) -> None:
+    restless.pull()
+    restless.is_restless = True
+    for _ in range(2):
+        before = (restless.here / "large").read_bytes()
+        restless.edit()
+        restless.pull()
+        assert_delivered(restless)
+        assert (restless.here / "large").read_bytes() != before
+
+
+def test_when_it_is_at_rest_both_are_the_same(restless: Restless) -> None:
+    restless.is_restless = True
+    restless.pull()
+    restless.is_restless = False
+    restless.edit()
+    restless.pull()
+    assert (restless.here / "large").read_bytes() == restless.path.read_bytes()
+
+
+def test_it_is_edited_here_meanwhile(restless: Restless) -> None:
+    """Of both there is a version in the end, in both folders: that of there is the one that was on its disk."""
+    restless.is_restless = True
+    restless.pull()
+    restless.is_restless = False
+    restless.edit()
+    there = restless.path.read_bytes()
+    here = b"edited" + (restless.here / "large").read_bytes()
+    write(restless.here / "large", here)
+    with restless.open() as repo:
+        sync(repo, "origin", allowed=UNION)
+    for folder in (restless.here, restless.there):
+        assert {path.read_bytes() for path in folder.glob("large*")} == {here, there}
+
+
+def test_it_is_deleted_here_meanwhile(restless: Restless) -> None:
+    """What is on the disk over there was never seen here: it stays."""
+    restless.is_restless = True
+    restless.pull()
+    restless.is_restless = False
+    restless.edit()
+    there = restless.path.read_bytes()
+    (restless.here / "large").unlink()
+    with restless.open() as repo:
+        sync(repo, "origin", allowed=UNION)
+    for folder in (restless.here, restless.there):
+        assert (folder / "large").read_bytes() == there
+
+
+def test_where_there_is_no_room_for_a_copy(restless: Restless, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not recorded, and whatever else there is comes."""
+    monkeypatch.setattr("replican.effects.freezing._has_room", lambda *_: False)
+    restless.is_restless = True
+    restless.pull()
+    assert os.listdir(restless.here / ".replican/stage") == []
+    assert [each.name for each in restless.here.iterdir() if each.is_file()] == ["other"]
+
+
+def test_it_changes_whenever_it_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can be recorded: only to send it takes too long."""
+    restless = Restless(tmp_path, monkeypatch)
+    restless.is_restless, restless.grows = True, False
+    monkeypatch.setattr(offering, "blob_hasher", restless.hasher)
+    frozen: list[bool] = []
+    opened = Freezer.open
+
+    def open_frozen(*arguments: object) -> int | None:
+        fd = opened(*arguments)  # type: ignore[arg-type]
+        frozen.append(fd is not None)
+        return fd
+
+    monkeypatch.setattr(Freezer, "open", open_frozen)
+    came = restless.pull()
+    assert (restless.here / "large").read_bytes() in restless.versions
+    assert True in frozen
+    assert came is not None
+    assert came < 7 * MIB  # not more than once in vain
