@@ -45,9 +45,14 @@ def is_remote_name(name: str) -> bool:
     return _REMOTE.fullmatch(name) is not None and ".." not in name
 
 
+def is_ref_name(name: str) -> bool:
+    """Whether a ref may be called ``name``."""
+    return _NAME.fullmatch(name) is not None and ".." not in name
+
+
 def check_ref_name(name: str) -> None:
     """Raise ``UsageError`` unless a ref may be called ``name``."""
-    if _NAME.fullmatch(name) is None or ".." in name:
+    if not is_ref_name(name):
         raise UsageError(f"not the name of a ref: {name!r}", "refs are head, remotes/NAME/head and stores/NAME/head")
 
 

@@ -263,7 +263,9 @@ class WiredRemote:
         return self._head
 
     def refs(self) -> Sequence[tuple[str, CheckpointId]]:
-        return [(ref.name, CheckpointId(ref.id)) for ref in self._ask(messages.ListRefs(), messages.Refs).refs]
+        told = self._ask(messages.ListRefs(), messages.Refs)
+        with self.telling():
+            return hearing.refs(told.refs)
 
     def log_above(self, repo: Repository, head: CheckpointId) -> "ReceivedObjects":
         return Above(self, repo).objects

@@ -2,7 +2,13 @@ from pathlib import Path
 
 import pytest
 from in_process import InProcess
+from lying import Told
 from small_repository import SmallRepository
+
+from replican.operations import remotes
+from replican.operations.linking import hello_of
+from replican.values import messages
+from replican.values.frames import PREAMBLE
 
 
 @pytest.fixture
@@ -41,3 +47,21 @@ def test_what_cannot_be_reached(run: InProcess, other: SmallRepository, tmp_path
 
 def test_no_remote_at_all(run: InProcess) -> None:
     run("ls-remote", code=8)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["head\x1b[2J\nevil", "../../x", "head\n", "", "remotes/../head", "remotes/a/b/head", "remotes/a", "h\u202ehead"],
+)
+def test_names_that_no_ref_has(run: InProcess, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Whoever is asked is not believed: nothing of it is shown as it came."""
+    refs = messages.Refs([messages.Ref("head", bytes(32)), messages.Ref(name, bytes(32))])
+    said = PREAMBLE + messages.encode_message(hello_of("")) + messages.encode_message(refs)
+    monkeypatch.setattr(remotes, "start", lambda *_: Told(said))
+    run("remote", "add", "origin", "host:there")
+    for where in ("origin", "host:there"):
+        done = run("ls-remote", where, code=5)
+        assert done.out == b""
+        assert "broke the protocol: a ref came of a name that none has" in done.err
+        assert len(done.err.splitlines()) == 1
+        assert done.err.rstrip("\n").isprintable()
