@@ -135,6 +135,19 @@ def test_a_summary_only_for_who_knows_nothing_of_the_log(served, there: Path) ->
         assert [kind for _, kind, _ in read_objects(far.channel.stream())] == [b"commit", b"tree"] * 2
 
 
+def test_whoever_waits_for_the_head_hears_of_edits(served, there: Path) -> None:
+    with served("--stdio", "--root", str(there)) as far:
+        far.meet()
+        told = far.ask(messages.Record("origin"))
+        assert isinstance(told, messages.Recorded)
+        far.channel.send(messages.Subscribe(told.head))
+        write(there / "letter", b"an edit")
+        moved = far.channel.receive()
+        assert isinstance(moved, messages.Moved)
+        with Repository(str(there)) as repo:
+            assert repo.head == moved.head != told.head
+
+
 def test_there_is_no_folder(served) -> None:
     with served("--stdio", "--root", "nowhere") as far:
         with pytest.raises(FarError, match="there is no folder at") as caught:

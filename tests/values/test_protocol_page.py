@@ -1,6 +1,7 @@
 """The page of the protocol is true: its messages, fields, numbers, letters and example bytes."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import msgspec
 import pytest
 
 from replican.effects import channel
-from replican.values import blocks, early, frames, messages, streams, sums
+from replican.values import blocks, checkpoints, early, frames, messages, streams, sums
 from replican.values.ids import blob_id
 
 PAGE = (Path(__file__).resolve().parents[2] / "man/replican-protocol.7").read_text(encoding="utf-8")
@@ -63,6 +64,9 @@ def test_numbers() -> None:
         messages.AT_ONCE,
         messages.FEW,
         streams.OBJECTS_LIMIT,
+        streams.TREE_LIMIT,
+        streams.PATH_LIMIT,
+        checkpoints.MESSAGE_LIMIT,
         streams.COPY_LIMIT,
         int(channel.ALIVE_SECONDS),
         int(channel.DEAD_SECONDS),
@@ -70,6 +74,42 @@ def test_numbers() -> None:
         assert re.search(rf"\b{number}\b", PLAIN), number
     kinds = re.findall(r"^\.TP\n\.B (\d)$", PLAIN.split(".SH FRAMES")[1].split(".SH MESSAGES")[0], re.MULTILINE)
     assert kinds == [str(kind) for kind in (frames.ALIVE, frames.MESSAGE, frames.BYTES, frames.PACKED)]
+
+
+def limits(kind: type[msgspec.Struct]) -> Iterator[tuple[str, str, int | None]]:
+    """Name, type and limit of each field of a message; of a list, of what is in it."""
+    for field in msgspec.inspect.type_info(kind).fields:  # type: ignore[attr-defined]
+        found = field.type.item_type if isinstance(field.type, msgspec.inspect.ListType) else field.type
+        for each in found.types if isinstance(found, msgspec.inspect.UnionType) else [found]:
+            if isinstance(each, (msgspec.inspect.StrType, msgspec.inspect.BytesType)):
+                yield field.name, type(each).__name__, each.max_length
+            elif isinstance(each, msgspec.inspect.IntType):
+                yield field.name, "IntType", each.le
+
+
+def test_limits_of_fields() -> None:
+    text = PLAIN.split(".SH MESSAGES")[1].split(".SS Of both ends")[0]
+    words = re.search(r"no more than (\d+) characters:\nthese are\n((?:\.BR.*\n|and\n)+)", text)
+    numbers = re.search(r"no more than (\d+);\n((?:[^0-9]*\n)+)are no more than (\d+)\.", text)
+    texts = re.search(r"texts no more than (\d+) characters,", text)
+    paths = re.search(r"Paths have no more than (\d+) bytes", text)
+    assert words
+    assert numbers
+    assert texts
+    assert paths
+    seen = set()
+    for kind in KINDS:
+        for field, type_, limit in limits(kind):
+            in_words, is_small = (re.search(rf"\b{field}\b", part) for part in (words[2], numbers[2]))
+            if type_ == "StrType":
+                assert limit == int(words[1] if in_words else texts[1]), field
+            elif type_ == "IntType" and field != "most":
+                assert limit == int(numbers[3] if is_small else numbers[1]), field
+            elif type_ == "BytesType" and limit != len(blob_id(b"")):
+                assert limit == int(paths[1]), field
+            seen.add(field)
+    named = set(re.findall(r"\w+", re.sub(r"\.BR?|and|what is in", " ", words[2] + numbers[2])))
+    assert named <= seen
 
 
 def test_letters() -> None:
