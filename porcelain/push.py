@@ -2,8 +2,8 @@
 
 The remote records its user's edits first. Then it takes in this log and its content as a fast-forward, if it
 has recorded nothing that is not here; else it is refused, and "replican pull" or "replican sync" is what helps.
-The other folder's own gates decide there: no flag given here opens them. Edits here that are not recorded stay
-here: commit them first.
+The other folder's own gates decide there: no flag given here opens them, and the error says what does over there.
+Edits here that are not recorded stay here: commit them first.
 
 R may be left out: it is the only remote, or "origin".
 

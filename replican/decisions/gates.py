@@ -4,14 +4,26 @@ Each returns the gate that stands closed, or None. What to do about it is the ca
 and let :func:`pass_gates` speak.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from replican.values.errors import NoSpaceError, RefusedError
+from replican.values.hooks import PRE_MERGE
 
 ALLOW_MASS_DELETE: Final = "--allow-mass-delete"
 ALLOW_MISSING_MOUNT: Final = "--allow-missing-mount"
 ALLOW_UNRELATED: Final = "--allow-unrelated"
+
+FLAGS: Final[Mapping[str, str | None]] = {
+    "emptied-root": ALLOW_MASS_DELETE,
+    "mass-delete": ALLOW_MASS_DELETE,
+    "missing-mount": ALLOW_MISSING_MOUNT,
+    "no-room": None,
+    "no-inodes": None,
+    "unrelated-histories": ALLOW_UNRELATED,
+    PRE_MERGE: None,
+}
+"""All gates, each with the flag that opens it; None where nothing typed can."""
 
 MASS: Final = 20
 """No more files than this are never a mass."""
@@ -97,8 +109,22 @@ def pass_gates(gates: Iterable[Gate | None], allowed: Collection[str]) -> None:
     names = tuple(gate.name for gate in closed)
     if any(gate.flag is None for gate in closed):
         raise NoSpaceError(message, "make room, and do the same again", names)
-    flags = " ".join(dict.fromkeys(gate.flag for gate in closed if gate.flag is not None))
-    raise RefusedError(message, f"if that is meant, say {flags}", names)
+    flags = tuple(dict.fromkeys(gate.flag for gate in closed if gate.flag is not None))
+    raise RefusedError(message, f"if that is meant, say {' '.join(flags)}", names, flags)
+
+
+def flags_of(gates: Iterable[str]) -> tuple[str, ...]:
+    """The flags that open these gates, which are known; none, where for one of them there is none."""
+    flags = [FLAGS[gate] for gate in gates]
+    return () if None in flags else tuple(dict.fromkeys(flag for flag in flags if flag is not None))
+
+
+def hint_of(error: RefusedError, *command: str) -> str | None:
+    """The hint of an error for whoever typed no command that could be given flags: ``command`` with them, its first
+    word before and the others behind them."""
+    if not error.flags:
+        return error.hint
+    return f"if that is meant: `replican {' '.join([command[0], *error.flags, *command[1:]])}`"
 
 
 def _files(count: int) -> str:

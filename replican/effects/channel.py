@@ -307,7 +307,8 @@ class Channel:
 
         message = decode_message(frame.body)
         if isinstance(message, Failed):
-            raise FarError(show_told(message.message), show_told(message.hint) or None, message.code)
+            hint = show_told(message.hint) or None
+            raise FarError(show_told(message.message), hint, message.code, tuple(message.gates))
         return message
 
     def _frame(self) -> Frame:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing
 from random import Random
 from typing import Final, NamedTuple
 
+from replican.decisions.gates import hint_of
 from replican.decisions.pace import Bounds, retry_after
 from replican.decisions.treediff import Tally
 from replican.effects.companion import Post
@@ -256,7 +257,8 @@ class Courier:
         self._failures = 0
         if self._is_news("gate", *error.kind):
             self._gate = error
-            self._tell(events.Gate(time.time_ns(), self._name, False, error.gates, error.message, error.hint))
+            hint = hint_of(error, "pull", self._name)
+            self._tell(events.Gate(time.time_ns(), self._name, False, error.gates, error.message, hint))
         self._retry_at = float("inf")
 
     def _is_news(self, *what: object) -> bool:

@@ -1,7 +1,9 @@
 """A remote that is a folder on this machine."""
 
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING
 
 from replican.decisions.frontier import JoinKind, join
@@ -10,10 +12,10 @@ from replican.effects.forkpool import Beside, beside_telling
 from replican.effects.mirror import Mirror
 from replican.effects.objects import ObjectStore
 from replican.operations.receiving import record_for, take_in
-from replican.operations.remotes import Refreshed, Taken, diverged
+from replican.operations.remotes import Refreshed, Taken, diverged, place_of
 from replican.operations.telling import Tell
 from replican.repository import Repository
-from replican.values.errors import DamagedError, NotFoundError, RemoteError, ReplicanError
+from replican.values.errors import DamagedError, NotFoundError, RefusedError, RemoteError, ReplicanError
 from replican.values.hooks import POST_CHECKPOINT
 from replican.values.ids import BlobId, CheckpointId
 
@@ -130,8 +132,35 @@ class FolderRemote:
             taken = take_in(self.repository, self.name, head, repo.objects, [store, trash], check)
             self.seen = taken.new
             return taken
+        except RefusedError as error:
+            raise self._refused(repo, error) from error
         finally:
             store.close()
+
+    def _refused(self, repo: Repository, error: RefusedError) -> RefusedError:
+        """The error for a push of ``repo`` that is refused here, with what opens the gates: no flag that is given there
+        does."""
+        if not error.gates:
+            return error
+        message = error.message if error.message.startswith(self.name) else f"remote {self.name}: {error.message}"
+        hint = error.hint
+        if error.flags:
+            from shlex import quote
+
+            here = f"replican -C {quote(self.place)}"
+            name = next((each for each in self.repository.config.remotes if self._leads_to(each, repo.root)), None)
+            add = ""
+            if name is None:
+                name = _name_for(repo.root, self.repository.config.remotes)
+                add = f"{here} remote add {name} {quote(repo.root)} && "
+            hint = f"if that is meant: `{add}{here} {' '.join(['pull', *error.flags, quote(name)])}`"
+        return type(error)(message, hint, error.gates)
+
+    def _leads_to(self, name: str, root: str) -> bool:
+        try:
+            return place_of(self.repository, name) == root
+        except ReplicanError:
+            return False
 
     def summary(self) -> list[str]:
         return []
@@ -143,3 +172,11 @@ class FolderRemote:
         """Give back what is held, but for the repository."""
         if self._reader is not None:
             self._reader.close()
+
+
+def _name_for(root: str, taken: Collection[str]) -> str:
+    """What a folder may be called as a remote, where these names are taken."""
+    base = os.path.basename(root)
+    if not base.isascii() or not base.replace("-", "_").isidentifier() or base.startswith("-"):
+        base = "other"
+    return next(name for number in count(1) if (name := base if number == 1 else f"{base}{number}") not in taken)

@@ -1,8 +1,10 @@
 """What a remote at the far end of a link says, as it is told here: it names the remote, and forges no line."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
+from replican.decisions.gates import FLAGS, flags_of
 from replican.effects.refs import is_ref_name
 from replican.operations.remotes import diverged
 from replican.values import messages
@@ -44,7 +46,24 @@ def failure(error: FarError, name: str, place: str) -> ReplicanError:
     message = error.message
     if error.told == ProtocolError.code:
         message = f"it says of this end that {message}"
-    return _LIKE_HERE.get(error.told, RemoteError)(f"remote {name}: {message}", error.hint)
+    made = _LIKE_HERE.get(error.told, RemoteError)(f"remote {name}: {message}", error.hint)
+    if isinstance(made, RefusedError):
+        made.gates = tuple(dict.fromkeys(gate for gate in error.gates if gate in FLAGS))
+    return made
+
+
+@contextmanager
+def decided_at(place: str) -> Iterator[None]:
+    """What a remote's gates refuse says what opens them over there: no flag that is given here does."""
+    try:
+        yield
+    except RefusedError as error:
+        flags = flags_of(error.gates)
+        if not flags:
+            raise
+        command = f"`replican pull {' '.join(flags)} R`, where R is its remote for this folder"
+        hint = f"if that is meant, in the folder at {place}: {command} (`replican remote add` makes one)"
+        raise RefusedError(error.message, hint, error.gates) from error
 
 
 def damage(error: ReplicanError, name: str, place: str) -> FarDamageError:

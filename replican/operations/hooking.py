@@ -16,6 +16,7 @@ from replican.values.ids import CheckpointId
 
 RECORDING: Final = "recording"
 MERGING: Final = "merging"
+PUSHING: Final = "pushing"
 
 
 def ask_before_merge(repo: Repository, whom: str, theirs: CheckpointId) -> None:

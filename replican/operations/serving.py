@@ -131,8 +131,9 @@ class Server:
 
     def _fail(self, error: ReplicanError) -> None:
         self._channel.drop_rest()
+        gates = list(error.gates) if isinstance(error, RefusedError) else []
         try:
-            self._channel.send(messages.Failed(error.code, clip(error.message), clip(error.hint or "")))
+            self._channel.send(messages.Failed(error.code, clip(error.message), clip(error.hint or ""), gates))
         except RemoteError:
             pass  # it is not there any more
 

@@ -15,6 +15,7 @@ from random import Random
 from typing import Final, NamedTuple
 
 from replican import __version__
+from replican.decisions.gates import hint_of
 from replican.decisions.pace import Bounds, retry_after
 from replican.decisions.standing import Standing
 from replican.effects.asking import Listener, Mute
@@ -317,7 +318,8 @@ class Synchroniser:
         if closed is not None:
             if before is None or before.kind != closed.kind:
                 self._gate = closed
-                self._tell(events.Gate(now, None, False, closed.gates, closed.message, closed.hint))
+                hint = hint_of(closed, "commit")
+                self._tell(events.Gate(now, None, False, closed.gates, closed.message, hint))
         elif before is not None:
             self._tell(events.Gate(now, None, True, before.gates, before.message, None))
             self._gate = None

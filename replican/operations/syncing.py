@@ -15,11 +15,12 @@ from replican.effects.refs import remote_head
 from replican.operations.ahead import bring_ahead, take_ahead
 from replican.operations.fetching import Fetched, fetch_from
 from replican.operations.foretold import Foretold, merge_foretold
+from replican.operations.hooking import PUSHING, told_at_gates
 from replican.operations.merging import Merged, merge
 from replican.operations.recording import Recorded, record
 from replican.operations.remotes import Refreshed, Remote, opened_remote
 from replican.repository import Repository
-from replican.values.errors import DivergedError
+from replican.values.errors import DivergedError, RefusedError
 from replican.values.ids import CheckpointId
 from replican.values.progress import Problem, Traffic
 
@@ -167,7 +168,12 @@ def push(repo: Repository, name: str) -> Pushed:
 
 def push_to(repo: Repository, remote: Remote) -> Pushed:
     """Push to an opened remote whose user's edits have been recorded."""
-    taken = remote.push(repo, repo.head)
+    try:
+        with told_at_gates(repo, remote.name, PUSHING):
+            taken = remote.push(repo, repo.head)
+    except RefusedError:
+        repo.notes += repo.hooks.tell_now()
+        raise
     repo.notes += taken.notes
     if taken.new is not None:
         with repo.writing("push"):

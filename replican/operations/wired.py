@@ -356,7 +356,7 @@ class WiredRemote:
             raise diverged(self.name)
         if head != old and join(repo.graph, old, head).kind is not JoinKind.FAST_FORWARD:
             raise diverged(self.name)
-        with self.telling():
+        with hearing.decided_at(self.place), self.telling():
             if self._greet().read_only:
                 raise RefusedError(f"{self.name} is served read-only", "whoever serves it decides that")
             told = self._push(repo, head, old)

@@ -44,13 +44,17 @@ class MovedError(ReplicanError):
 
 
 class RefusedError(ReplicanError):
-    """A gate stands before this, or it would lose something. ``gates`` are the names of those that are closed."""
+    """A gate stands before this, or it would lose something. ``gates`` are the names of those that are closed,
+    ``flags`` the options that open them, where that is for who does this to say."""
 
     code = "refused"
 
-    def __init__(self, message: str, hint: str | None = None, gates: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, message: str, hint: str | None = None, gates: tuple[str, ...] = (), flags: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(message, hint)
         self.gates = gates
+        self.flags = flags
 
     @property
     def kind(self) -> tuple[str, ...]:
@@ -77,16 +81,23 @@ class RemoteError(ReplicanError):
 
 
 class FarError(RemoteError):
-    """What the other end of a link says has failed there: ``told`` is the code that it gives. Whoever knows which
-    remote that is makes an error of it that names it."""
+    """What the other end of a link says has failed there: ``told`` is the code that it gives, ``gates`` are those that
+    it says stand closed. Whoever knows which remote that is makes an error of it that names it."""
 
-    def __init__(self, message: str, hint: str | None = None, told: str = RemoteError.code) -> None:
+    code = "remote-failed"
+
+    def __init__(
+        self, message: str, hint: str | None = None, told: str = RemoteError.code, gates: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(message, hint)
         self.told = told
+        self.gates = gates
 
 
 class FarDamageError(RemoteError):
     """The remote holds something that is not what it should be, or lacks it."""
+
+    code = "remote-damaged"
 
 
 class BusyError(RemoteError):

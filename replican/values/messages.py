@@ -84,11 +84,12 @@ class Hello(_Message, tag="hello"):
 
 
 class Failed(_Message, tag="failed"):
-    """In the place of an answer: ``code`` is that of an error of replican."""
+    """In the place of an answer: ``code`` is that of an error of replican, ``gates`` are those that stand closed."""
 
     code: Word
     message: Text
     hint: Text = ""
+    gates: Annotated[list[Word], msgspec.Meta(max_length=256)] = []
 
 
 class Bye(_Message, tag="bye"):

@@ -3,8 +3,11 @@ import pytest
 from replican.decisions.gates import (
     ALLOW_MASS_DELETE,
     ALLOW_MISSING_MOUNT,
+    FLAGS,
     Gate,
     emptied_root,
+    flags_of,
+    hint_of,
     mass_delete,
     missing_mount,
     no_inodes,
@@ -13,6 +16,7 @@ from replican.decisions.gates import (
     unrelated_histories,
 )
 from replican.values.errors import NoSpaceError, RefusedError
+from replican.values.hooks import PRE_MERGE
 
 
 @pytest.mark.parametrize(("before", "after", "closed"), [(0, 0, False), (5, 4, False), (5, 0, True), (1, 0, True)])
@@ -74,6 +78,20 @@ def test_unrelated_histories(related: bool, before: bool, closed: bool) -> None:
     assert (unrelated_histories(related, before) is not None) == closed
 
 
+def test_every_gate_says_the_flag_that_is_known_of_it() -> None:
+    made = [
+        emptied_root(1, 0),
+        mass_delete(30, 30, 0),
+        missing_mount(["a"]),
+        no_room(6, 5),
+        no_inodes(6, 5),
+        unrelated_histories(False, True),
+    ]
+    assert {gate.name: gate.flag for gate in made if gate is not None} | {PRE_MERGE: None} == FLAGS
+    assert flags_of(["emptied-root", "mass-delete", "missing-mount"]) == (ALLOW_MASS_DELETE, ALLOW_MISSING_MOUNT)
+    assert flags_of(["mass-delete", "no-room"]) == flags_of([]) == ()
+
+
 def test_pass_gates() -> None:
     one, other = Gate("one", "--one", "first"), Gate("other", "--other", "second")
     pass_gates([None, None], ())
@@ -86,5 +104,8 @@ def test_pass_gates() -> None:
         pass_gates([one, other], ())
     assert refused.value.hint
     assert "--one --other" in refused.value.hint
-    with pytest.raises(NoSpaceError):
+    assert hint_of(refused.value, "commit") == "if that is meant: `replican commit --one --other`"
+    assert hint_of(refused.value, "pull", "disk") == "if that is meant: `replican pull --one --other disk`"
+    with pytest.raises(NoSpaceError) as full:
         pass_gates([one, Gate("no-room", None, "full")], {"--one"})
+    assert hint_of(full.value, "commit") == full.value.hint == "make room, and do the same again"

@@ -1,6 +1,7 @@
 """A courier, driven from within: when it carries, and what it tells."""
 
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -237,8 +238,9 @@ class Stepping:
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.error: Exception | None = None
-        self._post = Told()
-        self._courier = Courier(str(root), "origin", self._post, Bounds(), Random(1))  # type: ignore[arg-type]
+        post = Told()
+        self.told = post.events
+        self._courier = Courier(str(root), "origin", post, Bounds(), Random(1))  # type: ignore[arg-type]
         monkeypatch.setattr(module, "exchange", self._exchange)
         assert self.try_it() == ["remote-found", "synced"]
         write(root / "new", "n")
@@ -253,9 +255,9 @@ class Stepping:
     def try_it(self, error: Exception | None = None) -> list[str]:
         """What it tells of it."""
         self.error = error
-        before = len(self._post.events)
+        before = len(self.told)
         self._courier._go()
-        return [kind for kind in self._post.kinds()[before:] if kind != "syncing"]
+        return [event.kind for event in self.told[before:] if event.kind != "syncing"]
 
     def close(self) -> None:
         self._courier._close()
@@ -298,6 +300,25 @@ def test_a_gate_that_still_stands_when_a_remote_is_back_is_told_again(
     with closing(Stepping(two[1], monkeypatch)) as courier:
         told = [courier.try_it(error) for error in (CLOSED, AWAY, CLOSED, CLOSED)]
         assert told == [["gate"], ["remote-lost"], ["gate"], []]
+
+
+def test_the_hint_of_a_gate_here_is_the_command_that_opens_it(
+    two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = two
+    for number in range(30):
+        write(a / f"d/{number}", f"{number}")
+    run = InProcess(a.parent)
+    run("-C", "a", "commit")
+    with closing(Stepping(b, monkeypatch)) as courier:
+        shutil.rmtree(a / "d")
+        run("-C", "a", "commit", "--allow-mass-delete")
+        assert courier.try_it() == ["gate"]
+        told = courier.told[-1]
+        assert isinstance(told, events.Gate)
+        assert told.hint == "if that is meant: `replican pull --allow-mass-delete origin`"
+        run("-C", "b", *told.hint.split("`")[1].split()[1:])
+        assert courier.try_it() == ["gate", "synced"]
 
 
 def test_its_hook_is_told_of_a_gate_once_however_often_all_is_opened_anew(

@@ -19,7 +19,7 @@ from replican.plumbing._front.exits import exit_code
 from replican.repository import Repository
 from replican.values import messages
 from replican.values.early import end_of_early
-from replican.values.errors import RemoteError, ReplicanError
+from replican.values.errors import RefusedError, RemoteError, ReplicanError
 from replican.values.frames import BYTES, PREAMBLE, encode_frame
 
 EVIL = "evil\nreplican: \x1b[2Jall is well"
@@ -112,6 +112,21 @@ def test_what_is_told_names_the_remote(told: Outcome, code: str, instead_of: str
     assert "\n" not in error.message + error.hint
     assert "\x1b" not in error.message + error.hint
     assert exit_code(error) == CODES[code]
+
+
+def test_only_gates_that_there_are_stand_closed(told: Outcome) -> None:
+    """Their names go to hooks, and what opens them is told here."""
+    gates = ["mass-delete", EVIL, "mass-delete", "emptied-root"]
+    error = told(push, messages.Recorded(None), messages.Failed("refused", "no", "say --evil", gates))
+    assert isinstance(error, RefusedError)
+    assert error.gates == ("mass-delete", "emptied-root")
+    assert error.flags == ()
+    assert error.hint is not None
+    assert "in the folder at host:there: `replican pull --allow-mass-delete R`" in error.hint
+    for others in ([], [EVIL], ["pre-merge"], ["mass-delete", "no-room"]):
+        error = told(push, messages.Recorded(None), messages.Failed("refused", "no", "as they say", others))
+        assert error is not None
+        assert error.hint == "as they say"
 
 
 def test_what_is_told_is_clipped(told: Outcome) -> None:

@@ -51,11 +51,16 @@ def test_its_own_gates(cli, here: Path, tmp_path: Path) -> None:
         (here / str(number)).unlink()
     write(here / "left", "x")
     cli("commit", "--allow-mass-delete", cwd=here)
-    assert "--allow-mass-delete" in cli("push", cwd=here, code=3).err
+    a = tmp_path / "a"
+    add, pull = f"replican -C {a} remote add b {here}", f"replican -C {a} pull --allow-mass-delete b"
+    told = ["replican: remote origin: 30 of 30 files would be deleted", f"hint: if that is meant: `{add} && {pull}`"]
+    assert cli("push", cwd=here, code=3).err.splitlines() == told
+    assert cli("sync", "--allow-mass-delete", cwd=here, code=3).err.splitlines() == told
     assert len(list((tmp_path / "a").iterdir())) == 31
     cli("push", "--allow-mass-delete", cwd=here, code=2)
-    cli("-C", "a", "remote", "add", "b", here)
-    cli("-C", "a", "pull", "--allow-mass-delete")
+    cli(*add.split()[1:])
+    assert cli("push", cwd=here, code=3).err.splitlines() == [told[0], f"hint: if that is meant: `{pull}`"]
+    cli(*pull.split()[1:])
     assert_equal(tmp_path / "a", here)
 
 

@@ -141,6 +141,24 @@ def test_a_gate_is_told_which_it_is(cli, pair: tuple[Path, Path], told: Told) ->
     assert [line for line in told("b") if line in NAMES] == [PRE_MERGE, POST_MERGE]
 
 
+@pytest.mark.parametrize("name", ["origin", "far"])
+def test_a_gate_over_there_is_told_here_too(
+    cli, pair: tuple[Path, Path], told: Told, tmp_path: Path, environment: dict[str, str], name: str
+) -> None:
+    a, b = pair
+    environment["REPLICAN_SSH"] = str(false_ssh(tmp_path))
+    cli("remote", "add", "far", f"host:{a}", cwd=b)
+    for number in range(25):
+        (b / f"d/{number}").unlink()
+    cli("commit", "--allow-mass-delete", cwd=b)
+    for words in (["push", name], ["sync", name]):
+        told("b")
+        message = cli(*words, cwd=b, code=3).err.splitlines()
+        (shown,) = [line.removeprefix("replican: ") for line in message if "would be deleted" in line]
+        assert shown.startswith(f"remote {name}: ")
+        assert told("b") == [GATE, "mass-delete", shown, name]
+
+
 def test_those_of_the_receiving_folder_are_run_at_its_end_of_a_link(
     cli, pair: tuple[Path, Path], told: Told, tmp_path: Path, environment: dict[str, str]
 ) -> None:

@@ -131,7 +131,7 @@ def test_a_gate_stops_recording_until_the_user_decides(two: tuple[Path, Path], c
         shutil.rmtree(b / "photos")
         closed = watch.wait("gate", open=False, remote=None)
         assert closed["names"] == ["mass-delete"]
-        assert "--allow-mass-delete" in closed["hint"]
+        assert closed["hint"] == "if that is meant: `replican commit --allow-mass-delete`"
         write(b / "beside.txt", "x")
         (b / "empty").unlink()
         time.sleep(1)
@@ -153,6 +153,8 @@ def test_a_gate_over_there_stops_that_remote_alone(two: tuple[Path, Path], cli) 
     c = a.parent / "c"
     cli("clone", "b", "c")
     cli("-C", b, "remote", "add", "other", c)
+    hook = write(b / ".replican/hooks/gate", '#!/bin/sh\necho "$1 $3" >> .replican/told\n')
+    hook.chmod(0o755)
     with watching(b) as (watch,):
         watch.wait("synced", remote="origin")
         watch.wait("synced", remote="other")
@@ -171,8 +173,19 @@ def test_a_gate_over_there_stops_that_remote_alone(two: tuple[Path, Path], cli) 
         assert (origin["name"], origin["state"]) == ("origin", "gate")
         assert "would be deleted" in origin["message"]
         assert any(line.startswith("origin: gate: ") for line in cli("status", cwd=b).lines)
-        closed = [event for event in watch.events if event["kind"] == "gate" and event["remote"] == "origin"]
-        assert len(closed) == 1
+        (closed,) = [event for event in watch.events if event["kind"] == "gate" and event["remote"] == "origin"]
+        told = (b / ".replican/told").read_text().splitlines()
+        assert told.count("mass-delete origin") == 1
+        # What opens it is another folder's command, and the hint says it whole.
+        cli("-C", a, "remote", "add", "back", b)
+        command = closed["hint"].split("`")[1].split(" && ")[-1]
+        assert command == f"replican -C {a} pull --allow-mass-delete b"
+        cli(*command.split()[1:-1], "back")
+        opened = watch.wait("gate", open=True, remote="origin")
+        watch.wait("synced", after=watch.events.index(opened), remote="origin")
+        eventually(lambda: holds(a / "later", "x"))
+        (origin, _) = cli("status", "--json", cwd=b).json()["watch"]["remotes"]
+        assert (origin["state"], origin["message"]) == ("in step", "")
 
 
 def test_a_remote_that_is_away_is_found_again(two: tuple[Path, Path]) -> None:
