@@ -10,8 +10,8 @@ next command tries again. Content that is not here comes from whichever remote c
 
 Output: one line; with --dry-run, what would be done to the folder, a step a line, and nothing is done or
 recorded. With --json, an object with "kind" ("up to date", "fast-forward" or "merge"), "old", "head", "added",
-"changed", "moved", "deleted", "conflicts" and "pending"; with --dry-run also "plan" and "theirs",
-which apply-plan takes.
+"changed", "moved", "deleted", "conflicts", "pending" and "wire", as "replican pull" has it; with --dry-run also "plan"
+and "theirs", which apply-plan takes.
 
 Exit codes: 0 done; 1 conflicts are open, with --exit-code; 3 refused by a gate; 4 some paths are pending; 5
 content is missing, and no remote can be reached; 8 no such remote.
@@ -35,6 +35,7 @@ def command(
     ctx: Context,
     target: Annotated[str | None, Argument("R", help="a remote, NAME/head, or a checkpoint", complete="remote")] = None,
     dry_run: Annotated[bool, Option("-n", "--dry-run", help="only print what would be done")] = False,
+    limit_rate: report.LimitRate = None,
     exit_code: report.ExitCode = False,
     mass_delete: report.AllowMassDelete = False,
     missing_mount: report.AllowMissingMount = False,
@@ -44,6 +45,7 @@ def command(
     from replican.operations.targets import find_target, merge_target
 
     repo = ctx.repository()
+    repo.limit_rate = report.rate(limit_rate)
     found = find_target(repo, target)
     allowed = report.allowed(mass_delete, missing_mount, unrelated)
     ending = report.Ending(ctx)
@@ -52,7 +54,7 @@ def command(
     merged = merge_target(repo, found, allowed=allowed, dry_run=dry_run)
     if ctx.json:
         plan = {"plan": report.json_plan(merged.plan), "theirs": found.checkpoint.hex()} if dry_run else {}
-        ctx.emit({**report.json_merged(merged), **plan})
+        ctx.emit({**report.json_merged(merged), "wire": report.json_wire(merged.wire), **plan})
     elif dry_run:
         _show_plan(ctx, merged)
     else:

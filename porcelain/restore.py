@@ -9,7 +9,7 @@ written below DIR, where nothing is replaced. Without --checkpoint, the head is 
 
 Output: how many files were restored, and from where. With --json, an object with "checkpoint", "restored" (a list of
 "path"), "in_place" (how many files were so already), "sources" (a count for each), "missing" and "problems" (each
-"path", "cause").
+"path", "cause"), and "wire", as "replican pull" has it.
 
 Exit codes: 0 done; 1 the checkpoint does not have that path; 3 there is too little room, and nothing was done; 4 some
 content is in no store that can be reached, or could not be written, and the rest is done; 5 the remote cannot be
@@ -45,6 +45,7 @@ def command(
     to: Annotated[
         str | None, Option("--to", metavar="DIR", help="write below DIR, and replace nothing", complete="directory")
     ] = None,
+    limit_rate: report.LimitRate = None,
     dry_run: Annotated[bool, Option("-n", "--dry-run", help="tell how much there is, and from where")] = False,
 ) -> int | None:
     from replican.operations.restoring import restore
@@ -53,6 +54,7 @@ def command(
     if not (paths or checkpoint or to):
         raise UsageError("say what to bring back", "'.' means all below this directory, --checkpoint ID another time")
     repo = ctx.repository()
+    repo.limit_rate = report.rate(limit_rate)
     chosen = checkpoint_named(repo, checkpoint or "HEAD")
     where = [ctx.path(path) for path in paths] or [b""]
     done = restore(repo, repo.checkpoint(chosen).tree, where, only=source, to=to, dry_run=dry_run)
@@ -65,6 +67,7 @@ def command(
                 "sources": done.places,
                 "missing": report.json_problems(done.missing),
                 "problems": report.json_problems(done.problems),
+                "wire": report.json_wire(done.wire),
             }
         )
     else:

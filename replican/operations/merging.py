@@ -38,7 +38,7 @@ from replican.values.checkpoints import Checkpoint, encode_checkpoint
 from replican.values.errors import FoldedError, RefusedError, RemoteError
 from replican.values.hooks import NOBODY
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
-from replican.values.progress import Problem
+from replican.values.progress import Problem, Traffic
 from replican.values.traits import STRONG
 from replican.values.trees import DIRECTORY, TreeOverlay, TreeReader
 
@@ -47,7 +47,8 @@ class Merged(NamedTuple):
     """What a merge did: ``kind`` is how the heads related, ``tally`` what changed in this folder.
 
     ``conflicts`` are the names that have more than one version since this merge; ``pending`` where the disk is
-    behind the head now. With a dry run, ``plan`` is what would be done, and nothing was.
+    behind the head now. With a dry run, ``plan`` is what would be done, and nothing was. ``wire`` is what went over the
+    wire, where whoever merges has opened the links.
     """
 
     kind: JoinKind
@@ -58,6 +59,7 @@ class Merged(NamedTuple):
     conflicts: list[OpenConflict]
     pending: list[Problem]
     plan: Plan
+    wire: Traffic | None = None
 
 
 NO_OUTCOME = Outcome(0, 0, 0, [])

@@ -6,7 +6,9 @@ goes to the trash.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import NamedTuple
 
 from replican.decisions.treediff import diff_trees, walk_tree
@@ -25,8 +27,10 @@ from replican.repository import Repository
 from replican.values.errors import NotFoundError, UsageError
 from replican.values.ids import EMPTY_TREE, TreeId
 from replican.values.paths import is_below, show
-from replican.values.progress import Problem, Progress
+from replican.values.progress import Problem, Progress, Traffic, together
 from replican.values.trees import DIRECTORY, Entry, TreeReader
+
+_Asked = Callable[[], AbstractContextManager[Sources]]
 
 
 class Wish(NamedTuple):
@@ -41,8 +45,8 @@ class Restored(NamedTuple):
     """What was restored, or would be. Counts are of files and links.
 
     ``in_place`` need nothing; ``places`` tells from where how many come; ``restored`` are the paths that were written
-    (or
-    would be); ``missing`` are those whose content no store has that could be asked; ``problems`` could not be written.
+    (or would be); ``missing`` are those whose content no store has that could be asked; ``problems`` could not be
+    written. ``wire`` is what went over the wire, if there is one.
     """
 
     tree: TreeId
@@ -51,6 +55,7 @@ class Restored(NamedTuple):
     restored: list[bytes]
     missing: list[Problem]
     problems: list[Problem]
+    wire: Traffic | None = None
 
 
 def restore(
@@ -70,15 +75,19 @@ def restore(
     for path in paths:
         if at_path(repo, tree, path) is None:
             raise NotFoundError(f"no {show(path)} in that checkpoint", "`replican log -- PATH` shows which have it")
+    wires: list[Traffic] = []
+    asked = partial(sources, repo, only, wires)
     if dry_run:
-        return _survey(repo, tree, paths, only, to)
+        return _survey(repo, tree, paths, asked, to)._replace(wire=together(wires))
     with repo.writing("restore"):
         if to is None:
             observe(repo)
             total, wishes = _wishes(repo, repo.index.observed_root(), tree, paths)
-            return _restore(repo, tree, total, wishes, only, repo.root, inside=True)
-        total, wishes = _wishes(repo, EMPTY_TREE, tree, paths)
-        return _restore(repo, tree, total, wishes, only, _target(repo, to), inside=False)
+            done = _restore(repo, tree, total, wishes, asked, repo.root, inside=True)
+        else:
+            total, wishes = _wishes(repo, EMPTY_TREE, tree, paths)
+            done = _restore(repo, tree, total, wishes, asked, _target(repo, to), inside=False)
+    return done._replace(wire=together(wires))
 
 
 def _target(repo: Repository, to: str) -> str:
@@ -127,7 +136,7 @@ def _wanted(wishes: Sequence[Wish]) -> list[tuple[Entry, Wanted]]:
     ]
 
 
-def _survey(repo: Repository, tree: TreeId, paths: Sequence[bytes], only: str | None, to: str | None) -> Restored:
+def _survey(repo: Repository, tree: TreeId, paths: Sequence[bytes], asked: _Asked, to: str | None) -> Restored:
     """What a restore would find, as far as the stores know; nothing is read or written."""
     if to is None:
         now = on_disk(repo)
@@ -135,7 +144,7 @@ def _survey(repo: Repository, tree: TreeId, paths: Sequence[bytes], only: str | 
     else:
         total, wishes = _wishes(repo, EMPTY_TREE, tree, paths)
     wanted = _wanted(wishes)
-    with sources(repo, only) as found:
+    with asked() as found:
         there = find(found.all, [item for entry, item in wanted if entry.id != NO_CONTENT])
     places: dict[str, int] = {}
     restored: list[bytes] = []
@@ -163,7 +172,7 @@ def _new_directories(wishes: Sequence[Wish]) -> int:
 
 
 def _restore(
-    repo: Repository, tree: TreeId, total: int, wishes: list[Wish], only: str | None, root: str, *, inside: bool
+    repo: Repository, tree: TreeId, total: int, wishes: list[Wish], asked: _Asked, root: str, *, inside: bool
 ) -> Restored:
     places: dict[str, int] = {}
     missing: list[Problem] = []
@@ -181,7 +190,7 @@ def _restore(
     with (
         Stage(f"{repo.dotdir}/stage") as stage,
         Trash(f"{repo.dotdir}/trash") as trash,
-        sources(repo, only) as found,
+        asked() as found,
     ):
         wanted = _wanted(possible)
         check_room(repo, wanted, found.all, directories=_new_directories(possible), target=root)

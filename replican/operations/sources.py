@@ -8,8 +8,9 @@ from typing import NamedTuple
 from replican.effects.contents import ContentStore, FolderStore
 from replican.effects.trash import Trash
 from replican.operations.remotes import opened_remote
-from replican.operations.targets import reachable_contents
+from replican.operations.targets import reachable_contents, tell_of_traffic
 from replican.repository import Repository
+from replican.values.progress import Traffic
 
 HERE = "this folder"
 
@@ -31,15 +32,17 @@ class Sources(NamedTuple):
 
 
 @contextmanager
-def sources(repo: Repository, only: str | None = None) -> Iterator[Sources]:
+def sources(repo: Repository, only: str | None = None, wires: list[Traffic] | None = None) -> Iterator[Sources]:
     """The folder, its trash, and the folders of all remotes that can be reached; or, with ``only``, of that remote
-    alone.
+    alone. ``wires`` is as that of ``reachable_contents``.
 
     Raises ``RemoteError`` or ``UnknownRemoteError`` where the remote ``only`` cannot be reached.
     """
     with ExitStack() as opened:
         if only is not None:
             remote = opened.enter_context(opened_remote(repo, only))
+            if wires is not None:
+                opened.callback(tell_of_traffic, repo, remote, wires)
             yield Sources([], opened.enter_context(remote.contents()))
             return
         here = FolderStore(HERE, repo.root, repo.index, by_hint=False)
@@ -47,4 +50,4 @@ def sources(repo: Repository, only: str | None = None) -> Iterator[Sources]:
         local: list[ContentStore] = [here]
         if os.path.isdir(f"{repo.dotdir}/trash"):
             local.append(opened.enter_context(Trash(f"{repo.dotdir}/trash")).shelf)
-        yield Sources(local, opened.enter_context(reachable_contents(repo)))
+        yield Sources(local, opened.enter_context(reachable_contents(repo, wires=wires)))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from replican.effects.contents import ContentStore
 from replican.effects.refs import remote_head
 from replican.operations.merging import Merged, merge
-from replican.operations.remotes import default_remote, opened_remote
+from replican.operations.remotes import Remote, default_remote, opened_remote
 from replican.operations.syncing import merged_before
 from replican.repository import Repository
 from replican.values.errors import (
@@ -20,6 +20,7 @@ from replican.values.errors import (
 )
 from replican.values.hooks import NOBODY
 from replican.values.ids import CheckpointId
+from replican.values.progress import Traffic, together
 
 DEFAULT = "remote"
 """The word that means the default remote, unless a remote has that very name."""
@@ -75,8 +76,9 @@ def merge_target(
     """Merge what was found, with content from every remote that can be reached, that of the named one first."""
     before = target.remote is not None and merged_before(repo, target.remote)
     reason = f"merge {target.remote or target.checkpoint.hex()[:12]}"
-    with reachable_contents(repo, target.remote) as stores:
-        return merge(
+    wires: list[Traffic] = []
+    with reachable_contents(repo, target.remote, wires) as stores:
+        merged = merge(
             repo,
             target.checkpoint,
             stores,
@@ -86,11 +88,22 @@ def merge_target(
             reason=reason,
             whom=target.remote or NOBODY,
         )
+    return merged._replace(wire=together(wires))
+
+
+def tell_of_traffic(repo: Repository, remote: Remote, wires: list[Traffic]) -> None:
+    """Tell what has gone over the link to a remote, if there is one, and add it to ``wires``."""
+    repo.notes += remote.summary()
+    if remote.traffic is not None:
+        wires.append(remote.traffic)
 
 
 @contextmanager
-def reachable_contents(repo: Repository, first: str | None = None) -> Iterator[list[ContentStore]]:
-    """The content stores of all remotes that can be reached now."""
+def reachable_contents(
+    repo: Repository, first: str | None = None, wires: list[Traffic] | None = None
+) -> Iterator[list[ContentStore]]:
+    """The content stores of all remotes that can be reached now. With ``wires``, what has gone over the links to them
+    is added to these in the end, and told."""
     names = sorted(repo.config.remotes, key=lambda name: name != first)
     found: list[ContentStore] = []
     with ExitStack() as opened:
@@ -101,6 +114,8 @@ def reachable_contents(repo: Repository, first: str | None = None) -> Iterator[l
 
             try:
                 remote = opened.enter_context(opened_remote(repo, name))
+                if wires is not None:
+                    opened.callback(tell_of_traffic, repo, remote, wires)
                 found += opened.enter_context(remote.contents(unreached))
             except (RemoteError, FolderError, DamagedError) as error:
                 unreached(error)

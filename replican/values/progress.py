@@ -1,6 +1,6 @@
 """What long work reports while it goes on, and what it met on the way. The library reports; a front shows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 
@@ -54,6 +54,15 @@ class Traffic(NamedTuple):
             parts.append("1 file" if self.files == 1 else f"{self.files:,} files")
             parts.append(f"{show_size(self.rate)}/s")
         return ", ".join(parts)
+
+
+def together(links: Iterable[Traffic]) -> Traffic | None:
+    """What has gone over several links in the same time; None where there are none."""
+    found = list(links)
+    if not found:
+        return None
+    received, sent, saved, files = [sum(counts) for counts in zip(*[each[:4] for each in found], strict=True)]
+    return Traffic(received, sent, saved, files, max([each.seconds for each in found]))
 
 
 class Progress(Protocol):

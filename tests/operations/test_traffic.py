@@ -2,6 +2,8 @@
 
 import os
 import random
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,12 +14,13 @@ from in_process import InProcess
 
 from replican.effects.channel import Terms
 from replican.effects.config import RemoteSettings
+from replican.operations import remotes
 from replican.operations.recording import record
 from replican.operations.remotes import terms_of
 from replican.operations.syncing import pull, push, sync
 from replican.repository import Repository
 from replican.values.errors import RemoteError
-from replican.values.progress import Silent, Traffic
+from replican.values.progress import Silent, Traffic, together
 
 NOISE = random.Random(5).randbytes(3_000_000)
 OTHER_NOISE = random.Random(6).randbytes(3_000_000)
@@ -145,6 +148,49 @@ def test_as_json_and_in_words(folders: tuple[Path, Path], tmp_path: Path) -> Non
     assert told["wire"]["files"] == 2
     assert run("clone", "--quiet", f"host:{there}", "quiet", cwd=tmp_path).err == ""
     assert run("clone", "--json", there, "plain", cwd=tmp_path).json()["wire"] is None
+
+
+def test_merge_and_restore_tell_it_too(folders: tuple[Path, Path]) -> None:
+    there, here = folders
+    run = InProcess(here)
+    write(there / "other", OTHER_NOISE)
+    run("fetch")
+    told = run("merge", "--limit-rate", "50M")
+    assert re.search(r"^replican: origin: 3\.0 MB received, .*, 1 file, ", told.err, re.MULTILINE), told.err
+    assert run("merge", "--json").json()["wire"] is None  # there was nothing to ask for
+    write(there / "more", SMALL[1:])
+    run("fetch")
+    assert run("merge", "--json").json()["wire"]["files"] == 1
+    for words in ([], ["--from", "origin"]):
+        os.unlink(here / "other")
+        shutil.rmtree(here / ".replican/trash")
+        told = run("restore", "other", "--limit-rate", "50M", *words, "--json")
+        assert told.json()["wire"]["files"] == 1
+        assert 3_000_000 < told.json()["wire"]["received"] < 3_010_000
+        assert "replican: origin: 3.0 MB received" in told.err
+    for words in (["merge"], ["restore", "other"]):
+        assert "not a rate" in run(*words, "--limit-rate", "slow", code=2).err
+    assert_equal(there, here)
+
+
+@pytest.mark.parametrize("words", [["merge"], ["restore", "more", "--checkpoint", "origin/head"]])
+def test_the_rate_holds_for_merge_and_restore(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    there, here = folders
+    run = InProcess(here)
+    write(there / "more", SMALL[1:])
+    run("fetch")
+    asked: list[Terms] = []
+    start = remotes.start
+    monkeypatch.setattr(remotes, "start", lambda *given: (asked.append(given[3]), start(*given))[1])
+    run(*words, "--limit-rate", "20M")
+    assert [terms.rate for terms in asked] == [20 << 20]
+
+
+def test_links_together() -> None:
+    assert together([]) is None
+    assert together([Traffic(1, 2, 3, 4, 5.0), Traffic(10, 20, 30, 40, 0.5)]) == Traffic(11, 22, 33, 44, 5.0)
 
 
 class Watched(Silent):
