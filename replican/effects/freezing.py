@@ -9,11 +9,12 @@ recorded is what a reader has met. Its row is smudged, so that the next look rea
 """
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
 from replican.effects.copying import copy_as_read
+from replican.effects.hashing import TRIES
 from replican.effects.mirror import Copied, Copier, Copy, Mirror, StagedCopier
 from replican.effects.staging import Stage
 from replican.values.ids import BlobId, blob_hasher
@@ -38,10 +39,16 @@ class Freezer(Mirror):
         self._frozen: dict[BlobId, int] = {}
         self.unsteady: set[bytes] = set()
         """The paths of files that changed all the time while they were read."""
-        self.add(paths)
+        self._restless: set[bytes] = set()
+        self._take(paths)
 
     def add(self, paths: Collection[bytes]) -> None:
-        """These are to be copied, too, when they are read the next time."""
+        """These are to be copied, too, when they are read the next time; they were found changing, and one look more
+        will do."""
+        self._restless.update(paths)
+        self._take(paths)
+
+    def _take(self, paths: Collection[bytes]) -> None:
         self._paths.update(paths)
         self._directories.update(map(parent_of, paths))
 
@@ -63,7 +70,9 @@ class Freezer(Mirror):
             yield copier
 
     def _copier(self, path: bytes, fd: int) -> StagedCopier:
-        return _FreezingCopier(fd, frozenset(name_of(each) for each in self._paths if parent_of(each) == path))
+        looks = {name_of(each): TRIES for each in self._paths if parent_of(each) == path}
+        looks.update({name_of(each): 1 for each in self._restless if parent_of(each) == path})
+        return _FreezingCopier(fd, looks)
 
     def note(self, copied: Copied) -> None:
         path = copied.filled.path
@@ -98,14 +107,15 @@ class Freezer(Mirror):
 
 
 class _FreezingCopier(StagedCopier):
-    """Copies what is read in one directory; the files of these names also where they do not stay the same."""
+    """Copies what is read in one directory; the files of these names also where they are not the same after so many
+    looks."""
 
-    def __init__(self, fd: int, names: frozenset[bytes]) -> None:
+    def __init__(self, fd: int, looks: Mapping[bytes, int]) -> None:
         super().__init__(fd)
-        self._names = names
+        self._looks = looks
 
-    def copy_changing(self, source: int, name: bytes) -> tuple[BlobId, int, Copy] | None:
-        if name not in self._names:
+    def copy_changing(self, source: int, name: bytes, looks: int) -> tuple[BlobId, int, Copy] | None:
+        if looks < self._looks.get(name, looks + 1):
             return None
         try:
             fd = os.open(name, _NEW, 0o600, dir_fd=self._fd)

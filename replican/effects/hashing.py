@@ -21,7 +21,7 @@ from replican.values.trees import FILE, LINK
 
 _CHUNK: Final = 1 << 20
 _WHOLE: Final = 1 << 17
-_TRIES: Final = 3
+TRIES: Final = 3
 _PAUSE_SECONDS: Final = 0.01
 
 CHANGED_WHILE_READ: Final = "changed while read"
@@ -103,7 +103,7 @@ def hash_name(
     one that does not stay the same, where ``into`` takes such files; it is taken for what the copy holds.
     """
     copy: Copy | None = None
-    for attempt in range(_TRIES):
+    for attempt in range(TRIES):
         if attempt:
             time.sleep(_PAUSE_SECONDS)
         try:
@@ -122,10 +122,10 @@ def hash_name(
             answer = None
         except OSError as error:
             answer = cause_of(error)
+        if answer == CHANGED_WHILE_READ and into is not None:
+            answer, copy = _hash_changing(name, dir_fd, into, attempt + 1)
         if answer != CHANGED_WHILE_READ:
             break
-    if answer == CHANGED_WHILE_READ and into is not None:
-        answer, copy = _hash_changing(name, dir_fd, into)
     if copies is not None:
         copies.append(copy)
     if progress is not None:
@@ -181,15 +181,15 @@ def _hash_file(fd: int, progress: Progress | None, name: bytes, into: Copier | N
     return (FILE, found.st_mode & 0o7777, size, mtime_ns, found.st_ctime_ns, found.st_ino, made), copy
 
 
-def _hash_changing(name: bytes, dir_fd: int, into: Copier) -> tuple[Answer, Copy | None]:
-    """A file that changes all the time, by the copy that is made of it now, if one is."""
+def _hash_changing(name: bytes, dir_fd: int, into: Copier, looks: int) -> tuple[Answer, Copy | None]:
+    """A file that has changed at each of so many looks, by the copy that is made of it now, if one is."""
     try:
         fd = os.open(name, FILE_FLAGS, dir_fd=dir_fd)
     except OSError:
         return CHANGED_WHILE_READ, None
     try:
         found = os.fstat(fd)
-        made = into.copy_changing(fd, name) if found.st_mode & 0o170000 == 0o100000 else None
+        made = into.copy_changing(fd, name, looks) if found.st_mode & 0o170000 == 0o100000 else None
     finally:
         os.close(fd)
     if made is None:

@@ -67,9 +67,9 @@ class Copier(Protocol):
     ) -> tuple[BlobId, Copy | None] | None:
         """A large file, which is hashed on the way; None where it was not, and is left to whoever asked."""
 
-    def copy_changing(self, source: int, name: bytes) -> tuple[BlobId, int, Copy] | None:
-        """A file that never stays the same while it is read: the id and the size of a copy that was made of it, if
-        such a copy is of any use."""
+    def copy_changing(self, source: int, name: bytes, looks: int) -> tuple[BlobId, int, Copy] | None:
+        """A file that has changed at each of so many looks: the id and the size of a copy that was made of it as it is
+        read, if such a copy is of any use."""
 
     def drop(self, name: bytes) -> None:
         """It did not stay the same while it was read: what was made of it, if anything, is dropped."""
@@ -111,7 +111,7 @@ class StagedCopier:
     def copy_long(self, source: int, name: bytes, mode: int, mtime_ns: int, size: int) -> tuple[BlobId, Copy] | None:
         return write_long_copy(source, name, self._fd, mode, mtime_ns, size)
 
-    def copy_changing(self, source: int, name: bytes) -> tuple[BlobId, int, Copy] | None:
+    def copy_changing(self, source: int, name: bytes, looks: int) -> tuple[BlobId, int, Copy] | None:
         return None
 
     def drop(self, name: bytes) -> None:

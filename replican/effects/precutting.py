@@ -157,7 +157,7 @@ class _Cutting:
             self._cache.put_sums(found[0], summing.encoded(), before)
         return found
 
-    def copy_changing(self, source: int, name: bytes) -> "tuple[BlobId, int, Copy] | None":
+    def copy_changing(self, source: int, name: bytes, looks: int) -> "tuple[BlobId, int, Copy] | None":
         return None
 
     def drop(self, name: bytes) -> None:

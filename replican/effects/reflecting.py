@@ -52,7 +52,7 @@ class _Keeper:
     def copy_long(self, source: int, name: bytes, mode: int, mtime_ns: int, size: int) -> "tuple[BlobId, Copy] | None":
         return None
 
-    def copy_changing(self, source: int, name: bytes) -> "tuple[BlobId, int, Copy] | None":
+    def copy_changing(self, source: int, name: bytes, looks: int) -> "tuple[BlobId, int, Copy] | None":
         return None
 
     def drop(self, name: bytes) -> None:

@@ -1,6 +1,7 @@
 """Files that never are the same before and after they are read: a copy of what was read is recorded, and delivered."""
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,12 @@ from links import UNION, CutLinks
 
 from replican.effects import blocks, copying, hashing, offering
 from replican.effects.freezing import Freezer
+from replican.effects.staging import Stage
+from replican.operations.recording import record
 from replican.operations.serving import UNSTEADY
 from replican.operations.syncing import pull, sync
 from replican.repository import Repository
-from replican.values.ids import blob_hasher, blob_id
+from replican.values.ids import BlobId, blob_hasher, blob_id
 
 MIB = 1 << 20
 
@@ -79,6 +82,33 @@ def test_it_was_never_recorded(restless: Restless) -> None:
         assert f"origin: large: {UNSTEADY}" in repo.notes
     assert_delivered(restless)
     assert (restless.here / "other").read_bytes() == b"other"
+
+
+def test_where_it_was_found_changing_one_look_more_will_do(restless: Restless) -> None:
+    restless.is_restless, restless.grows = True, False
+    restless.pull()
+    assert_delivered(restless)
+    assert restless.count == hashing.TRIES + 1
+
+
+def test_it_is_read_by_another_process(restless: Restless) -> None:
+    """With many others, all of which are new."""
+    for number in range(100):
+        write(restless.there / f"many/{number}", noise(100_000, number))
+    restless.is_restless = True
+    with Repository(str(restless.there)) as repo, Stage(f"{repo.dotdir}/stage") as stage:
+        freezer = Freezer(stage, [b"large", b"many/1"])
+        with closing(freezer):
+            assert record(repo, mirror=freezer).problems == []
+            freezer.end()
+            id, is_smudged = restless.row_there()
+            fd = freezer.open(BlobId(id))
+            assert fd is not None
+            with open(fd, "rb") as copy:
+                assert blob_id(copy.read()) == id
+            assert (is_smudged, freezer.unsteady) == (True, {b"large"})
+    assert restless.count == 0  # here
+    assert restless.stage(restless.there) == []
 
 
 def test_it_was_recorded_before(restless: Restless) -> None:
