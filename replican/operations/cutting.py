@@ -6,11 +6,11 @@ what the index says, before and after; whoever puts the whole together verifies 
 
 import os
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from replican.chunking import LARGE
 from replican.effects.block_cache import BlockCache
-from replican.effects.channel import CHUNK, Channel
+from replican.effects.channel import CHUNK
 from replican.effects.contents import Wanted
 from replican.effects.delta import Basis
 from replican.effects.offering import Offer
@@ -25,6 +25,14 @@ from replican.values.trees import FILE
 
 _ZEROS: Final = bytes(CHUNK)
 assert CHUNK % PIECE == 0
+
+
+class Way(Protocol):
+    """How what is sent goes: as by a :class:`~replican.effects.channel.Channel`."""
+
+    def put(self, data: bytes) -> None: ...
+
+    def put_rest(self) -> None: ...
 
 
 class Cutter:
@@ -43,42 +51,42 @@ class Cutter:
         """The folder was looked at once more: what its index says now counts."""
         self._files.forget()
 
-    def answer(self, message: WantBlocks | WantRanges, channel: Channel) -> None:
+    def answer(self, message: WantBlocks | WantRanges, way: Way) -> None:
         """Send the stream that answers a request."""
         if isinstance(message, WantBlocks):
-            self._send_lists(message.items, channel)
+            self._send_lists(message.items, way)
         else:
-            self._send_ranges(message, channel)
-        channel.put_rest()
+            self._send_ranges(message, way)
+        way.put_rest()
 
-    def _send_lists(self, items: Sequence[Item], channel: Channel) -> None:
+    def _send_lists(self, items: Sequence[Item], way: Way) -> None:
         for item in items:
             assert item.size is not None
             blob = BlobId(item.id)
             found = self._find(blob, item.size, item.path) if item.size > LARGE else None
             if found is None:
                 is_other = bool(item.path) and self._is_other(item.path, blob)
-                channel.put(self._offer.lacks(Wanted(blob, FILE, item.size, item.path)) if is_other else GONE)
+                way.put(self._offer.lacks(Wanted(blob, FILE, item.size, item.path)) if is_other else GONE)
                 continue
             os.close(found[0].fd)
-            channel.put(encode_listed(found[0].blocks.shortened().encoded))
-            channel.put_rest()  # the next one may have to be cut first
+            way.put(encode_listed(found[0].blocks.shortened().encoded))
+            way.put_rest()  # the next one may have to be cut first
 
-    def _send_ranges(self, message: WantRanges, channel: Channel) -> None:
+    def _send_ranges(self, message: WantRanges, way: Way) -> None:
         blob = BlobId(message.id)
         found = self._find(blob, message.size, message.path)
         if found is None:
-            channel.put(self._offer.lacks(Wanted(blob, FILE, message.size, message.path)))
+            way.put(self._offer.lacks(Wanted(blob, FILE, message.size, message.path)))
             return
         (fd, _), letter = found
         try:
             before = os.fstat(fd)
-            channel.put(letter)
+            way.put(letter)
             send = _send_sums if message.sums else _send_range
-            left = sum([send(fd, offset, length, channel) for offset, length in message.ranges])
+            left = sum([send(fd, offset, length, way) for offset, length in message.ranges])
             after = os.fstat(fd)
             same = (before.st_mtime_ns, before.st_ctime_ns) == (after.st_mtime_ns, after.st_ctime_ns)
-            channel.put(STAYED if same and not left else BROKEN)
+            way.put(STAYED if same and not left else BROKEN)
         finally:
             os.close(fd)
 
@@ -105,10 +113,10 @@ class Cutter:
         return None if basis is None else (basis, letter)
 
 
-def _send_range(fd: int, offset: int, length: int, channel: Channel) -> int:
+def _send_range(fd: int, offset: int, length: int, way: Way) -> int:
     """Send so many bytes; how many of them are not there any more: zeros come in their place."""
     if length >= CHUNK:
-        channel.put_rest()  # whole pieces go without a copy
+        way.put_rest()  # whole pieces go without a copy
     while length:
         try:
             data = os.pread(fd, min(CHUNK, length), offset)
@@ -116,15 +124,15 @@ def _send_range(fd: int, offset: int, length: int, channel: Channel) -> int:
             data = b""
         if not data:
             break
-        channel.put(data)
+        way.put(data)
         offset += len(data)
         length -= len(data)
     for at in range(0, length, CHUNK):
-        channel.put(_ZEROS[: min(CHUNK, length - at)])
+        way.put(_ZEROS[: min(CHUNK, length - at)])
     return length
 
 
-def _send_sums(fd: int, offset: int, length: int, channel: Channel) -> int:
+def _send_sums(fd: int, offset: int, length: int, way: Way) -> int:
     """Send the fine sums of so many bytes; how many of them are not there any more: zeros come in their place."""
     left = 0
     while length:
@@ -134,7 +142,7 @@ def _send_sums(fd: int, offset: int, length: int, channel: Channel) -> int:
         except OSError:
             data = b""
         left += size - len(data)
-        channel.put(sums_of_block(memoryview(data)).ljust(count_of(size) * SUM_SIZE, b"\0"))
+        way.put(sums_of_block(memoryview(data)).ljust(count_of(size) * SUM_SIZE, b"\0"))
         offset += size
         length -= size
     return left

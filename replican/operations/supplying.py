@@ -48,6 +48,7 @@ class Supplier:
         self._copies: CopySender | None = None
         self._stage: Stage | None = None
         self._unsteady: set[bytes] = set()
+        self._in_ranges: set[bytes] = set()
         self._ahead: messages.Message | None = None  # what has come while something was answered
         self._begun: int | None = None  # the stream that answers it
 
@@ -119,7 +120,14 @@ class Supplier:
             return
         if self._cutter is None:
             self._cutter = Cutter(self._repo, self.offer)
-        self._cutter.answer(message, self._channel)
+        if self._sent is None:
+            self._cutter.answer(message, self._channel)
+            return
+        is_content = isinstance(message, messages.WantRanges) and not message.sums
+        self._cutter.answer(message, _Watched(self._channel, lambda size: self._tell(0, size if is_content else 0)))
+        if isinstance(message, messages.WantRanges) and is_content and message.id not in self._in_ranges:
+            self._in_ranges.add(message.id)  # many requests may be about one file
+            self._tell(1, 0)
 
     def _send_contents(self, items: Sequence[Item]) -> None:
         self.offer.send(items, self._put if self._sent is not None else self._channel.put)
@@ -161,3 +169,18 @@ class Supplier:
     def _tell(self, count: int, size: int) -> None:
         if self._sent is not None:
             self._sent(count, size)
+
+
+class _Watched:
+    """The way for streams over a channel, where somebody looks on: ``tell`` is told how many bytes have gone."""
+
+    def __init__(self, channel: Channel, tell: Callable[[int], None]) -> None:
+        self._channel = channel
+        self._tell = tell
+
+    def put(self, data: bytes) -> None:
+        self._channel.put(data)
+        self._tell(len(data))
+
+    def put_rest(self) -> None:
+        self._channel.put_rest()
