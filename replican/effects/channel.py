@@ -28,7 +28,8 @@ CHUNK: Final = 1 << 18
 """How many bytes of a stream go into one frame."""
 _HELD_LIMIT = 2 * BODY_LIMIT
 _ALIVE_LEAST: Final = 0.05
-_AGAIN = "run it again: it goes on from where it was; core.timeout says how long an end may be silent"
+_AGAIN = "run it again: it goes on from where it was"
+_AGAIN_PATIENTLY = f"{_AGAIN}; core.timeout says how long an end may be silent"
 
 
 class Terms(NamedTuple):
@@ -207,7 +208,7 @@ class Channel:
 
     def _dead(self) -> LinkError:
         self.is_dead = True
-        return LinkError(f"nothing was heard from the other end for {self.terms.timeout:g} seconds", _AGAIN)
+        return LinkError(f"nothing was heard from the other end for {self.terms.timeout:g} seconds", _AGAIN_PATIENTLY)
 
     def _check_open(self) -> None:
         if self._closing.is_set():
@@ -221,7 +222,7 @@ class Channel:
                 if frame.kind == MESSAGE:
                     self._message(frame)
         except LinkError:
-            raise LinkError("the link was cut", None) from error
+            raise LinkError("the link was cut", _AGAIN) from error
 
     def _stay_alive(self) -> None:
         frame = encode_frame(ALIVE)
@@ -325,7 +326,7 @@ class Channel:
                 return frame
 
     def _away(self) -> LinkError:
-        return LinkError("the link was cut" if len(self._deframer) else "the other end went away")
+        return LinkError("the link was cut" if len(self._deframer) else "the other end went away", _AGAIN)
 
     def _wait(self, started: float, *, writing: bool = False, at_most: float | None = None) -> None:
         """Wait until something has come, or, if ``writing``, more can be written; or ``at_most`` so many seconds, in
@@ -351,7 +352,7 @@ class Channel:
         if self._source in ready:
             self._read()
         elif ready and not writing and not self._read():
-            raise LinkError("the link was cut")
+            raise LinkError("the link was cut", _AGAIN)
 
     def _read(self) -> bool:
         """Take in what has come; whether there was anything, or the end."""

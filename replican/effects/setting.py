@@ -13,6 +13,7 @@ Value = str | int | bool
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _PART = re.compile(r'([A-Za-z0-9_-]+)|"([^"\\]*)"')
+_MOST: Final = 1 << 31
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -35,7 +36,7 @@ class Setting(NamedTuple):
             return f"{', '.join(self.choices[:-1])} or {self.choices[-1]}"
         if isinstance(self.default, bool):
             return "true or false"
-        return f"a number from {self.least}" if isinstance(self.default, int) else "a text"
+        return f"a number from {self.least} to {_MOST - 1}" if isinstance(self.default, int) else "a text"
 
     def takes(self, value: Value) -> bool:
         """Whether this may be its value."""
@@ -115,7 +116,7 @@ def convert(key: str, text: str) -> Value:
         if text.lower() in _TRUE + _FALSE:
             return text.lower() in _TRUE
     elif isinstance(known.default, int):
-        if text.isascii() and text.isdigit() and known.least <= int(text) < 1 << 31:
+        if text.isascii() and text.isdigit() and known.least <= int(text) < _MOST:
             return int(text)
     elif known.takes(text):
         return text

@@ -251,12 +251,14 @@ def test_a_link_that_is_cut() -> None:
         with half() as (channel, raw):
             raw.write(PREAMBLE + whole[:cut])
             raw.hang_up()
-            with pytest.raises(LinkError, match="the link was cut" if cut else "went away"):
+            with pytest.raises(LinkError, match="the link was cut" if cut else "went away") as caught:
                 channel.receive()
+            assert "goes on from where it was" in str(caught.value.hint)
     with half() as (channel, raw):
         raw.hang_up()
-        with pytest.raises(LinkError, match="cut"):
+        with pytest.raises(LinkError, match="cut") as caught:
             channel.put(NOISE)
+        assert "goes on from where it was" in str(caught.value.hint)
 
 
 def test_last_words_are_heard() -> None:

@@ -225,7 +225,7 @@ def test_the_settings_of_a_remote(tmp_path: Path) -> None:
     for key, value in (("limit_rate", "fast"), ("limit_rate", "7"), ("timeout", "soon"), ("timeout", "-1")):
         with pytest.raises(UsageError, match="must be"):
             config.set(f"remote.origin.{key}", value)
-    with pytest.raises(UsageError, match="a number from 1"):
+    with pytest.raises(UsageError, match="a number from 1 to 2147483647, not"):
         config.set("core.timeout", "0")
     for line in ("limit_rate = 'fast'", "limit_rate = 7", "limit_rate = true", "timeout = 'x'"):
         broken = load(tmp_path, HEAD + f"[remote.origin]\n{line}\n")
