@@ -24,6 +24,7 @@ MASK: Final = int(
 )  # fmt: skip
 ROOT_MASK: Final = MASK | int(flags.DELETE_SELF | flags.MOVE_SELF)
 YOUNG_NS: Final = 10_000_000_000
+_STEP: Final = 1 << 16
 _LIMIT_FILE: Final = "/proc/sys/fs/inotify/max_user_watches"
 _OURS: Final = os.fsdecode(DOT_DIRECTORY)
 _TEMPORARY: Final = os.fsdecode(TEMPORARY_PREFIX)
@@ -189,11 +190,13 @@ class Watches:
         """What the user should hear where there are too few watches, with what to do about it."""
         if not self.unwatched:
             return None
-        limit = _read_limit()
-        needed = (limit or len(self.paths)) + self.missing
+        needed = (_read_limit() or len(self.paths)) + self.missing
+        # Other folders of this user may lack watches, too, and nobody here knows how many: one number for all of them.
+        enough = (needed // _STEP + 1) * _STEP
         return (
             f"{self.missing} of {self.missing + len(self.paths)} directories cannot be watched, and are polled: the"
-            f" system allows no more watches. To have {needed}: sysctl fs.inotify.max_user_watches={needed}"
+            f" system allows no more watches. For these alone {needed} are needed, and with room for other folders:"
+            f" sysctl fs.inotify.max_user_watches={enough}"
         )
 
     def below(self, path: bytes) -> Iterator[bytes]:

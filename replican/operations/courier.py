@@ -200,8 +200,8 @@ class Courier:
         self._post.send(event)
 
     def _note(self, notes: list[str]) -> None:
-        for note in notes:
-            self._tell(events.Note(time.time_ns(), self._name, note))
+        for note in notes:  # a command would say whose it is, and an event has that beside it
+            self._tell(events.Note(time.time_ns(), self._name, note.removeprefix(f"{self._name}: ")))
 
     def _found(self, remote: Remote) -> None:
         self._failures, self._in_the_way = 0, None

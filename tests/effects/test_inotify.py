@@ -279,6 +279,7 @@ LIMITED = """
     found = watcher.drain()
     print(watcher.count, sorted(watcher.unwatched), len(found.notes), "max_user_watches=" in found.notes[0])
     print(found.notes[0].split()[0], found.notes[0].split()[2])
+    print(found.notes[0].split(" alone ")[1].split()[0], found.notes[0].split("=")[1])
     import os
     os.mkdir(sys.argv[1] + "/new")
     found = watcher.drain()
@@ -298,9 +299,12 @@ def test_too_few_watches(root: Path) -> None:
         pytest.skip("no user namespaces here")
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    first, numbers, new, more = done.stdout.splitlines()
+    first, numbers, needed, new, more = done.stdout.splitlines()
     assert first.startswith("4 [b'"), "as many as there can be; what is below is not named again"
     assert first.endswith("] 1 True")
     assert numbers == "3 7"
+    alone, enough = map(int, needed.split())
+    assert alone == int(Path("/proc/sys/fs/inotify/max_user_watches").read_text()) + 3
+    assert enough > alone, "other folders of this user may lack some, too"
     assert new == "[b'new'] True []", "it is said once"
     assert more == "8 set()"

@@ -302,6 +302,21 @@ def test_a_gate_that_still_stands_when_a_remote_is_back_is_told_again(
         assert told == [["gate"], ["remote-lost"], ["gate"], []]
 
 
+def test_a_note_says_once_whose_it_is(two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Telling(FolderMinding):
+        def mind(self) -> list[str]:
+            return ["origin: 3 of 7 directories cannot be watched", "the hook gate ended with 1"]
+
+    monkeypatch.setattr("replican.operations.attending.FolderMinding", Telling)
+    post = Told()
+    carry(two[1], post)
+    notes = [event for event in post.events if isinstance(event, events.Note)]
+    assert [note.line() for note in notes] == [
+        "origin: 3 of 7 directories cannot be watched",
+        "origin: the hook gate ended with 1",
+    ]
+
+
 def test_the_hint_of_a_gate_here_is_the_command_that_opens_it(
     two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
