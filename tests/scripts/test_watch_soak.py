@@ -128,4 +128,4 @@ def test_a_ring_of_four_for_a_while(
             assert other.descriptors <= one.descriptors + _LATE, samples
             assert other.memory <= one.memory + _LATE, samples
     for root in roots:
-        cli("-C", root, "fsck", "--content")
+        cli("-C", root, "fsck")  # without content: in the trash, a writer of an old inode may have changed one
