@@ -90,6 +90,8 @@ def test_a_ring_of_four_for_a_while(
     cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
 ) -> None:
     monkeypatch.setitem(ACTIONS, "ignore", (0, User.ignore))  # what is ignored is not to be equal
+    # By another link, a file in the trash may get as many other bytes and keep its time: nobody sees that there.
+    monkeypatch.setitem(ACTIONS, "rewrite", (0, User.rewrite))
     roots = [tmp_path / name for name in "abcd"]
     write(roots[0] / "first", "x")
     for before, after in pairwise(roots):
@@ -128,4 +130,4 @@ def test_a_ring_of_four_for_a_while(
             assert other.descriptors <= one.descriptors + _LATE, samples
             assert other.memory <= one.memory + _LATE, samples
     for root in roots:
-        cli("-C", root, "fsck")  # without content: in the trash, a writer of an old inode may have changed one
+        cli("-C", root, "fsck", "--content")
