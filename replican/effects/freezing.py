@@ -17,14 +17,14 @@ from replican.effects.copying import copy_as_read
 from replican.effects.hashing import TRIES
 from replican.effects.mirror import Copied, Copier, Copy, Mirror, StagedCopier
 from replican.effects.staging import Stage
-from replican.values.ids import BlobId, blob_hasher
+from replican.effects.trash import hash_open
+from replican.values.ids import BlobId
 from replican.values.listing import SMUDGED, decode_listing
 from replican.values.paths import join, name_of, parent_of
 
 _PLACE: Final = b"frozen"
 _MOST: Final = 64
 _LEFT_FREE: Final = 64 << 20
-_CHUNK: Final = 1 << 20
 _NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -124,7 +124,8 @@ class _FreezingCopier(StagedCopier):
         try:
             if _has_room(fd, os.fstat(source)):
                 size = copy_as_read(source, fd)
-                blob = _hash(fd, size)
+                os.lseek(fd, 0, os.SEEK_SET)
+                blob = hash_open(fd, size)
                 return blob, size, (os.fstat(fd).st_ino, SMUDGED)
         except OSError:
             pass
@@ -137,12 +138,3 @@ class _FreezingCopier(StagedCopier):
 def _has_room(fd: int, found: os.stat_result) -> bool:
     room = os.fstatvfs(fd)
     return found.st_blocks * 512 + _LEFT_FREE <= room.f_bavail * room.f_frsize
-
-
-def _hash(fd: int, size: int) -> BlobId:
-    """The id of a file that is ours alone, of so many bytes."""
-    hasher = blob_hasher(size)
-    os.lseek(fd, 0, os.SEEK_SET)
-    while data := os.read(fd, _CHUNK):
-        hasher.update(data)
-    return BlobId(hasher.digest())
