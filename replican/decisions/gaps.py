@@ -7,9 +7,7 @@ from the end. Only these two are looked at: bytes in between that were moved are
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from xxhash import xxh3_64_digest
-
-from replican.values.sums import SUM_SIZE, Piece
+from replican.values.sums import Piece, sum_of
 
 
 class Kept(NamedTuple):
@@ -65,7 +63,7 @@ def _backward(pieces: Iterable[Piece], end: int, size: int) -> Iterator[tuple[in
 
 def _matching(new: memoryview, pieces: Iterable[tuple[int, Piece]]) -> Iterator[Kept]:
     for at, piece in pieces:
-        if xxh3_64_digest(new[at : at + piece.length])[:SUM_SIZE] == piece.sum:
+        if sum_of(new[at : at + piece.length]) == piece.sum:
             yield Kept(at, piece.length, piece.offset)
 
 

@@ -7,10 +7,8 @@ as far behind the blocks before as they are in the wanted file, and as far befor
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from xxhash import xxh3_64_digest
-
 from replican.decisions.delta import FETCHED, DeltaPlan, Range
-from replican.values.sums import PIECE, SUM_SIZE, count_of
+from replican.values.sums import PIECE, SUM_SIZE, count_of, sum_of
 
 LONGEST: Final = 4 << 20
 """Of a longer gap, in bytes, most is taken to be new."""
@@ -98,15 +96,11 @@ def parts_of_gap(gap: Gap, sums: bytes, read: Callable[[Place, int], bytes]) -> 
         sum = sums[number * SUM_SIZE : (number + 1) * SUM_SIZE]
         part = Part(offset + at, size, FETCHED, 0)
         for (basis, source), there in aligned:
-            if source + at >= 0 and len(there) >= at + size and _has(there[at : at + size], sum):
+            if source + at >= 0 and len(there) >= at + size and sum_of(there[at : at + size]) == sum:
                 part = Part(offset + at, size, basis, source + at)
                 break
         _add(parts, part)
     return parts
-
-
-def _has(data: memoryview, sum: bytes) -> bool:
-    return bool(xxh3_64_digest(data)[:SUM_SIZE] == sum)
 
 
 def _add(parts: list[Part], part: Part) -> None:

@@ -9,6 +9,8 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from xxhash import xxh3_64_digest
+
 from replican.values.blocks import BlockList
 from replican.values.errors import MalformedError
 
@@ -30,11 +32,14 @@ def count_of(length: int) -> int:
     return -(-length // PIECE)
 
 
+def sum_of(piece: memoryview) -> bytes:
+    """The sum of one piece."""
+    return xxh3_64_digest(piece)[:SUM_SIZE]
+
+
 def sums_of_block(data: memoryview) -> bytes:
     """The sums of the pieces of one block, or of what else is cut into pieces from its beginning on."""
-    from xxhash import xxh3_64_digest
-
-    return b"".join([xxh3_64_digest(data[at : at + PIECE])[:SUM_SIZE] for at in range(0, len(data), PIECE)])
+    return b"".join([sum_of(data[at : at + PIECE]) for at in range(0, len(data), PIECE)])
 
 
 class FineSums:
