@@ -9,7 +9,8 @@ go to the trash one by one. So after a kill it is told apart what was looked at 
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from replican.decisions.plan import Group
 from replican.decisions.treediff import Change
@@ -86,11 +87,17 @@ def holds_just(
     return True
 
 
-def open_up(fd: int, name: bytes, row: Row) -> None:
-    """Have the owner of a directory able to move it elsewhere, which writes to it. That it is the one of ``row`` has
-    been looked at."""
-    if not row.disk_mode & stat.S_IWUSR:
+@contextmanager
+def opened_up(fd: int, name: bytes, row: Row) -> Iterator[None]:
+    """Have the owner of a directory able to move it elsewhere, which writes to it; where that then fails, it is as it
+    was. That it is the one of ``row`` has been looked at."""
+    if row.kind == DIRECTORY and not row.disk_mode & stat.S_IWUSR:
         set_mode(name, fd, row.disk_mode | 0o700, False)
+    try:
+        yield
+    except OSError:
+        close_again(fd, name, row)
+        raise
 
 
 def close_again(fd: int, name: bytes, row: Row) -> bool:
@@ -198,12 +205,8 @@ class Swapping:
         row, held = site.ledger.row(path), held_by(site.ledger, path)
         assert row is not None
         site.stage.remove(aside)
-        open_up(fd, name, row)
-        try:
+        with opened_up(fd, name, row):
             rename_new(fd, name, site.stage.fd, aside)
-        except OSError:
-            close_again(fd, name, row)
-            raise
         site.forget(path)
         if not holds_just(site.stage.fd, aside, row, held):
             rename_new(site.stage.fd, aside, fd, name)
@@ -217,12 +220,8 @@ class Swapping:
         name, staged = name_of(path), join(built.place, path)
         row, held = site.ledger.row(path), held_by(site.ledger, path)
         assert row is not None
-        open_up(fd, name, row)
-        try:
+        with opened_up(fd, name, row):
             exchanged = exchange(site.stage.fd, staged, fd, name)
-        except OSError:
-            close_again(fd, name, row)
-            raise
         if exchanged:
             site.forget(path)
             if not holds_just(site.stage.fd, staged, row, held):

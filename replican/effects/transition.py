@@ -19,7 +19,7 @@ from replican.effects.placing import CHANGED_HERE, Looked, adopt_attributes, as_
 from replican.effects.preparing import BuiltDirectory, Prepared, needs_content
 from replican.effects.site import BATCH, Meant, Site
 from replican.effects.staging import Slot
-from replican.effects.swapping import Swapping, close_again, open_up
+from replican.effects.swapping import Swapping, close_again, opened_up
 from replican.effects.trash import is_same_inode
 from replican.effects.treebuild import row_of
 from replican.effects.worktree import set_mode
@@ -198,13 +198,8 @@ class Transition:
         old, new, rename = name_of(move.old), name_of(move.new), rename_case if recase else rename_new
         row = self._site.ledger.row(move.old)
         assert row is not None
-        if row.kind == DIRECTORY:
-            open_up(source, old, row)
-        try:
+        with opened_up(source, old, row):
             rename(source, old, target, new)
-        except OSError:
-            close_again(source, old, row)
-            raise
         found = os.lstat(new, dir_fd=target)
         ino = found.st_ino if recase else looked.st_ino  # which may hang on the name
         if move.entry.kind == DIRECTORY:
