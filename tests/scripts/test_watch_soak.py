@@ -57,12 +57,11 @@ def held(watch: Watch) -> Held:
     return Held(processes, threads, descriptors, memory >> 10)
 
 
-def rest(roots: list[Path], watches: list[Watch]) -> None:
+def rest(cli, roots: list[Path], watches: list[Watch]) -> None:
     """Wait until all are equal, and stay so."""
     end = time.monotonic() + 4 * PATIENCE
     while time.monotonic() < end:
-        for watch in watches:
-            watch.read()
+        hear(cli, watches)
         heads = {(root / ".replican/refs/head").read_bytes() for root in roots}
         try:
             seen = [snapshot(root) for root in roots]
@@ -79,6 +78,15 @@ def closed(watch: Watch) -> bool:
     new = [event for event in watch.events[watch.seen :] if event["kind"] == "gate"]
     watch.seen = len(watch.events)
     return any(not event["open"] for event in new)
+
+
+def hear(cli, watches: list[Watch]) -> None:
+    """Take in what they say, and decide where a gate closes."""
+    for watch in watches:
+        watch.read()
+    for watch in watches:
+        if closed(watch):  # by so many deletions at random: they are meant
+            cli("-C", watch.root, "sync", "--allow-mass-delete", code=None)
 
 
 def told(seconds: float, edits: int, all_held: list[Held]) -> str:
@@ -108,16 +116,12 @@ def test_a_ring_of_four_for_a_while(
             with suppress(OSError):  # a merge may take away what somebody is about to edit
                 rng.choice(users).act(rng, f"{edits}.0")
             time.sleep(rng.choice([0, 0, 0.01, 0.05, 0.3]))
-            for watch in watches:
-                watch.read()
+            hear(cli, watches)
             if passed > len(samples) * SECONDS / _SAMPLES:
                 samples.append([held(watch) for watch in watches])
                 with (tmp_path / "held").open("a") as file:  # for whoever waits for an hour
                     file.write(told(passed, edits, samples[-1]) + "\n")
-            for watch in watches:
-                if closed(watch):  # by so many deletions at random: they are meant
-                    cli("-C", watch.root, "sync", "--allow-mass-delete", code=None)
-        rest(roots, watches)
+        rest(cli, roots, watches)
         samples.append([held(watch) for watch in watches])
         record_property("summary", f"processes/threads/descriptors/MB {told(0, 0, samples[0])}")
         record_property("summary", told(time.monotonic() - began, edits, samples[-1]))
