@@ -64,7 +64,7 @@ def holds_just(
     fd: int, name: bytes, row: Row | None, held: Mapping[bytes, Mapping[bytes, Row]], wherever: bool = False
 ) -> bool:
     """Whether the directory ``name`` is that of ``row``, and all in it just what its rows say. ``wherever``: its
-    directories may be others than those that were seen, so that only what is in them tells."""
+    directories may be others than those that were seen, and opened up to go, so that only what is in them tells."""
     if row is None or row.kind != DIRECTORY:
         return False
     lies = _directory if wherever else look
@@ -78,7 +78,11 @@ def holds_just(
                     return False
                 for each in rows.values():
                     found = (lies if each.kind == DIRECTORY else look)(each.name, directory, each)
-                    if found is None or (each.kind == DIRECTORY and found.st_mode & 0o7777 != each.disk_mode):
+                    if found is None:
+                        return False
+                    if each.kind == DIRECTORY and found.st_mode & 0o7777 not in (
+                        _modes_going(each) if wherever else (each.disk_mode,)
+                    ):
                         return False
             finally:
                 os.close(directory)
@@ -108,6 +112,31 @@ def close_again(fd: int, name: bytes, row: Row) -> bool:
         return False
     set_mode(name, fd, row.disk_mode, False)
     return True
+
+
+def _modes_going(row: Row) -> tuple[int, ...]:
+    """The modes that a directory of a unit may have that goes: its own, and what it is opened up with."""
+    mode = row.disk_mode
+    return (mode,) if mode & 0o700 == 0o700 else (mode, mode | 0o700, 0o700)
+
+
+def close_whole(fd: int, name: bytes, row: Row, held: Held) -> None:
+    """Give a unit that did not go, and holds what it held, the modes back that its directories had."""
+    for below, rows in sorted(held.items(), reverse=True):  # those in another come before it
+        directory = open_way(join(name, below) if below else name, fd)
+        try:
+            for each in rows.values():
+                if each.kind == DIRECTORY:
+                    _close_one(directory, each.name, each)
+        finally:
+            os.close(directory)
+    _close_one(fd, name, row)
+
+
+def _close_one(fd: int, name: bytes, row: Row) -> None:
+    found = os.lstat(name, dir_fd=fd).st_mode & 0o7777
+    if found != row.disk_mode and found in _modes_going(row):
+        set_mode(name, fd, row.disk_mode, False)
 
 
 def open_out(stage_fd: int, path: bytes) -> int:

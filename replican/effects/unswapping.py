@@ -7,7 +7,6 @@ goes back to its place if it is not what the index had: then its user was at wor
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Final
 
 from replican.decisions.treediff import walk_tree
 from replican.effects.gleaning import BUILT
@@ -15,7 +14,16 @@ from replican.effects.index import JournalEntry
 from replican.effects.ledger import Ledger
 from replican.effects.linux import exchange, rename_new
 from replican.effects.staging import Stage
-from replican.effects.swapping import aside_name, close_again, discard, held_by, holds_just, open_out, out_name
+from replican.effects.swapping import (
+    aside_name,
+    close_again,
+    close_whole,
+    discard,
+    held_by,
+    holds_just,
+    open_out,
+    out_name,
+)
 from replican.effects.trash import Trash, hash_name
 from replican.effects.worktree import Directories, open_way, set_mode
 from replican.values.errors import DamagedError, NotFoundError
@@ -24,9 +32,6 @@ from replican.values.listing import Row
 from replican.values.names import copy_name, group_key
 from replican.values.paths import join, name_of, parent_of
 from replican.values.trees import DIRECTORY, Entry, TreeReader
-
-_IN_PLACE: Final = b"."
-"""In place of a name on the stage: the old unit stands where it stood."""
 
 BringBack = Callable[[Directories, int, bytes, bytes, BlobId, int], bytes | None]
 """Gives something of the user's a name: from where it lies, for which path, what it holds, and its mtime (ns)."""
@@ -82,11 +87,11 @@ class Unswapping:
         if row is None or fd is None:
             return False
         found = _lstat(name_of(path), fd)
-        if found is not None and found.st_ino == row.ino:
+        if self._stands(path, row, fd, found):
             return False  # it has not come so far
-        staged = self._came_out(path, row) or self._looks_out(path, row, old, fd)
-        if staged == _IN_PLACE:
-            return False
+        staged = self._came_out(entry, row)
+        if staged is None and found is not None and found.st_ino == row.ino:
+            return False  # nor has this one, and its user has been at work in it since
         if staged is not None:
             if staged != out_name(path) and not self._is(staged, old.tree):
                 self._put_back(staged, path, fd, found is not None)
@@ -107,34 +112,41 @@ class Unswapping:
         except OSError:
             return None
 
-    def _came_out(self, path: bytes, row: Row) -> bytes | None:
-        """Where on the stage the old unit lies."""
+    def _stands(self, path: bytes, row: Row, fd: int, found: os.stat_result | None) -> bool:
+        """Whether the old unit is where it was. One that had been opened up to go is closed again: a power cut may
+        have lost its rename, and not what was done after that."""
+        name, held = name_of(path), held_by(self._ledger, path)
+        if found is None or not holds_just(fd, name, row, held, wherever=True):
+            return False
+        close_whole(fd, name, row, held)
+        return True
+
+    def _came_out(self, entry: JournalEntry, row: Row) -> bytes | None:
+        """Where on the stage the old unit lies. What it holds tells that. Its number does not: some file systems give
+        others each time that they are mounted, and then what came in its place may have it. Where neither the old nor
+        the new one lies, though, the number says that somebody wrote to the old one in its last moment."""
+        path, old, new, _ = entry
+        assert old is not None
+        numbered = None
         for staged in self._places(path):
             found = _lstat(staged, self._stage.fd)
-            if found is not None and found.st_ino == row.ino:
+            if found is None:
+                continue
+            if staged in (out_name(path), aside_name(path)) or self._is(staged, old.tree):
                 return staged
-        return None
-
-    def _looks_out(self, path: bytes, row: Row, old: Entry, fd: int) -> bytes | None:
-        """The same where inode numbers tell nothing: some file systems give others each time that they are mounted.
-        Then what the old unit held tells, and its attributes."""
-        if holds_just(fd, name_of(path), row, held_by(self._ledger, path), wherever=True):
-            return _IN_PLACE
-        for staged in self._places(path):
-            if _lstat(staged, self._stage.fd) is not None and (
-                staged in (out_name(path), aside_name(path)) or self._is(staged, old.tree)
-            ):
-                return staged
-        return None
+            if found.st_ino == row.ino and not (new is not None and self._is(staged, new.tree, is_whole=True)):
+                numbered = staged
+        return numbered
 
     def _places(self, path: bytes) -> list[bytes]:
         """Where on the stage it may lie; what has a name of its own there first."""
         listed = map(os.fsencode, os.listdir(self._stage.fd))
         return [out_name(path), aside_name(path), *(join(name, path) for name in listed if name.startswith(BUILT))]
 
-    def _is(self, staged: bytes, tree: TreeId) -> bool:
+    def _is(self, staged: bytes, tree: TreeId, is_whole: bool = False) -> bool:
         """Whether a directory on the stage holds just what a tree says, byte for byte. What it lacks may lie in the
-        trash by now: a power cut may have lost that it was looked at, and not what came after that."""
+        trash by now, unless it ``is_whole``: a power cut may have lost that it was looked at, and not what came after
+        that."""
         stack = [(staged, tree)]
         while stack:
             at, wanted = stack.pop()
@@ -156,7 +168,7 @@ class Unswapping:
                     if entry.kind == DIRECTORY:
                         stack.append((join(at, entry.name), entry.tree))
                     elif fd is None or entry.name not in there:
-                        if not self._is_in_trash(entry.blob):
+                        if is_whole or not self._is_in_trash(entry.blob):
                             return False
                     elif hash_name(entry.name, fd) != entry.id:
                         return False

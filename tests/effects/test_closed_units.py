@@ -4,6 +4,7 @@ Root, who runs some tests, gives up what would let them in.
 """
 
 import os
+import shutil
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -175,3 +176,38 @@ def test_a_kill_at_any_step_and_a_rerun(tmp_path: Path, kind: Callable[[pytest.M
         if not killed:
             break
     assert number > 8, "the plan has fewer steps than this test thinks"
+
+
+def numbered_anew(root: Path) -> None:
+    """All that it holds gets another inode's number, as where a disk that has none of its own is mounted again."""
+    root.rename(root.with_name("before"))
+    shutil.copytree(root.with_name("before"), root, symlinks=True)
+    remove(root.with_name("before"))
+
+
+@pytest.mark.parametrize("then", [lambda root: None, numbered_anew], ids=["same numbers", "other numbers"])
+def test_a_power_cut_that_loses_its_rename_and_not_that_it_was_opened_up(
+    pair: Pair, then: Callable[[Path], None]
+) -> None:
+    edit(pair.a / "a.u", "head", "edited", 1)
+    pair.record(pair.a)
+
+    def killed() -> bool:
+        with pytest.MonkeyPatch.context() as patch:
+            at_step(patch, 1, False, kill, [(swapping, "exchange")])
+            try:
+                pair.pull()
+            except Killed:
+                return True
+            return False
+
+    assert scanning.as_nobody(killed, scanning.bound_by_permissions)
+    assert contents(pair.b / "a.u")["head"] == b"head"
+    for below in BELOW:
+        (pair.b / "a.u" / below.lstrip("/")).chmod(0o700)
+    then(pair.b)
+    assert bound(pair) == {}
+    pair.assert_at_rest()
+    assert sorted(os.listdir(pair.b)) == [".replican", ".replicanattributes", "a.u", "gone.u", "moved.u"]
+    assert contents(pair.b / "a.u")["head"] == b"edited"
+    assert_shut(pair.b / "a.u")

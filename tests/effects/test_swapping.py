@@ -26,7 +26,7 @@ from unit_steps import (
     without_exchange,
 )
 
-from replican.effects import trash
+from replican.effects import trash, unswapping
 from replican.effects.index_check import check_index
 from replican.effects.swapping import aside_name, out_name
 from replican.operations.fetching import fetch_from
@@ -79,9 +79,35 @@ def test_a_kill_at_any_step_and_a_rerun(
     assert number > 8, "the plan has fewer steps than this test thinks"
 
 
+class Alike(int):
+    """An inode's number that is that of every other, too."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, int)
+
+    __hash__ = int.__hash__
+
+
+def alike(patch: pytest.MonkeyPatch) -> None:
+    """After a kill every unit, wherever it lies, has the number that the old one had."""
+
+    def lstat(name: bytes, fd: int) -> os.stat_result | None:
+        try:
+            found = os.lstat(name, dir_fd=fd)
+        except OSError:
+            return None
+        return os.stat_result([found.st_mode, Alike(found.st_ino), *found[2:]])
+
+    patch.setattr(unswapping, "_lstat", lstat)
+
+
 @KINDS
-def test_a_kill_at_any_step_and_other_inode_numbers(tmp_path: Path, kind: Callable[[pytest.MonkeyPatch], None]) -> None:
-    """As where a disk is mounted again that has none of its own: nothing looks like its user's edit."""
+@pytest.mark.parametrize("numbers", [nothing, alike], ids=["others", "alike"])
+def test_a_kill_at_any_step_and_other_inode_numbers(
+    tmp_path: Path, kind: Callable[[pytest.MonkeyPatch], None], numbers: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    """As where a disk is mounted again that has none of its own: nothing looks like its user's edit, even where what
+    came has by chance the number of what went."""
     for number in count(1):
         pair = a_pair(tmp_path / str(number))
         with pytest.MonkeyPatch.context() as patch:
@@ -96,6 +122,7 @@ def test_a_kill_at_any_step_and_other_inode_numbers(tmp_path: Path, kind: Callab
         remove(tmp_path / "before")
         with pytest.MonkeyPatch.context() as patch:
             kind(patch)
+            numbers(patch)
             pair.sync()
         assert units(pair.b) == {"a.u": NEW, "came.u": {"head": b"came"}}, number
         pair.assert_at_rest()
