@@ -90,7 +90,7 @@ class Unswapping:
         if self._stands(path, row, fd, found):
             return False  # it has not come so far
         staged = self._came_out(entry, row)
-        if staged is None and found is not None and found.st_ino == row.ino:
+        if staged is None and found is not None and found.st_ino == row.ino and not self._is_new(entry, fd):
             return False  # nor has this one, and its user has been at work in it since
         if staged is not None:
             if staged != out_name(path) and not self._is(staged, old.tree):
@@ -134,48 +134,24 @@ class Unswapping:
                 continue
             if staged in (out_name(path), aside_name(path)) or self._is(staged, old.tree):
                 return staged
-            if found.st_ino == row.ino and not (new is not None and self._is(staged, new.tree, is_whole=True)):
+            if found.st_ino == row.ino and (
+                new is None or not holds_tree(self._stage.fd, staged, new.tree, self._trees)
+            ):
                 numbered = staged
         return numbered
+
+    def _is_new(self, entry: JournalEntry, fd: int) -> bool:
+        return entry.new is not None and holds_tree(fd, name_of(entry.path), entry.new.tree, self._trees)
 
     def _places(self, path: bytes) -> list[bytes]:
         """Where on the stage it may lie; what has a name of its own there first."""
         listed = map(os.fsencode, os.listdir(self._stage.fd))
         return [out_name(path), aside_name(path), *(join(name, path) for name in listed if name.startswith(BUILT))]
 
-    def _is(self, staged: bytes, tree: TreeId, is_whole: bool = False) -> bool:
+    def _is(self, staged: bytes, tree: TreeId) -> bool:
         """Whether a directory on the stage holds just what a tree says, byte for byte. What it lacks may lie in the
-        trash by now, unless it ``is_whole``: a power cut may have lost that it was looked at, and not what came after
-        that."""
-        stack = [(staged, tree)]
-        while stack:
-            at, wanted = stack.pop()
-            try:
-                listing = self._trees.tree(wanted)
-            except (NotFoundError, DamagedError):
-                return False
-            try:
-                fd = open_way(at, self._stage.fd)
-            except FileNotFoundError:
-                fd = None
-            except OSError:
-                return False
-            try:
-                there = set() if fd is None else set(map(os.fsencode, os.listdir(fd)))
-                if not there <= {entry.name for entry in listing}:
-                    return False
-                for entry in listing:
-                    if entry.kind == DIRECTORY:
-                        stack.append((join(at, entry.name), entry.tree))
-                    elif fd is None or entry.name not in there:
-                        if is_whole or not self._is_in_trash(entry.blob):
-                            return False
-                    elif hash_name(entry.name, fd) != entry.id:
-                        return False
-            finally:
-                if fd is not None:
-                    os.close(fd)
-        return True
+        trash by now: a power cut may have lost that it was looked at, and not what came after that."""
+        return holds_tree(self._stage.fd, staged, tree, self._trees, self._is_in_trash)
 
     def _is_in_trash(self, blob: BlobId) -> bool:
         if self._trashed is None:
@@ -223,6 +199,41 @@ class Unswapping:
             finally:
                 os.close(fd)
         discard(self._stage.fd, path, _left_of(self._stage.fd, out_name(path), self._trees, old), self._trash)
+
+
+def holds_tree(
+    fd: int, name: bytes, tree: TreeId, trees: TreeReader, is_elsewhere: Callable[[BlobId], bool] = lambda blob: False
+) -> bool:
+    """Whether a directory holds just what a tree says, byte for byte, but for what lies elsewhere by now."""
+    stack = [(name, tree)]
+    while stack:
+        at, wanted = stack.pop()
+        try:
+            listing = trees.tree(wanted)
+        except (NotFoundError, DamagedError):
+            return False
+        try:
+            directory = open_way(at, fd)
+        except FileNotFoundError:
+            directory = None
+        except OSError:
+            return False
+        try:
+            there = set() if directory is None else set(map(os.fsencode, os.listdir(directory)))
+            if not there <= {entry.name for entry in listing}:
+                return False
+            for entry in listing:
+                if entry.kind == DIRECTORY:
+                    stack.append((join(at, entry.name), entry.tree))
+                elif directory is None or entry.name not in there:
+                    if not is_elsewhere(entry.blob):
+                        return False
+                elif hash_name(entry.name, directory) != entry.id:
+                    return False
+        finally:
+            if directory is not None:
+                os.close(directory)
+    return True
 
 
 def _left_of(stage_fd: int, out: bytes, trees: TreeReader, old: Entry) -> dict[bytes, dict[bytes, Row]]:

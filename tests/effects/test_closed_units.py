@@ -13,7 +13,7 @@ import pytest
 import scanning
 from folders import contents, remove, snapshot, write
 from pairs import OLD, Pair, pending
-from unit_steps import KINDS, STEPS, Killed, at_step, kill, nothing
+from unit_steps import KINDS, STEPS, Killed, alike, at_step, kill, nothing
 
 from replican.effects import swapping, transition
 from replican.repository import Repository
@@ -211,3 +211,36 @@ def test_a_power_cut_that_loses_its_rename_and_not_that_it_was_opened_up(
     assert sorted(os.listdir(pair.b)) == [".replican", ".replicanattributes", "a.u", "gone.u", "moved.u"]
     assert contents(pair.b / "a.u")["head"] == b"edited"
     assert_shut(pair.b / "a.u")
+
+
+def test_a_power_cut_that_loses_that_what_came_was_closed(pair: Pair) -> None:
+    """Even where it has by chance the number of what went."""
+    edit(pair.a / "a.u", "head", "edited", 1)
+    pair.record(pair.a)
+
+    def killed() -> bool:
+        with pytest.MonkeyPatch.context() as patch:
+            at_step(patch, 1, True, kill, [(swapping, "discard")])
+            try:
+                pair.pull()
+            except Killed:
+                return True
+            return False
+
+    assert scanning.as_nobody(killed, scanning.bound_by_permissions)
+    assert contents(pair.b / "a.u")["head"] == b"edited"
+    for below in BELOW:
+        (pair.b / "a.u" / below.lstrip("/")).chmod(0o700)
+
+    def pulled() -> bool:
+        with pytest.MonkeyPatch.context() as patch:
+            alike(patch)
+            pair.pull()
+        return True
+
+    assert scanning.as_nobody(pulled, scanning.bound_by_permissions)
+    assert bound(pair) == {}
+    pair.assert_at_rest()
+    assert_shut(pair.b / "a.u")
+    with Repository(str(pair.b)) as repo:
+        assert not [each for each in repo.refs.reflog("head") if each.reason.startswith("commit")]

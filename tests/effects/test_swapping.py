@@ -19,6 +19,7 @@ from unit_steps import (
     Killed,
     Unit,
     a_pair,
+    alike,
     at_step,
     kill,
     nothing,
@@ -26,7 +27,7 @@ from unit_steps import (
     without_exchange,
 )
 
-from replican.effects import trash, unswapping
+from replican.effects import trash
 from replican.effects.index_check import check_index
 from replican.effects.swapping import aside_name, out_name
 from replican.operations.fetching import fetch_from
@@ -77,28 +78,6 @@ def test_a_kill_at_any_step_and_a_rerun(
             noted = {item.file for item in repo.index.trash()}
         assert {os.fsencode(name) for name in os.listdir(pair.b / ".replican/trash")} == noted, number
     assert number > 8, "the plan has fewer steps than this test thinks"
-
-
-class Alike(int):
-    """An inode's number that is that of every other, too."""
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, int)
-
-    __hash__ = int.__hash__
-
-
-def alike(patch: pytest.MonkeyPatch) -> None:
-    """After a kill every unit, wherever it lies, has the number that the old one had."""
-
-    def lstat(name: bytes, fd: int) -> os.stat_result | None:
-        try:
-            found = os.lstat(name, dir_fd=fd)
-        except OSError:
-            return None
-        return os.stat_result([found.st_mode, Alike(found.st_ino), *found[2:]])
-
-    patch.setattr(unswapping, "_lstat", lstat)
 
 
 @KINDS

@@ -1,5 +1,6 @@
 """Units in a transition, and its steps: for tests that do something at each of them."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,28 @@ def without_exchange(patch: pytest.MonkeyPatch) -> None:
 
 def nothing(patch: pytest.MonkeyPatch) -> None:
     """All as it is."""
+
+
+class Alike(int):
+    """An inode's number that is that of every other, too."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, int)
+
+    __hash__ = int.__hash__
+
+
+def alike(patch: pytest.MonkeyPatch) -> None:
+    """After a kill every unit, wherever it lies, has the number that the old one had."""
+
+    def lstat(name: bytes, fd: int) -> os.stat_result | None:
+        try:
+            found = os.lstat(name, dir_fd=fd)
+        except OSError:
+            return None
+        return os.stat_result([found.st_mode, Alike(found.st_ino), *found[2:]])
+
+    patch.setattr(unswapping, "_lstat", lstat)
 
 
 KINDS = pytest.mark.parametrize("kind", [nothing, without_exchange], ids=["exchange", "without"])
