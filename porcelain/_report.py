@@ -101,12 +101,20 @@ def first_line(message: str) -> str:
     return message.partition("\n")[0]
 
 
+def words_of_pending(problems: Collection["Problem"], unnoted: int = 0) -> list[str]:
+    """How much is pending, and of that how much was held before: ``2 pending``. ``unnoted`` is pending, too."""
+    held = sum(problem.known for problem in problems)
+    pending = len(problems) - held + unnoted
+    return [f"{pending} pending"] * bool(pending) + [f"{held} held as before"] * bool(held)
+
+
 def describe_merge(merged: "Merged") -> str:
     """What a merge did, on one line."""
-    done = words_of(merged.tally)
+    done, pending = words_of(merged.tally), words_of_pending(merged.pending)
     if merged.old == merged.head:
-        return f"already up to date{': ' + done if done else ''}"
-    return f"{moved(merged.old, merged.head)} {merged.kind.value}: {done or 'no file changed here'}"
+        return f"already up to date{': ' + '; '.join([done] * bool(done) + pending) if done or pending else ''}"
+    changed = "; ".join([done or "no file changed here", *pending])
+    return f"{moved(merged.old, merged.head)} {merged.kind.value}: {changed}"
 
 
 # -- JSON --------------------------------------------------------------------------------------------------------
@@ -247,11 +255,12 @@ class Ending:
         self._list(changing, f"{where}left as it was:", "the next command records it, if it is at rest then")
         self._pending = self._pending or bool(problems)
 
-    def pending(self, problems: Collection["Problem"], where: str = "") -> None:
-        """Tell which paths are behind the head on the disk. What was held before is no news."""
+    def pending(self, problems: Collection["Problem"], where: str = "", unnoted: int = 0) -> None:
+        """Tell which paths are behind the head on the disk, and how many more than it was told (``unnoted``). What was
+        held before is no news."""
         news = [problem for problem in problems if not problem.known]
-        self._list(news, f"{where}pending:", "see 'replican status'; the next command tries again")
-        self._pending = self._pending or bool(news)
+        self._list(news, f"{where}pending:", "see 'replican status'; the next command tries again", unnoted)
+        self._pending = self._pending or bool(news) or unnoted > 0
 
     def skipped(self, problems: Collection["Problem"]) -> None:
         for problem in list(problems)[:MOST]:
@@ -287,8 +296,9 @@ class Ending:
         if isinstance(error, RefusedError) or not self._code:
             self._code = exit_code(error)
 
-    def _list(self, problems: Collection["Problem"], what: str, where: str) -> None:
+    def _list(self, problems: Collection["Problem"], what: str, where: str, unnoted: int = 0) -> None:
         for problem in list(problems)[:MOST]:
             self._ctx.warn(f"{what} {quoted(problem.path)}: {problem.cause}")
-        if len(problems) > MOST:
-            self._ctx.warn(f"and {len(problems) - MOST} more; {where}")
+        more = max(0, len(problems) - MOST) + unnoted
+        if more:
+            self._ctx.warn(f"and {more} more; {where}")

@@ -95,7 +95,9 @@ def command(
         ctx.emit({**about, **report.json_merged(done.merged), "wire": report.json_wire(done.wire)})
     else:
         root, origin = quoted(os.fsencode(done.root)), quoted(os.fsencode(done.source))
-        came = report.words_of(done.merged.tally) or "nothing"
+        came = "; ".join(
+            [report.words_of(done.merged.tally) or "nothing", *report.words_of_pending(done.merged.pending)]
+        )
         ctx.line(f"cloned {origin} to {root}: {came}, at {report.short(done.merged.head)}")
         ctx.say(f"hint: 'replican -C {root} sync' keeps both in step")
     return ending.code

@@ -10,8 +10,8 @@ next command tries again. Content that is not here comes from whichever remote c
 
 Output: one line; with --dry-run, what would be done to the folder, a step a line, and nothing is done or
 recorded. With --json, an object with "kind" ("up to date", "fast-forward" or "merge"), "old", "head", "added",
-"changed", "moved", "deleted", "conflicts", "pending" and "wire", as "replican pull" has it; with --dry-run also "plan"
-and "theirs", which apply-plan takes.
+"changed", "moved", "deleted" (what was done; with --dry-run, what would be), "conflicts", "pending" and "wire", as
+"replican pull" has it; with --dry-run also "plan" and "theirs", which apply-plan takes.
 
 Exit codes: 0 done; 1 conflicts are open, with --exit-code; 3 refused by a gate; 4 some paths are pending; 5
 content is missing, and no remote can be reached; 8 no such remote.

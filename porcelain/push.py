@@ -8,8 +8,9 @@ Edits here that are not recorded stay here: commit them first.
 R may be left out: it is the only remote, or "origin".
 
 Output: where the remote's head was and is, as git shows it. With --json, an object with "remote", "old", "new",
-"added", "changed", "moved", "deleted" (over there), "pending" (paths that could not be written there) and "wire", as
-"replican pull" has it.
+"added", "changed", "moved", "deleted" (over there), "pending" (paths that could not be written there; none of them is
+counted before), "unnoted" (how many more of these there are than the other side lists) and "wire", as "replican pull"
+has it.
 
 Exit codes: 0 done; 3 refused by a gate over there, or for a full disk; 4 some paths are pending there; 5 the
 remote cannot be reached, or has checkpoints that are not here; 8 no such remote.
@@ -45,16 +46,16 @@ def command(
     tally = done.tally or Tally(0, 0, 0, 0)
     if ctx.json:
         moved = {"remote": name, "old": report.json_id(done.old), "new": report.json_id(done.new)}
-        pending, wire = report.json_problems(done.pending), report.json_wire(done.wire)
-        ctx.emit({**moved, **tally._asdict(), "pending": pending, "wire": wire})
+        told, wire = report.json_problems(done.pending), report.json_wire(done.wire)
+        ctx.emit({**moved, **tally._asdict(), "pending": told, "unnoted": done.unnoted, "wire": wire})
     elif done.old == done.new:
-        ctx.line(f"{name} is up to date")
+        pending = report.words_of_pending(done.pending, done.unnoted)
+        ctx.line("; ".join([f"{name} is up to date", *pending]))
     else:
         ctx.say(f"to {quoted(os.fsencode(place_of(repo, name)))}")
-        ctx.line(
-            f"   {report.moved(done.old, done.new)}  head -> head  ({report.words_of(tally) or 'no file changed'})"
-        )
+        what = [report.words_of(tally) or "no file changed", *report.words_of_pending(done.pending, done.unnoted)]
+        ctx.line(f"   {report.moved(done.old, done.new)}  head -> head  ({'; '.join(what)})")
     ending = report.Ending(ctx)
     ending.theirs(done.theirs, f"{name}: ")
-    ending.pending(done.pending, f"{name}: ")
+    ending.pending(done.pending, f"{name}: ", done.unnoted)
     return ending.code

@@ -10,8 +10,8 @@ reached does not keep the others from being synced.
 
 Output: one line for each remote: what came, what went, and how many conflicts and pending paths there are. With
 --json, an object with "head", "conflicts", "pending" and "remotes", a list of objects with "remote", "equal",
-"recorded", "came", "went" (each with "added", "changed", "moved", "deleted"), "pending" (over there) and "wire" (as
-"replican pull" has it), or with "error".
+"recorded", "came", "went" (each with "added", "changed", "moved", "deleted", without what is pending), "pending" (over
+there), "unnoted" and "wire" (as "replican push" has them), or with "error".
 
 Exit codes: 0 done; 1 conflicts are open, with --exit-code; 3 refused by a gate, or a remote could not record its
 user's edits for one, or for a full disk, and the rest is done; 4 some paths are pending; 5 a remote cannot be
@@ -55,12 +55,11 @@ def describe(done: "Synced", head: str) -> str:
     ]
     conflicts = sum(len(merged.conflicts) for merged in done.pulled)
     problems = [*done.pulled[-1].pending, *(each for pushed in done.pushed[-1:] for each in pushed.pending)]
-    held = sum(problem.known for problem in problems)
-    pending = len(problems) - held
-    parts += [report.many(conflicts, "conflict")] * bool(conflicts) + [f"{pending} pending"] * bool(pending)
+    parts += [report.many(conflicts, "conflict")] * bool(conflicts)
+    pending = report.words_of_pending(problems, sum(pushed.unnoted for pushed in done.pushed[-1:]))
+    parts = parts or ["nothing to do"] * all(problem.known for problem in problems)
     state = f"in step at {head}" if done.equal else "not in step yet: run it again"
-    before = [f"{held} held as before"] * bool(held)
-    return f"{done.remote}: {'; '.join([*(parts or ['nothing to do']), *before, state])}"
+    return f"{done.remote}: {'; '.join([*parts, *pending, state])}"
 
 
 def command(
@@ -118,7 +117,7 @@ def _tell(done: "Synced", ending: report.Ending) -> None:
         ending.conflicts(merged.conflicts)
     ending.pending(done.pulled[-1].pending)
     for pushed in done.pushed[-1:]:
-        ending.pending(pushed.pending, f"{done.remote}: ")
+        ending.pending(pushed.pending, f"{done.remote}: ", pushed.unnoted)
     if not done.equal:
         ending.behind()
 
@@ -132,6 +131,7 @@ def _json(done: "Synced") -> dict[str, Any]:
         "came": came(done)._asdict(),
         "went": went(done)._asdict(),
         "pending": report.json_problems(pending),
+        "unnoted": sum(pushed.unnoted for pushed in done.pushed[-1:]),
         "wire": report.json_wire(done.wire),
     }
 

@@ -12,7 +12,7 @@ from replican.decisions.treediff import Tally
 from replican.effects.contents import ContentStore
 from replican.effects.transition import Outcome
 from replican.operations.hooking import told_at_gates
-from replican.operations.merging import NO_OUTCOME, carry_out, plan_past_gates
+from replican.operations.merging import NO_OUTCOME, carry_out, done_of, plan_past_gates
 from replican.operations.recording import append
 from replican.repository import Repository
 from replican.values.ids import CheckpointId, TreeId
@@ -20,7 +20,8 @@ from replican.values.trees import TreeOverlay
 
 
 class Amended(NamedTuple):
-    """What was done: the heads before and now, what changed in the folder, how far the disk has followed.
+    """What was done: the heads before and now, what changed in the folder (without what is pending), how far the disk
+    has followed.
 
     After a dry run ``head`` is the old one, and ``plan`` what would be done.
     """
@@ -57,7 +58,7 @@ def amend(
         append(repo, overlay, tree, old, message, counted)
 
     outcome = carry_out(repo, overlay, plan, stores, put_on_the_log, must_have)
-    return Amended(old, repo.head, counted, outcome, plan)
+    return Amended(old, repo.head, done_of(repo, overlay, plan, counted), outcome, plan)
 
 
 def would_amend(

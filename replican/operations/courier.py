@@ -215,7 +215,9 @@ class Courier:
     def _report(self, repo: Repository, remote: Remote, exchanged: Exchanged, seconds: float) -> None:
         came = [merged.tally for merged in exchanged.pulled]
         went = [pushed.tally for pushed in exchanged.pushed if pushed.tally is not None]
-        pending = len(exchanged.pulled[-1].pending) + sum([len(pushed.pending) for pushed in exchanged.pushed[-1:]])
+        pending = len(exchanged.pulled[-1].pending) + sum(
+            [len(pushed.pending) + pushed.unnoted for pushed in exchanged.pushed[-1:]]
+        )
         conflicts = [conflict for merged in exchanged.pulled for conflict in merged.conflicts]
         for conflict in conflicts:
             copies = tuple([path for path, _ in conflict.copies])

@@ -20,7 +20,7 @@ from replican.effects.mirror import Mirror
 from replican.effects.refs import remote_head
 from replican.operations.fetching import Fetched, fetch_from
 from replican.operations.hooking import tell_of_merge
-from replican.operations.merging import Merged, aim_at, carry_out, opened_site, record_merge
+from replican.operations.merging import Merged, aim_at, carry_out, done_of, opened_site, record_merge
 from replican.operations.remotes import Remote
 from replican.operations.telling import Glimpses, Made, News
 from replican.repository import Repository
@@ -149,7 +149,8 @@ def _go_ahead(
         outcome = carry_out(repo, overlay, aim.plan, told.stores, record, mirror=mirror, groundwork=told.groundwork)
     head = repo.head
     tell_of_merge(repo, remote.name, ours, head, aim.conflicts)
-    merged = Merged(JoinKind.FAST_FORWARD, ours, head, aim.tally, outcome, aim.conflicts, outcome.pending, aim.plan)
+    done = done_of(repo, overlay, aim.plan, aim.tally)
+    merged = Merged(JoinKind.FAST_FORWARD, ours, head, done, outcome, aim.conflicts, outcome.pending, aim.plan)
     return Foretold(came[0], merged)
 
 

@@ -44,7 +44,8 @@ from replican.values.trees import DIRECTORY, TreeOverlay, TreeReader
 
 
 class Merged(NamedTuple):
-    """What a merge did: ``kind`` is how the heads related, ``tally`` what changed in this folder.
+    """What a merge did: ``kind`` is how the heads related, ``tally`` what changed in this folder, without what is
+    pending.
 
     ``conflicts`` are the names that have more than one version since this merge; ``pending`` where the disk is
     behind the head now. With a dry run, ``plan`` is what would be done, and nothing was. ``wire`` is what went over the
@@ -106,7 +107,8 @@ def merge(
             mirror=mirror,
         )
         tell_of_merge(repo, whom, ours, head, aim.conflicts)
-        return Merged(joined.kind, ours, head, aim.tally, outcome, aim.conflicts, outcome.pending, aim.plan)
+        done = done_of(repo, overlay, aim.plan, aim.tally)
+        return Merged(joined.kind, ours, head, done, outcome, aim.conflicts, outcome.pending, aim.plan)
 
 
 class Aim(NamedTuple):
@@ -286,6 +288,13 @@ def carry_out(
         repo.index.note_size(repo.index.count_files(), time.time_ns())
         stage.clear()
     return outcome
+
+
+def done_of(repo: Repository, overlay: TreeOverlay, plan: Plan, planned: Tally) -> Tally:
+    """What was done of what a plan comes to, once it has been carried out: what is pending is not."""
+    now = repo.index.base_root()
+    wanted = plan.head if plan.fitted is None else plan.fitted
+    return planned if now == wanted else tally(overlay, plan.base, now)
 
 
 def _make_room(stage: Stage, overlay: TreeOverlay, plan: Plan, mirror: Mirror | None) -> None:

@@ -67,13 +67,15 @@ class Awaited(Protocol):
 
 class Taken(NamedTuple):
     """What a push came to over there: where the head was and is, what is pending, what was changed (None where the
-    head did not move), and what to tell."""
+    head did not move; what is pending is not in it), what to tell, and how many paths are pending that ``pending``
+    lacks."""
 
     old: CheckpointId | None
     new: CheckpointId | None
     pending: list[Problem]
     tally: "Tally | None"
     notes: list[str]
+    unnoted: int = 0
 
 
 class ObjectSource(Protocol):

@@ -366,7 +366,8 @@ class Server:
         notes = [clip(note) for note in taken.notes[:256]]
         tally = taken.tally or Tally(0, 0, 0, 0)
         counts = channel.files - files, channel.saved - saved
-        return messages.Pushed(taken.new, taken.tally is not None, pending, tally, notes, *counts)
+        unnoted = len(taken.pending) - len(pending)
+        return messages.Pushed(taken.new, taken.tally is not None, pending, tally, notes, *counts, unnoted)
 
 
 def _raise(error: RemoteError) -> None:

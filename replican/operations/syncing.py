@@ -40,7 +40,8 @@ class Pulled(NamedTuple):
 
 class Pushed(NamedTuple):
     """What a push did: where the remote's head was and is, what is pending there, what it changed there (None where its
-    head did not move), and how it recorded its user's edits."""
+    head did not move; what is pending is not in it), how it recorded its user's edits, and how many paths are pending
+    there that ``pending`` lacks."""
 
     remote: str
     old: CheckpointId | None
@@ -49,6 +50,7 @@ class Pushed(NamedTuple):
     tally: Tally | None
     theirs: Refreshed
     wire: Traffic | None = None
+    unnoted: int = 0
 
 
 class Synced(NamedTuple):
@@ -180,7 +182,8 @@ def push_to(repo: Repository, remote: Remote) -> Pushed:
             known = repo.refs.read(remote_head(remote.name))
             if known != taken.new:
                 repo.refs.update(remote_head(remote.name), taken.new, known, f"push {remote.name}", repo.who, soon=True)
-    return Pushed(remote.name, taken.old, taken.new, taken.pending, taken.tally, Refreshed([], []))
+    nothing = Refreshed([], [])
+    return Pushed(remote.name, taken.old, taken.new, taken.pending, taken.tally, nothing, unnoted=taken.unnoted)
 
 
 def sync(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), message: str | None = None) -> Synced:

@@ -363,7 +363,8 @@ class WiredRemote:
         self._head = head
         self._behind = bool(told.pending)
         tally = Tally(*told.tally) if told.moved else None
-        return Taken(old, head, hearing.problems(told.pending), tally, hearing.notes(self.name, told.notes))
+        pending, notes = hearing.problems(told.pending), hearing.notes(self.name, told.notes)
+        return Taken(old, head, pending, tally, notes, told.unnoted)
 
     def _push(self, repo: Repository, head: CheckpointId, old: CheckpointId | None) -> messages.Pushed:
         channel = self._greeted()

@@ -242,9 +242,9 @@ class Push(_Message, tag="push"):
 
 
 class Pushed(_Message, tag="pushed"):
-    """What a push came to: where the head is now, what is pending there, and how many files were added, deleted, moved
-    and changed there, if the head has moved; how many contents came there for it, and how many bytes of content did not
-    have to (``saved``)."""
+    """What a push came to: where the head is now, what is pending there (and how many paths more than are noted:
+    ``unnoted``), and how many files were added, deleted, moved and changed there, if the head has moved; how many
+    contents came there for it, and how many bytes of content did not have to (``saved``)."""
 
     head: Id
     moved: bool
@@ -253,6 +253,7 @@ class Pushed(_Message, tag="pushed"):
     notes: Annotated[list[Text], msgspec.Meta(max_length=256)] = []
     files: Count = 0
     saved: Count = 0
+    unnoted: Count = 0
 
 
 class Subscribe(_Message, tag="subscribe"):

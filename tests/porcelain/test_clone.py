@@ -1,5 +1,6 @@
 """``replican clone``."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -98,3 +99,12 @@ def test_a_source_that_cannot_be_recorded(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.undo()
     clone(str(source), str(copy))
     assert (copy / "letter").read_text() == "dear"
+
+
+def test_what_is_pending_is_not_counted(cli, tmp_path: Path) -> None:
+    write(tmp_path / "a/late", "x")
+    write(tmp_path / "a/more", "y")
+    (tmp_path / "b").mkdir()
+    os.mkfifo(tmp_path / "b/late")
+    done = cli("clone", "--join", "a", "b", code=4)
+    assert ": 1 added; 1 pending, at " in done.text

@@ -56,6 +56,19 @@ def test_as_json(cli, here: Path, tmp_path: Path) -> None:
     assert (done["merged"]["kind"], done["merged"]["added"]) == ("fast-forward", 1)
 
 
+def test_what_is_pending_is_not_counted(cli, here: Path, tmp_path: Path) -> None:
+    write(tmp_path / "a/late", "x")
+    write(tmp_path / "a/more", "y")
+    os.mkfifo(here / "late")
+    assert cli("pull", cwd=here, code=4).text.endswith(" fast-forward: 1 added; 1 pending\n")
+    assert cli("pull", cwd=here, code=4).text == "origin: already up to date: 1 pending\n"
+    merged = cli("pull", "--json", cwd=here, code=4).json()["merged"]
+    assert (merged["added"], len(merged["pending"])) == (0, 1)
+    os.unlink(here / "late")
+    assert cli("merge", "--json", cwd=here).json()["pending"] == []
+    assert contents(here) == {"late": b"x", "letter": b"old", "more": b"y"}
+
+
 def test_no_remote(cli, here: Path, tmp_path: Path) -> None:
     cli("pull", "none", cwd=here, code=8)
     (tmp_path / "a").rename(tmp_path / "away")

@@ -1,5 +1,6 @@
 """``replican push``."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,17 @@ def test_as_json(cli, here: Path) -> None:
     done = cli("push", "origin", "--json", cwd=here).json()
     assert done["old"] != done["new"]
     assert (done["remote"], done["added"], done["pending"]) == ("origin", 1, [])
+
+
+def test_what_is_pending_there_is_not_counted(cli, here: Path, tmp_path: Path) -> None:
+    write(here / "late", "x")
+    write(here / "more", "y")
+    cli("commit", cwd=here)
+    os.mkfifo(tmp_path / "a/late")
+    assert cli("push", cwd=here, code=4).text.endswith("  head -> head  (1 added; 1 pending)\n")
+    done = cli("push", cwd=here, code=4)
+    assert done.text == "origin is up to date; 1 pending\n"
+    assert "origin: pending: late: " in done.err
+    done = cli("sync", cwd=here, code=4)
+    assert done.text.startswith("origin: 1 pending; in step at ")
+    assert cli("push", "--json", cwd=here, code=4).json()["unnoted"] == 0
