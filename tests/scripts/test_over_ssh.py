@@ -94,7 +94,7 @@ def test_what_cannot_be_reached(cli, pair: tuple[Path, Path], tmp_path: Path) ->
     _, here = pair
     failed = cli("clone", "unreachable:docs", "copy", code=5)
     assert "no route to unreachable" in failed.err
-    assert "remote origin cannot be reached: false-ssh ended with 255 before anything was heard" in failed.err
+    assert "remote origin cannot be reached: false-ssh ended with 255: ssh: no route to unreachable" in failed.err
     assert not (tmp_path / "copy").exists()
     assert "there is no folder at" in cli("clone", "host:nowhere", "copy", code=8).err
     assert not (tmp_path / "copy").exists()
