@@ -258,6 +258,9 @@ def carry_out(
     ready for it is in the ``groundwork``.
     """
     plan, left = leave(plan, [entry.path for entry in repo.index.journal()])
+    if plan.base != EMPTY_TREE and not repo.objects.has(plan.base):
+        # The disk was behind: only the index has this, and soon it has another one.
+        overlay.new.update((TreeId(at), payload) for at, payload in new_trees(repo, overlay, plan.base).items())
     if plan.is_empty:
         if record is not None:
             record()

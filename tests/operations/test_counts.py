@@ -41,6 +41,9 @@ def test_a_pull(world: World) -> None:
         assert (merged.tally, paths(merged.pending)) == ((1, 0, 0, 1), [b"late"])
         merged = pull(repo, "origin").merged
         assert (merged.tally, paths(merged.pending)) == ((0, 0, 0, 0), [b"late"])
+        write(world.there / "third", b"3")
+        merged = pull(repo, "origin").merged
+        assert (merged.tally, paths(merged.pending)) == ((1, 0, 0, 0), [b"late"])
         os.unlink(world.here / "late")
         synced = sync(repo, "origin")
         assert synced.equal
@@ -55,6 +58,10 @@ def test_a_push(world: World) -> None:
         record(repo)
         pushed = push(repo, "origin")
         assert (pushed.tally, paths(pushed.pending), pushed.unnoted) == ((1, 0, 0, 1), [b"late"], 0)
+        write(world.here / "third", b"3")
+        record(repo)
+        pushed = push(repo, "origin")
+        assert (pushed.tally, paths(pushed.pending), pushed.unnoted) == ((1, 0, 0, 0), [b"late"], 0)
 
 
 def test_a_sync(world: World) -> None:
