@@ -22,6 +22,7 @@ from replican.values.ids import BlobId
 from replican.values.listing import SMUDGED, decode_listing
 from replican.values.paths import join, name_of, parent_of
 
+UNSTEADY: Final = "it changes all the time, and was recorded as it was read meanwhile"
 _PLACE: Final = b"frozen"
 _MOST: Final = 64
 _LEFT_FREE: Final = 64 << 20

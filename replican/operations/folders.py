@@ -20,6 +20,7 @@ from replican.values.hooks import POST_CHECKPOINT
 from replican.values.ids import BlobId, CheckpointId
 
 if TYPE_CHECKING:
+    from replican.effects.freezing import Freezer
     from replican.operations.heads import Lookout
     from replican.operations.reading import Content, FolderReader
 
@@ -29,6 +30,7 @@ class FolderRemote:
 
     traffic = None
     has_changed = False  # who opens its files sees what they hold
+    unsent: Collection[bytes] = ()
 
     def __init__(self, name: str, root: str, repository: Repository) -> None:
         self.name = name
@@ -37,6 +39,7 @@ class FolderRemote:
         repository.for_another = True
         self._reader: FolderReader | None = None
         self.seen: CheckpointId | None = None
+        self.copies: Freezer | None = None
 
     def refresh(
         self,

@@ -54,6 +54,11 @@ class Recorded(NamedTuple):
     gated: RefusedError | None = None
     behind: bool = False
 
+    def then(self, later: "Recorded") -> "Recorded":
+        """What two commits did, one after the other."""
+        done, skipped = Tally.total([self.tally, later.tally]), [*self.skipped, *later.skipped]
+        return later._replace(new=self.new or later.new, tally=done, skipped=skipped)
+
 
 def observe(
     repo: Repository,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from replican.effects.channel import Terms
     from replican.effects.config import Config
     from replican.effects.contents import ContentStore
+    from replican.effects.freezing import Freezer
     from replican.effects.launching import Launched, Link
     from replican.effects.mirror import Mirror
     from replican.operations.folders import FolderRemote
@@ -138,6 +139,14 @@ class Remote(Protocol):
 
     def candidates(self, blob: BlobId, hint: bytes) -> "Iterator[Content | None]":
         """Content by its id alone, verified, from one place after the other; ``hint`` is a path where it may lie."""
+
+    copies: "Freezer | None"
+    """Copies of what changes all the time here, by which it was recorded: over a link, a push sends them."""
+
+    @property
+    def unsent(self) -> Collection[bytes]:
+        """The paths of what the last push could not send over a link, since it has changed here since it was recorded:
+        to record it once more, with copies, and to push that may help."""
 
     def push(self, repo: Repository, head: CheckpointId | None) -> Taken:
         """Have it take in ``head`` from ``repo``, if that is a fast-forward over there, by its own gates.

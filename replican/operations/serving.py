@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from replican.decisions.treediff import Tally
 from replican.effects.channel import Channel
 from replican.effects.earlysending import EarlySender
+from replican.effects.freezing import UNSTEADY
 from replican.effects.hashing import CHANGED_WHILE_READ
 from replican.effects.precutting import Precutter
 from replican.operations.linking import ReceivedObjects, clip, heed, hello_of
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from replican.operations.supplying import Supplier
 
 _SAMPLE = 64
-UNSTEADY = "it changes all the time, and was recorded as it was read meanwhile"
 
 
 def serve(

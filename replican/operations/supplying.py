@@ -29,7 +29,7 @@ class Supplier:
     """Answers what is asked about content in ``repo``. Close it.
 
     ``find_paths`` tells where content lies in the folder, and ``sent`` is told of so many contents and bytes that have
-    been sent.
+    been sent. ``copies`` are of what has been recorded by them; they are somebody else's.
     """
 
     def __init__(
@@ -38,9 +38,11 @@ class Supplier:
         channel: Channel,
         find_paths: Callable[[Collection[BlobId]], Mapping[BlobId, bytes]],
         sent: Callable[[int, int], None] | None = None,
+        copies: "Freezer | None" = None,
     ) -> None:
         self.offer = Offer(repo.root, f"{repo.dotdir}/trash", find_paths)
         self.offer.lists = BlockCache(repo.block_cache_path)
+        self.offer.freezer = copies
         self._repo = repo
         self._channel = channel
         self._sent = sent
@@ -91,10 +93,10 @@ class Supplier:
         return found
 
     def _close_freezer(self) -> None:
-        if self.offer.freezer is not None:
-            self.offer.freezer.close()
-            self.offer.freezer = None
-        if self._stage is not None:
+        freezer, self.offer.freezer = self.offer.freezer, None
+        if self._stage is not None:  # else it is somebody else's
+            if freezer is not None:
+                freezer.close()
             self._stage.close()
             self._stage = None
 

@@ -5,7 +5,9 @@ and do not block each other. (The process that records over there holds that sid
 may hold its own meanwhile, and wait for that process to be done.)
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Collection
+from contextlib import closing
+from typing import Final, NamedTuple
 
 from replican.decisions.frontier import JoinKind
 from replican.decisions.treediff import Tally
@@ -16,15 +18,18 @@ from replican.operations.ahead import bring_ahead, take_ahead
 from replican.operations.fetching import Fetched, fetch_from
 from replican.operations.foretold import Foretold, merge_foretold
 from replican.operations.hooking import PUSHING, told_at_gates
+from replican.operations.keeping import Keeping
 from replican.operations.merging import Merged, merge
 from replican.operations.recording import Recorded, record
 from replican.operations.remotes import Refreshed, Remote, opened_remote
 from replican.repository import Repository
 from replican.values.errors import DivergedError, RefusedError
 from replican.values.ids import CheckpointId
+from replican.values.paths import show
 from replican.values.progress import Problem, Traffic
 
 MOST_ROUNDS = 5
+_CHANGED_SINCE: Final = "it has changed here since it was recorded; `replican sync` records it once more"
 
 
 class Pulled(NamedTuple):
@@ -164,6 +169,7 @@ def push(repo: Repository, name: str) -> Pushed:
         refreshed = remote.refresh()
         repo.notes += refreshed.notes
         pushed = push_to(repo, remote)._replace(theirs=refreshed, wire=remote.traffic)
+        _tell_unsent(repo, remote, pushed)
         repo.notes += remote.summary()
         return pushed
 
@@ -192,12 +198,27 @@ def sync(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), 
     A gate that is closed here stops recording only: what it holds back is in ``recorded.gated``. One that is closed
     over there raises ``RefusedError``.
     """
-    with opened_remote(repo, name) as remote:
+    with opened_remote(repo, name) as remote, closing(Keeping(repo, remote, allowed, message)) as keeping:
         recorded, theirs, ahead = _record_both(repo, remote, message, allowed)
-        exchanged = exchange(repo, remote, allowed=allowed, ahead=ahead, settled=theirs.settled)
+        recorded = keeping.record_changing(recorded)
+
+        def record_again(unsent: Collection[bytes]) -> None:
+            nonlocal recorded
+            recorded = keeping.record(recorded, unsent)
+
+        again = record_again if recorded.gated is None else None
+        exchanged = exchange(repo, remote, allowed=allowed, ahead=ahead, settled=theirs.settled, record_again=again)
+        for pushed in exchanged.pushed[-1:]:
+            _tell_unsent(repo, remote, pushed)
         repo.notes += remote.summary()
         theirs = theirs if exchanged.theirs is None else exchanged.theirs
         return Synced(name, recorded, exchanged.pulled, exchanged.pushed, exchanged.equal, theirs, remote.traffic)
+
+
+def _tell_unsent(repo: Repository, remote: Remote, pushed: Pushed) -> None:
+    """Tell why what is pending over there was not sent."""
+    unsent = {*remote.unsent}.intersection([each.path for each in pushed.pending])
+    repo.notes += [f"{show(path)} was not sent: {_CHANGED_SINCE}" for path in sorted(unsent)]
 
 
 class Exchanged(NamedTuple):
@@ -218,10 +239,12 @@ def exchange(
     ahead: Foretold | None = None,
     settled: CheckpointId | None = None,
     unlocked: bool = False,
+    record_again: Callable[[Collection[bytes]], None] | None = None,
 ) -> Exchanged:
     """Pull and push until both heads are the same, where both sides' edits have been recorded; with what was merged
     ``ahead``, if anything was. At the head ``settled`` the remote has nothing pending. Much content is brought
-    ``unlocked``, where others want to record meanwhile. Raises as :func:`sync` does."""
+    ``unlocked``, where others want to record meanwhile. ``record_again`` is told the paths of what a push could not
+    send, since it had changed. Raises as :func:`sync` does."""
     pulled: list[Merged] = []
     pushed: list[Pushed] = []
     theirs: Refreshed | None = None
@@ -248,5 +271,7 @@ def exchange(
             pushed.append(push_to(repo, remote))
         except DivergedError:
             continue  # somebody recorded something over there just now
-        break
+        if record_again is None or not remote.unsent or round_ + 1 == MOST_ROUNDS:
+            break
+        record_again(remote.unsent)
     return Exchanged(pulled, pushed, repo.head == remote.head, theirs)

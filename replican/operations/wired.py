@@ -38,6 +38,7 @@ from replican.values.quoting import show_told
 from replican.values.streams import encode_object, end_of_objects, read_objects
 
 if TYPE_CHECKING:
+    from replican.effects.freezing import Freezer
     from replican.operations.heads import Lookout, WiredLookout
     from replican.operations.reading import Content
 
@@ -56,6 +57,8 @@ class WiredRemote:
         self.name = name
         self.place = place
         self.has_changed = False
+        self.copies: Freezer | None = None
+        self.unsent: Collection[bytes] = ()
         self._start = start
         self._repo = repo
         self._early = None if repo is None else EarlyFiles(repo)
@@ -349,7 +352,7 @@ class WiredRemote:
     # -- a push -------------------------------------------------------------------------------------------------
 
     def push(self, repo: Repository, head: CheckpointId | None) -> Taken:
-        old = self.head
+        old, self.unsent = self.head, ()
         if head == old and (head is None or not self._behind):
             return Taken(old, old, [], None, [])
         if head is None or (old is not None and not repo.objects.has(old)):
@@ -375,7 +378,7 @@ class WiredRemote:
                 channel.put(encode_object(kind, payload))
         channel.put(end_of_objects())
         channel.put_rest()
-        supplier = Supplier(repo, channel, lambda blobs: repo.index.find_paths(blobs), repo.progress.advance)
+        supplier = Supplier(repo, channel, repo.index.find_paths, repo.progress.advance, self.copies)
         repo.progress.begin("sending", wire=lambda: channel.traffic)
         try:
             while not isinstance(message := supplier.next(), messages.Pushed):
@@ -384,6 +387,7 @@ class WiredRemote:
                 supplier.answer(message)
         finally:
             repo.progress.end()
+            self.unsent = list(supplier.offer.changed)
             supplier.close()
         if message.head != head or message.moved != (head != old):
             raise ProtocolError("it answered something else than what a push comes to")

@@ -9,10 +9,9 @@ from folders import noise, write
 from links import UNION, CutLinks
 
 from replican.effects import blocks, copying, hashing, offering
-from replican.effects.freezing import Freezer
+from replican.effects.freezing import UNSTEADY, Freezer
 from replican.effects.staging import Stage
 from replican.operations.recording import record
-from replican.operations.serving import UNSTEADY
 from replican.operations.syncing import pull, sync
 from replican.repository import Repository
 from replican.values.ids import BlobId, blob_hasher, blob_id
