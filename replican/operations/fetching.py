@@ -5,7 +5,7 @@ all, before it is stored, and the ref that remembers the remote's head moves las
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from replican.decisions.frontier import check_received
@@ -17,9 +17,19 @@ from replican.effects.refs import remote_head
 from replican.operations.remotes import ObjectSource, Remote
 from replican.repository import Repository
 from replican.values.checkpoints import Checkpoint, encode_checkpoint
-from replican.values.errors import DamagedError, NotFoundError, RemoteError
+from replican.values.errors import (
+    DamagedError,
+    MalformedError,
+    MissingObjectError,
+    NotFoundError,
+    RemoteError,
+    ReplicanError,
+)
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.trees import DIRECTORY, Entry, TreeOverlay
+
+Parse = Callable[[bytes, bytes], list[Entry]]
+"""Makes entries of a tree's id and its payload; raises what :func:`parse_as_tree` does, or what becomes of it."""
 
 
 class Fetched(NamedTuple):
@@ -47,14 +57,22 @@ class Received:
 
 
 def fetch_from(repo: Repository, remote: Remote, *, trust: bool = False) -> Fetched:
-    """Take over what is new of the remote's log. ``trust`` (a first clone) takes its merges as they are."""
+    """Take over what is new of the remote's log. ``trust`` (a first clone) takes its merges as they are.
+
+    Raises ``RemoteError`` where something is wrong with what the remote has, ``DamagedError`` with what is here.
+    """
     ref = remote_head(remote.name)
     with repo.writing("fetch"):
         old = repo.refs.read(ref)
         try:
             head = remote.head
-            counts = (0, 0) if head is None else take_over(repo, remote.log_above(repo, head), head, trust=trust)
         except (DamagedError, NotFoundError) as error:
+            raise remote.damaged(error) from error
+        try:
+            counts = (0, 0) if head is None else _take_theirs(repo, remote, head, trust)
+        except (DamagedError, MissingObjectError) as error:
+            raise _damaged_here(error) from error
+        except NotFoundError as error:  # what it names is here, and is something else
             raise remote.damaged(error) from error
         except LimitError as error:  # no gate of the user's: nothing that is typed here opens it
             raise RemoteError(f"remote {remote.name}: {error.message}", error.hint) from error
@@ -70,6 +88,45 @@ def fetch_from(repo: Repository, remote: Remote, *, trust: bool = False) -> Fetc
         return Fetched(remote.name, old, head, *counts, forced)
 
 
+def _take_theirs(repo: Repository, remote: Remote, head: CheckpointId, trust: bool) -> tuple[int, int]:
+    theirs = _Theirs(remote, remote.log_above(repo, head))
+    return take_over(repo, theirs, head, trust=trust, parse=theirs.parse)
+
+
+class _Theirs:
+    """What a remote hands out: whatever is wrong with that is the remote's."""
+
+    def __init__(self, remote: Remote, source: ObjectSource) -> None:
+        self._remote = remote
+        self._source = source
+
+    def checkpoint(self, checkpoint: CheckpointId, /) -> Checkpoint:
+        try:
+            return self._source.checkpoint(checkpoint)
+        except (DamagedError, NotFoundError) as error:
+            raise self._remote.damaged(error) from error
+
+    def payload(self, kind: bytes, id: bytes, /) -> bytes:
+        try:
+            return self._source.payload(kind, id)
+        except (DamagedError, NotFoundError) as error:
+            raise self._remote.damaged(error) from error
+
+    def parse(self, tree: bytes, payload: bytes) -> list[Entry]:
+        """The entries of a tree that it handed out."""
+        try:
+            return parse_as_tree(tree, payload)
+        except DamagedError as error:
+            raise self._remote.damaged(error) from error
+
+
+def _damaged_here(error: ReplicanError) -> ReplicanError:
+    if isinstance(error, DamagedError) and error.code not in (DamagedError.code, MalformedError.code):
+        return error  # of the index, which is no log
+    hint = "run `replican fsck --repair`: what is lost is taken from the remotes where they have it"
+    return DamagedError(f"the log here is damaged: {error.message}", hint)
+
+
 def _comes_from(repo: Repository, head: CheckpointId, old: CheckpointId, came: int) -> bool:
     """Whether ``head`` comes from ``old``, or is it. Mostly that is the parent of one of those that ``came``: the log
     below need not be walked."""
@@ -82,8 +139,16 @@ def _comes_from(repo: Repository, head: CheckpointId, old: CheckpointId, came: i
     return old in seen or repo.graph.is_ancestor(old, head)
 
 
-def take_over(repo: Repository, source: ObjectSource, head: CheckpointId, *, trust: bool = False) -> tuple[int, int]:
-    """Copy ``head`` with all that it needs from ``source``; how many checkpoints and trees were new."""
+def take_over(
+    repo: Repository,
+    source: ObjectSource,
+    head: CheckpointId,
+    *,
+    trust: bool = False,
+    parse: Parse = parse_as_tree,
+) -> tuple[int, int]:
+    """Copy ``head`` with all that it needs from ``source``, of which trees are read by ``parse``; how many checkpoints
+    and trees were new."""
     received = Received(repo)
     order: list[CheckpointId] = []
     stack = [head]
@@ -99,7 +164,7 @@ def take_over(repo: Repository, source: ObjectSource, head: CheckpointId, *, tru
         repo.checkpoint(head)  # what is here may be no checkpoint
         return 0, 0
     overlay = TreeOverlay(repo)
-    plain = _take_trees(repo, source, overlay, (received.new[at].tree for at in reversed(order)))
+    plain = _take_trees(repo, source, parse, overlay, (received.new[at].tree for at in reversed(order)))
     graph = Graph(received)
     parents_first = graph.missing([head], _Stored(repo))
     trusted = received.new if trust else ()
@@ -126,7 +191,9 @@ class _AtHand:
         return self.entries if tree == self.id else ()
 
 
-def _take_trees(repo: Repository, source: ObjectSource, overlay: TreeOverlay, tops: Iterable[TreeId]) -> set[TreeId]:
+def _take_trees(
+    repo: Repository, source: ObjectSource, parse: Parse, overlay: TreeOverlay, tops: Iterable[TreeId]
+) -> set[TreeId]:
     """Read what is new of these trees and measure it, those below first. Those that have no units, as far as that can
     be told from what is new alone."""
     plain = {EMPTY_TREE}
@@ -136,7 +203,7 @@ def _take_trees(repo: Repository, source: ObjectSource, overlay: TreeOverlay, to
     def read(tree: TreeId) -> Sequence[Entry]:
         # Everybody knows the empty one, so it need not be there.
         payloads[tree] = payload = b"" if tree == EMPTY_TREE else source.payload(TREE, tree)
-        return parse_as_tree(tree, payload)
+        return parse(tree, payload)
 
     def lacking(trees: Iterable[TreeId]) -> list[TreeId]:
         # One that is here as a checkpoint is no tree, whatever a listing says: it is lacking, and not to be had.
