@@ -344,9 +344,9 @@ class Index:
         with self._database.writing() as connection:
             return tables.say_once(connection, problems)
 
-    def add_trash(self, items: Iterable["TrashItem"], undo: bytes = b"") -> None:
-        """Note what was taken to the trash; ``undo`` names the merge that took it."""
-        with self._database.writing(durable=True) as connection:
+    def add_trash(self, items: Iterable["TrashItem"], undo: bytes | None = b"") -> None:
+        """Note what was taken to the trash; ``undo`` names the merge that took it (None: they were noted before)."""
+        with self._database.writing(durable=undo is not None) as connection:
             tables.add_trash(connection, items, undo)
 
     def trash(

@@ -7,6 +7,7 @@ recovery relies on is sealed with a checksum: SQLite has none of its own.
 import hashlib
 import sqlite3
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from xxhash import xxh3_64_digest, xxh3_64_intdigest
@@ -136,27 +137,52 @@ def say_once(connection: sqlite3.Connection, problems: Iterable[Problem]) -> lis
 # -- the trash ------------------------------------------------------------------------------------------------------
 
 
-_TRASH_COLUMNS = "blob, file, path, kind, perm, size, mtime_ns, ino, time_ns"
+_TRASH_COLUMNS: Final = "blob, file, path, kind, perm, size, mtime_ns, ino, time_ns, undo"
+_CTIME: Final = "ctime_ns"
 
 
-def add_trash(connection: sqlite3.Connection, items: Iterable["TrashItem"], undo: bytes) -> None:
-    rows = [(*item[:7], signed(item.ino), item.time_ns) for item in items]
+def add_trash(connection: sqlite3.Connection, items: Iterable["TrashItem"], undo: bytes | None) -> None:
+    """Note ``items``, taken by the merge ``undo``; None: they were noted before, and that stands."""
+    noted = dict.fromkeys(items, undo) if undo is not None else _noted(connection, items)
+    if noted and not _has_ctimes(connection):
+        connection.execute(f"ALTER TABLE trash ADD COLUMN {_CTIME} INTEGER")
+    rows = [((*item[:7], signed(item.ino), item.time_ns, by), item.ctime_ns) for item, by in noted.items()]
     connection.executemany(
-        f"INSERT OR REPLACE INTO trash ({_TRASH_COLUMNS}, undo, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [(*row, undo, _seal(*row, undo)) for row in sorted(rows)],
+        f"INSERT OR REPLACE INTO trash ({_TRASH_COLUMNS}, seal, {_CTIME}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [(*row, _seal_of_trash(row, ctime_ns), ctime_ns) for row, ctime_ns in sorted(rows, key=itemgetter(0))],
     )
+
+
+def _noted(connection: sqlite3.Connection, items: Iterable["TrashItem"]) -> dict["TrashItem", bytes]:
+    """Those of ``items`` that are in the list, each with what is noted of who took it."""
+    found = {item: connection.execute("SELECT undo FROM trash WHERE file = ?", (item.file,)) for item in items}
+    return {item: undo for item, rows in found.items() for (undo,) in rows}
+
+
+def _has_ctimes(connection: sqlite3.Connection) -> bool:
+    """Whether the table of the trash has its last column: an index that an older release has made has not."""
+    found = connection.execute("SELECT 1 FROM pragma_table_info('trash') WHERE name = ?", (_CTIME,)).fetchone()
+    return found is not None
+
+
+def _seal_of_trash(row: tuple[object, ...], ctime_ns: int | None) -> int:
+    """The seal of an older release's rows, which know no ctime, is that of the others."""
+    return _seal(*row) if ctime_ns is None else _seal(*row, ctime_ns)
 
 
 def trash(connection: sqlite3.Connection, where: str, values: tuple[bytes | int, ...]) -> list["TrashItem"]:
     from replican.effects.trash import TrashItem
 
-    found = connection.execute(f"SELECT {_TRASH_COLUMNS}, undo, seal FROM trash {where} ORDER BY time_ns, file", values)
+    columns = f"{_TRASH_COLUMNS}, seal, {_CTIME if _has_ctimes(connection) else 'NULL'}"
     items = []
-    for blob, file, path, kind, perm, size, mtime_ns, ino, time_ns, undo, seal in found:
-        _check(seal, "its list of the trash", blob, file, path, kind, perm, size, mtime_ns, ino, time_ns, undo)
+    found = connection.execute(f"SELECT {columns} FROM trash {where} ORDER BY time_ns, file", values)
+    for *row, seal, ctime_ns in found:
+        if seal != _seal_of_trash(tuple(row), ctime_ns):
+            raise IndexDamagedError("the index is damaged: its list of the trash is not what was written")
+        blob, file, path, kind, perm, size, mtime_ns, ino, time_ns, _ = row
         if b"/" in file or file in (b"", b".", b".."):  # a seal is no proof: the index of a remote may be anybody's
             raise IndexDamagedError("the index is damaged: its list of the trash has what lies elsewhere")
-        items.append(TrashItem(blob, file, path, kind, perm, size, mtime_ns, unsigned(ino), time_ns))
+        items.append(TrashItem(blob, file, path, kind, perm, size, mtime_ns, unsigned(ino), time_ns, ctime_ns))
     return items
 
 

@@ -135,11 +135,11 @@ class _Recovery:
             id_ = _id_in(file)
             if id_ not in meant or file in noted:
                 continue
+            found = os.lstat(file, dir_fd=self._trash.fd)  # before it is read: what is written meanwhile changes it
             holds = hash_name(file, self._trash.fd)
             path, old = next((each for each in meant[id_] if not self._is_there(each[0])), meant[id_][0])
             if holds is None:
                 continue
-            found = os.lstat(file, dir_fd=self._trash.fd)
             if holds == id_:
                 self._trash.note(file, path, old, found)
             else:

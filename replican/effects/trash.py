@@ -1,8 +1,8 @@
 """The trash: what a merge replaced or deleted, taken by rename, kept under its blob id until it expires.
 
-A rename takes the inode, not a copy, so a program that still holds the file open can go on writing to it. Hence every
-look
-(after the batch, at the next scan, before expiry) compares what lies here with what was taken.
+A rename takes the inode, not a copy, so a program that still holds the file open, or knows it by another hard link, can
+go on writing to it. Hence every look (after the batch, at the next scan, before expiry) compares what lies here with
+what was taken.
 """
 
 import os
@@ -23,7 +23,8 @@ class TrashItem(NamedTuple):
     """One thing in the trash: where it lies, what it was, and where it was taken from.
 
     ``file`` is its name below ``.replican/trash``; ``time_ns`` when it was taken (ns since 1970); ``ino`` and the
-    attributes say what was taken, so that a later change is seen.
+    attributes say what was taken, so that a later change is seen. ``ctime_ns`` is what the inode had after it was
+    renamed; None where an older release noted it.
     """
 
     blob: BlobId
@@ -35,6 +36,13 @@ class TrashItem(NamedTuple):
     mtime_ns: int
     ino: int
     time_ns: int
+    ctime_ns: int | None = None
+
+    def is_unwritten(self, found: os.stat_result) -> bool:
+        """Whether ``found`` is what was taken, and nothing was done to it since. Where something was, this may be a
+        change of its links or its permissions alone: its content tells."""
+        unwritten = is_same_inode(found, self.ino, self.size, self.mtime_ns)
+        return unwritten and self.ctime_ns in (None, found.st_ctime_ns)
 
 
 def hash_open(fd: int, size: int) -> BlobId:
@@ -115,10 +123,9 @@ class Trash:
 
     def note(self, file: bytes, path: bytes, was: Entry, found: os.stat_result) -> None:
         """What lies under the name ``file`` is ``was``, which was taken from ``path``."""
+        status = found.st_size, found.st_mtime_ns, found.st_ino
         self.taken.append(
-            TrashItem(
-                was.blob, file, path, was.kind, was.perm, found.st_size, found.st_mtime_ns, found.st_ino, time.time_ns()
-            )
+            TrashItem(was.blob, file, path, was.kind, was.perm, *status, time.time_ns(), found.st_ctime_ns)
         )
 
     def flush(self) -> None:
@@ -127,8 +134,8 @@ class Trash:
             os.fsync(self.fd)
 
     def changed(self, items: Iterable[TrashItem]) -> list[TrashItem]:
-        """Those of ``items`` that somebody has written to since they were taken: files, by a descriptor, so the inode
-        is the same. Another one is damage, or this replica is a copy."""
+        """Those of ``items`` that somebody may have written to since they were taken: files, by a descriptor or another
+        hard link, so the inode is the same. Another one is damage, or this replica is a copy."""
         changed: list[TrashItem] = []
         for item in items:
             if item.kind != FILE:
@@ -137,8 +144,8 @@ class Trash:
                 found = os.lstat(item.file, dir_fd=self.fd)
             except FileNotFoundError:
                 continue
-            written = stat.S_ISREG(found.st_mode) and found.st_ino == item.ino
-            if written and not is_same_inode(found, item.ino, item.size, item.mtime_ns):
+            same = stat.S_ISREG(found.st_mode) and found.st_ino == item.ino
+            if same and not item.is_unwritten(found):
                 changed.append(item)
         return changed
 

@@ -267,11 +267,11 @@ class _Check:
         with Trash(f"{self._repo.dotdir}/trash") as trash:
             written = {item.file for item in trash.changed(items)}
             for item in items:
-                if item.file in written:
-                    continue
                 self._files += 1
                 found = hash_name(item.file, trash.fd)
                 if found is None:
                     self._add(TRASH, show(item.file), f"cannot be read, or is gone; it was {show(item.path)}")
+                elif found != item.blob and item.file in written:
+                    self._edited += 1
                 elif found != item.blob:
                     self._add(TRASH, show(item.file), f"has another content than was taken; it was {show(item.path)}")

@@ -26,18 +26,20 @@ def rescue_changed(root: str, index: Index, trash: Trash, *, everything: bool = 
     if not changed:
         return []
     notes: list[str] = []
+    unwritten: list[TrashItem] = []
     with Directories(root) as directories:
         for item in changed:
-            path = _rescue(directories, trash, item)
+            found = os.lstat(item.file, dir_fd=trash.fd)  # before it is read: what is written meanwhile changes it
+            blob = hash_name(item.file, trash.fd)
+            if blob is None:
+                continue
+            if blob == item.blob:
+                unwritten.append(item._replace(mtime_ns=found.st_mtime_ns, ctime_ns=found.st_ctime_ns))
+                continue
+            path = bring_back(directories, trash.fd, item.file, item.path, blob, found.st_mtime_ns)
             if path is not None:
                 index.drop_trash([item.file])
                 notes.append(f"{show(path)} was still being written to when it was replaced: both versions are kept")
+    if unwritten:  # its links or its permissions were changed, say: nobody is to read it for that once more
+        index.add_trash(unwritten, None)
     return notes
-
-
-def _rescue(directories: Directories, trash: Trash, item: TrashItem) -> bytes | None:
-    blob = hash_name(item.file, trash.fd)
-    if blob is None or blob == item.blob:
-        return None
-    found = os.lstat(item.file, dir_fd=trash.fd)
-    return bring_back(directories, trash.fd, item.file, item.path, blob, found.st_mtime_ns)

@@ -1,8 +1,12 @@
 """The small tables of the index: journal, problems, trash, frontiers, values."""
 
+import sqlite3
+from contextlib import closing
+
+import pytest
 from indexes import ONE, TWO, ZEROS
 
-from replican.effects.index import Index, JournalEntry
+from replican.effects.index import Index, IndexDamagedError, JournalEntry
 from replican.effects.trash import TrashItem
 from replican.values.ids import EMPTY_TREE, BlobId, TreeId
 from replican.values.progress import Problem
@@ -67,6 +71,28 @@ def test_the_trash_table(index: Index) -> None:
     assert index.trash(undo=ONE) == [two, one]
     index.drop_trash([b"2", b"no"])
     assert index.trash() == [three, one]
+
+
+def test_the_trash_of_an_older_release(index: Index, path: str) -> None:
+    """Its table has no ctimes: it is read as it is, and gets them with what is taken next."""
+    old, new = (TrashItem(BlobId(n * 32), n, b"path", FILE, 0o644, 5, 7, 1, 8) for n in (b"1", b"2"))
+    index.add_trash([old], ONE)
+    index.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE trash DROP COLUMN ctime_ns")
+    with Index.open(path) as reader:
+        assert reader.trash() == [old]
+    with Index.open(path, writable=True) as writer:
+        assert writer.trash() == [old]
+        writer.add_trash([new._replace(ctime_ns=9)])
+        assert writer.trash() == [old, new._replace(ctime_ns=9)]
+        writer.add_trash([old._replace(ctime_ns=10), new._replace(file=b"3")], None)
+        assert writer.trash() == [old._replace(ctime_ns=10), new._replace(ctime_ns=9)]
+        assert writer.trash(undo=ONE) == [old._replace(ctime_ns=10)]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE trash SET ctime_ns = NULL WHERE ctime_ns = 9")
+    with Index.open(path) as reader, pytest.raises(IndexDamagedError):
+        reader.trash()
 
 
 def test_the_memo_of_frontiers(index: Index, path: str) -> None:

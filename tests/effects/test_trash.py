@@ -96,6 +96,20 @@ def test_who_goes_on_writing_is_seen(tmp_path: Path) -> None:
         assert folder.trash.changed(folder.trash.taken) == []
 
 
+def test_who_writes_through_another_link_and_puts_the_time_back_is_seen(tmp_path: Path) -> None:
+    with Folder(tmp_path / "f") as folder:
+        (tmp_path / "f/a").write_bytes(b"old")
+        os.link(tmp_path / "f/a", tmp_path / "f/link")
+        before = os.lstat(tmp_path / "f/a")
+        assert folder.take("a", b"old")
+        assert folder.trash.changed(folder.trash.taken) == []
+        (tmp_path / "f/link").write_bytes(b"new")
+        os.utime(tmp_path / "f/link", ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert folder.trash.changed(folder.trash.taken) == folder.trash.taken
+        unknown = [item._replace(ctime_ns=None) for item in folder.trash.taken]
+        assert folder.trash.changed(unknown) == [], "an older release has not noted it"
+
+
 def test_the_shelf_offers_what_was_taken(tmp_path: Path) -> None:
     from replican.effects.contents import Wanted
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from replicas import OLD, Replicas
 
+from replican.effects.index import Index
+from replican.effects.trash import Trash
 from replican.values.ids import blob_id
 
 
@@ -146,7 +148,6 @@ def test_rot_is_told_from_an_edit(here: Replicas) -> None:
 
 def test_a_file_whose_content_changed_though_its_times_did_not(here: Replicas) -> None:
     """As far as can be done from here: the index is made to have the times that the changed file has."""
-    from replican.effects.index import Index
     from replican.effects.index_records import DirRecord
     from replican.values.listing import encode_listing
 
@@ -169,12 +170,44 @@ def test_a_file_whose_content_changed_though_its_times_did_not(here: Replicas) -
 def test_the_trash(here: Replicas) -> None:
     name = blob_id(b"content").hex()
     path = here.base / "b/.replican/trash" / name
-    status = path.stat()
-    path.write_bytes(b"CONTENT")
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    rewrite(path, b"CONTENT")
+    with Index.open(str(here.base / "b/.replican/index.db"), writable=True) as index:
+        (item,) = index.trash()
+        index.add_trash([item._replace(ctime_ns=path.stat().st_ctime_ns)])  # as of a disk that has lost some bits
     assert damage(here, "--content") == [("trash", name)]
     path.write_bytes(b"somebody went on writing")
+    assert here.json("b", "fsck", "--content")["edited"] == 1
+
+
+def rewrite(path: Path, content: bytes) -> None:
+    """As many other bytes, and the time as it was: only the ctime tells."""
+    status = path.stat()
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_what_another_link_of_a_file_in_the_trash_was_used_for_comes_back(here: Replicas) -> None:
+    trashed = here.base / "b/.replican/trash" / blob_id(b"content").hex()
+    os.link(trashed, here.base / "link")
+    assert here.json("b", "fsck", "--content")["edited"] == 0, "a link more changes the ctime, and no content"
+    rewrite(here.base / "link", b"CONTENT")
+    assert here.json("b", "fsck", "--content")["edited"] == 1
+    assert "both versions are kept" in here("b", "gc").err
+    (copy,) = here.json("b", "conflicts")
+    assert {here.read(f"b/{copy['path']}"), here.read(f"b/{copy['copy']}")} == {"content 2", "CONTENT"}
+    assert not trashed.exists()
     here("b", "fsck", "--content")
+
+
+def test_what_changed_but_for_its_content_stays_in_the_trash_and_is_known_again(here: Replicas) -> None:
+    trashed = here.base / "b/.replican/trash" / blob_id(b"content").hex()
+    os.link(trashed, here.base / "link")
+    with Index.open(str(here.base / "b/.replican/index.db")) as index, Trash(str(trashed.parent)) as trash:
+        assert trash.changed(index.trash()) == index.trash()
+    assert here("b", "gc").err.count("versions") == 0
+    with Index.open(str(here.base / "b/.replican/index.db")) as index, Trash(str(trashed.parent)) as trash:
+        assert len(index.trash()) == 1
+        assert trash.changed(index.trash()) == [], "it was read, and is not read for that again"
 
 
 def test_a_damaged_list_of_the_trash_is_rebuilt_with_the_index(here: Replicas) -> None:

@@ -19,6 +19,7 @@ from tailed import tailed
 from xxhash import xxh3_128_digest
 
 from replican.effects.block_cache import BlockCache
+from replican.effects.index import Index
 from replican.values.blocks import list_blocks
 from replican.values.ids import blob_id
 
@@ -178,9 +179,18 @@ def damaged(kept: Path, sound: tuple[Answers, set[bytes]], replicas: Replicas) -
             restore(kept, replicas)
         path = max((replicas.base / "b/.replican").glob(file))
         DAMAGES[damage](path)
+        if file.startswith("trash"):
+            unchanged(replicas.base / "b", path)
         return answers
 
     return make
+
+
+def unchanged(root: Path, path: Path) -> None:
+    """Of what a disk has lost the ctime does not tell: that of a file in the trash is made the noted one."""
+    with Index.open(str(root / ".replican/index.db"), writable=True) as index:
+        items = [item for item in index.trash() if item.file == os.fsencode(path.name) and path.exists()]
+        index.add_trash([item._replace(ctime_ns=path.stat().st_ctime_ns) for item in items])
 
 
 def ask(run: Replicas) -> Answers:

@@ -98,8 +98,6 @@ def test_a_ring_of_four_for_a_while(
     cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
 ) -> None:
     monkeypatch.setitem(ACTIONS, "ignore", (0, User.ignore))  # what is ignored is not to be equal
-    # By another link, a file in the trash may get as many other bytes and keep its time: nobody sees that there.
-    monkeypatch.setitem(ACTIONS, "rewrite", (0, User.rewrite))
     roots = [tmp_path / name for name in "abcd"]
     write(roots[0] / "first", "x")
     for before, after in pairwise(roots):
