@@ -333,7 +333,8 @@ class RefStore:
             os.close(fd)
 
 
-def _read_file(path: str, limit: int = 1 << 30) -> bytes | None:
+def _read_file(path: str, limit: int = -1) -> bytes | None:
+    """All of a file, or its first ``limit`` bytes, for which room is made before; None if there is none."""
     try:
         fd = durable.open_file(path)
     except (FileNotFoundError, NotADirectoryError):

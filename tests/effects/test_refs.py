@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,17 @@ def _killed_before_the_ref_moved(refs: RefStore, monkeypatch: pytest.MonkeyPatch
         patch.setattr("replican.effects.durable.replace_file", killed)
         with pytest.raises(KeyboardInterrupt):
             refs.update("head", new, ANY, "killed", "")
+
+
+def test_a_reflog_is_read_without_room_for_the_largest(refs: RefStore) -> None:
+    """A gigabyte was asked for, for a moment: more than a process may have where that is limited."""
+    refs.update("head", A, None, "commit: first", "Ann")
+    tracemalloc.start()
+    try:
+        assert [line.new for line in refs.reflog("head")] == [A]
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_move_that_never_came_about_is_not_in_the_reflog(refs: RefStore, monkeypatch: pytest.MonkeyPatch) -> None:
