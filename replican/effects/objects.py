@@ -40,9 +40,9 @@ GRACE_SECONDS = 14 * 86400
 _HEX_PREFIX = re.compile(r"[0-9a-f]{1,64}")
 _PACK_INDEX = re.compile(r"(pack-[0-9a-f]{64})\.idx")
 _CACHED_ENTRIES = 150_000
-FEW_ENTRIES = 20_000
-"""Of trees that stay parsed, in who lives for months: each has some 230 bytes."""
 _CACHED_CHECKPOINTS = 4096
+FEW_ENTRIES, FEW_CHECKPOINTS = 20_000, 256
+"""So many stay parsed in who lives for months: an entry of a tree takes some 300 bytes, a checkpoint 900."""
 _KEPT_BYTES = 32 << 20
 _LOOKS = 16
 _IN_TAIL = "tail"
@@ -74,7 +74,7 @@ class ObjectStore:
         self._trees: dict[TreeId, Sequence[Entry]] = {}
         self._added: Mapping[bytes, tuple[bytes, bytes]] = {}  # what was added last: it is asked for soon
         self._cached_entries = 0
-        self.most_entries = _CACHED_ENTRIES
+        self.most_entries, self.most_checkpoints = _CACHED_ENTRIES, _CACHED_CHECKPOINTS
         self._checkpoints: dict[CheckpointId, Checkpoint] = {}
 
     def __enter__(self) -> "ObjectStore":
@@ -121,7 +121,7 @@ class ObjectStore:
         found = self._checkpoints.pop(checkpoint, None)
         if found is None:
             found = parse_as_checkpoint(checkpoint, self.payload(CHECKPOINT, checkpoint))
-            if len(self._checkpoints) >= _CACHED_CHECKPOINTS:
+            if len(self._checkpoints) >= self.most_checkpoints:
                 del self._checkpoints[next(iter(self._checkpoints))]
         self._checkpoints[checkpoint] = found
         return found

@@ -9,7 +9,7 @@ the folder waits for one flush, and not for one of each.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from replican.effects.objects import FEW_ENTRIES, ObjectStore
+from replican.effects.objects import FEW_CHECKPOINTS, FEW_ENTRIES, ObjectStore
 from replican.effects.refs import RefStore
 from replican.effects.tail import Tail
 from replican.values.journal import JournalEntry
@@ -38,9 +38,9 @@ class Tailing:
         return self._tail.flaw
 
     def begin(self) -> None:
-        """From now on what this process records goes to the tail. It is there to stay: it keeps few trees at hand."""
+        """From now on what this process records goes to the tail. It is there to stay: it keeps few objects at hand."""
         self._tail.in_use = True
-        self._objects.most_entries = FEW_ENTRIES
+        self._objects.most_entries, self._objects.most_checkpoints = FEW_ENTRIES, FEW_CHECKPOINTS
 
     def close(self) -> None:
         """Let go of what is open."""

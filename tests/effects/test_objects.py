@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from replican.effects import objects as objects_module
-from replican.effects.objects import FEW_ENTRIES, LOOSE_LIMIT, ObjectStore, check_object
+from replican.effects.objects import FEW_CHECKPOINTS, FEW_ENTRIES, LOOSE_LIMIT, ObjectStore, check_object
 from replican.repository import Repository
 from replican.values.checkpoints import Author, Checkpoint, encode_checkpoint
 from replican.values.errors import DamagedError, MalformedError, NoSpaceError, NotFoundError
@@ -337,9 +336,8 @@ def test_a_repack_sweeps_up_what_killed_writers_left(store: ObjectStore) -> None
     assert recent.exists()
 
 
-def test_the_cache_of_trees_is_bounded(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.most_entries = 20
-    monkeypatch.setattr(objects_module, "_CACHED_CHECKPOINTS", 2)
+def test_the_cache_of_trees_is_bounded(store: ObjectStore) -> None:
+    store.most_entries, store.most_checkpoints = 20, 2
     trees = make_trees(20)
     store.add(trees)
     for id in trees:
@@ -353,12 +351,13 @@ def test_the_cache_of_trees_is_bounded(store: ObjectStore, monkeypatch: pytest.M
     assert len(store._checkpoints) == 2
 
 
-def test_who_lives_for_months_keeps_few_trees(tmp_path: Path) -> None:
+def test_who_lives_for_months_keeps_few_objects(tmp_path: Path) -> None:
     """A watch: what it has at hand does not grow to what a command of a second may have."""
     with Repository.init(str(tmp_path)) as repo:
-        before = repo.objects.most_entries
+        trees, checkpoints = repo.objects.most_entries, repo.objects.most_checkpoints
         repo.tailing.begin()
-        assert repo.objects.most_entries == FEW_ENTRIES < before
+        assert repo.objects.most_entries == FEW_ENTRIES < trees
+        assert repo.objects.most_checkpoints == FEW_CHECKPOINTS < checkpoints
 
 
 def test_malformed_is_damage() -> None:
