@@ -131,7 +131,7 @@ def _watch(ctx: Context, remotes: tuple[str, ...]) -> None:
     signals = Signals()
     repo.config.check()
     configure(repo.dotdir, repo.config)
-
+    os.chdir("/")  # a process that stands in a folder keeps its disk from being unmounted
     board = None if ctx.json or not sys.stdout.isatty() else Board()
 
     def tell(event: "Event") -> None:

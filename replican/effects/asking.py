@@ -3,6 +3,9 @@
 It lies in ``.replican``, which nobody but the owner can enter, and is its owner's alone. A question is one line, an
 answer ends with the connection. The side that answers never waits for one that asks: it is driven by whoever waits for
 its descriptors, and drops what is too slow, too long, or too much at once.
+
+A socket keeps its disk from being unmounted. So who stands aside answers under a name that is on no disk, as Linux has
+them; that has no permissions, but the system tells either side whose the other is.
 """
 
 import _socket  # what `socket` adds to it would take longer to load than all else that `ask` needs
@@ -15,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from replican.effects.lock import Lock, holder, show
 from replican.values.answers import ANSWER_LIMIT, RELOAD
 from replican.values.errors import LockedError, UnsupportedError
+from replican.values.ids import blob_id
 
 if TYPE_CHECKING:
     import socket
@@ -27,6 +31,7 @@ QUESTION_LIMIT: Final = 64
 IDLE_SECONDS: Final = 5.0
 ASK_SECONDS: Final = 2.0
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_HAS_NAMES: Final = sys.platform == "linux"
 _ROOM: Final = 100
 """What a path may have in bytes to be a socket's, on every system."""
 
@@ -50,6 +55,7 @@ class Listener:
 
     def __init__(self, dotdir: str, command: str = "watch") -> None:
         self._dotdir = dotdir
+        self._command = command
         self._clients: dict[int, _Client] = {}
         self._lock = _take_lock(dotdir, command)
         try:
@@ -89,13 +95,47 @@ class Listener:
         """Stop answering; whoever waits for an answer learns that there will be none."""
         for fd in list(self._clients):
             self._drop(fd)
+        self._leave()
+        self._socket.close()
+
+    def _leave(self) -> None:
         if self._lock.held:
             try:
                 os.unlink(f"{self._dotdir}/{NAME}")
             except OSError:
                 pass  # the folder is gone, perhaps
-            self._socket.close()
             self._lock.release()
+
+    def stand_aside(self) -> None:
+        """Hold nothing in the folder from now on, and be asked all the same. Where the system has no name for that, the
+        socket and the lock stay."""
+        import socket
+
+        if not self._lock.held or not _HAS_NAMES:
+            return
+        aside = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            aside.bind(_aside(self._dotdir))
+            aside.listen(MOST_CLIENTS)
+            aside.setblocking(False)
+        except OSError:  # somebody else has the name
+            aside.close()
+            return
+        self._leave()
+        self._socket.close()
+        self._socket = aside
+
+    def come_back(self) -> None:
+        """Be in the folder again; raises what the beginning does, and has ended then."""
+        if self._lock.held:
+            return
+        self._socket.close()
+        self._lock = _take_lock(self._dotdir, self._command)
+        try:
+            self._socket = self._bind()
+        except BaseException:
+            self._lock.release()
+            raise
 
     @property
     def sources(self) -> list[int]:
@@ -174,14 +214,25 @@ class Mute:
     def turn(self, ready: Collection[int], answer: Answer, now: float) -> None:
         pass
 
+    def stand_aside(self) -> None:
+        pass  # it has to be asked to
+
+    come_back = stand_aside
+
 
 def _take_lock(dotdir: str, command: str) -> Lock:
     lock = Lock(dotdir, command, LOCK)
     try:
-        return lock.acquire()
+        lock.acquire()
     except LockedError as error:
         who = show(holder(dotdir, LOCK))
         raise LockedError(f"this folder is watched already, by {who}", "one watch is enough") from error
+    aside = _connected_aside(dotdir, ASK_SECONDS)
+    if aside is not None:
+        aside.close()
+        lock.release()
+        raise LockedError("this folder is watched already, and that is paused", "replican watch --resume")
+    return lock
 
 
 def say_config_changed(dotdir: str) -> None:
@@ -194,6 +245,20 @@ def ask(dotdir: str, question: bytes, seconds: float = ASK_SECONDS) -> bytes | N
 
     It is not known to be whole, nor to be true.
     """
+    connection = _connected(dotdir, seconds) or _connected_aside(dotdir, seconds)
+    if connection is None:
+        return None
+    try:
+        connection.sendall(question + b"\n")
+        return _read_all(connection, seconds)
+    except OSError:
+        return None
+    finally:
+        connection.close()
+
+
+def _connected(dotdir: str, seconds: float) -> _socket.socket | None:
+    """A connection to who watches the folder; None where there is nobody."""
     try:
         fd = os.open(dotdir, _DIRECTORY_FLAGS)
     except OSError:
@@ -202,20 +267,29 @@ def ask(dotdir: str, question: bytes, seconds: float = ASK_SECONDS) -> bytes | N
         found = os.lstat(NAME, dir_fd=fd)
         if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
             return None
-        connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-        try:
-            connection.settimeout(seconds)
-            connection.connect(_address(dotdir, fd))
-            if not _is_ours(connection):
-                return None
-            connection.sendall(question + b"\n")
-            return _read_all(connection, seconds)
-        finally:
-            connection.close()
+        return _connect(_address(dotdir, fd), seconds)
     except OSError:
         return None
     finally:
         os.close(fd)
+
+
+def _connected_aside(dotdir: str, seconds: float) -> _socket.socket | None:
+    """A connection to who watches the folder and stands aside."""
+    return _connect(_aside(dotdir), seconds) if _HAS_NAMES else None
+
+
+def _connect(address: str, seconds: float) -> _socket.socket | None:
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        connection.settimeout(seconds)
+        connection.connect(address)
+        if _is_ours(connection):
+            return connection
+    except OSError:
+        pass
+    connection.close()
+    return None
 
 
 def _read_all(connection: _socket.socket, seconds: float) -> bytes | None:
@@ -235,6 +309,10 @@ def _read_all(connection: _socket.socket, seconds: float) -> bytes | None:
         pieces.append(piece)
         size += len(piece)
     return None
+
+
+def _aside(dotdir: str) -> str:
+    return f"\0replican-watch-{os.geteuid()}-{blob_id(os.fsencode(dotdir)).hex()[:32]}"
 
 
 def _address(dotdir: str, fd: int) -> str:

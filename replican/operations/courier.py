@@ -49,12 +49,6 @@ class Carry(NamedTuple):
     anew: bool = False
 
 
-class Rest(NamedTuple):
-    """Said to a courier: carry nothing until it is said that ``paused`` is over."""
-
-    paused: bool
-
-
 class Courier:
     """Between the folder at ``root`` and its remote ``name``. ``post`` leads to the main process of the watch."""
 
@@ -71,7 +65,6 @@ class Courier:
         self._traffic: tuple[int, int] | None = None
         self._attendance: Attendance | None = None
         self._wanted = True
-        self._paused = False
         self._failures = 0
         self._retry_at: float | None = None
         """Nothing is tried before this time."""
@@ -108,9 +101,6 @@ class Courier:
                     self._close()
                 if message.anew or self._gate is not None:
                     self._retry_at = None  # what was refused may have been decided meanwhile
-            elif isinstance(message, Rest):
-                self._paused = message.paused
-                self._wanted = True
         if self._herald is not None:
             for event in self._herald.hear():
                 self._tell(event)
@@ -125,7 +115,7 @@ class Courier:
             self._lose(error)
 
     def _is_due(self) -> bool:
-        if self._paused or self._post.ended:
+        if self._post.ended:
             return False
         now = time.monotonic()
         if self._retry_at is not None:
@@ -135,12 +125,10 @@ class Courier:
 
     def _wait(self) -> None:
         descriptors: list[int] = [self._post.fileno()]
-        until: float | None = None
-        if not self._paused:
-            until = self._retry_at
-            if self._attendance is not None and (until is None or self._gate is not None):
+        until = self._retry_at
+        if self._attendance is not None:
+            if until is None or self._gate is not None:
                 until = min(self._attendance.due, self._again_at or float("inf"))
-        if self._attendance is not None and not self._paused:
             descriptors += self._attendance.descriptors
         if self._herald is not None:
             descriptors += self._herald.descriptors

@@ -8,7 +8,7 @@ from typing import Final
 
 from replican.decisions.pace import Bounds, retry_after
 from replican.effects.companion import Companion, Fallen
-from replican.operations.courier import Carry, Rest, courier
+from replican.operations.courier import Carry, courier
 from replican.repository import Repository
 from replican.values import events
 
@@ -36,7 +36,6 @@ class Crew:
         self._only = only
         self._couriers: dict[str, Companion] = {}
         self._fallen: dict[str, tuple[int, float]] = {}
-        self._paused = False
 
     @property
     def remotes(self) -> tuple[str, ...]:
@@ -71,12 +70,6 @@ class Crew:
         for each in self._couriers.values():
             each.send(Carry(anew))
 
-    def pause(self, paused: bool) -> None:
-        """Have them rest, or go on."""
-        self._paused = paused
-        for each in self._couriers.values():
-            each.send(Rest(paused))
-
     def keep(self) -> None:
         """Begin those that are missing: also one that fell, later and later."""
         now = time.monotonic()
@@ -93,8 +86,6 @@ class Crew:
             self._repo.close_index()  # nothing that is open here may be used over there
             work = courier(self._repo.root, name, self.bounds, self._random.getrandbits(32))
             self._couriers[name] = Companion(work)
-            if self._paused:
-                self._couriers[name].send(Rest(True))
 
     def dismiss(self) -> None:
         """End them all; what one has in hand is left in order, or cleared up by whoever comes next."""

@@ -10,7 +10,7 @@ import os
 import select
 import time
 from collections.abc import Callable, Collection
-from contextlib import closing
+from contextlib import ExitStack, closing
 from random import Random
 from typing import Final, NamedTuple
 
@@ -108,6 +108,8 @@ class Synchroniser:
         self._crew = Crew(repo, bounds, self._tell, random, only)
         self._ending: str | None = None
         self._paused = False
+        self._reads_anew = False
+        self._held = ExitStack()
         self._gate: RefusedError | None = None
         self._failures = 0
         self._busy = 0
@@ -137,6 +139,8 @@ class Synchroniser:
                             self._tell(events.Note(time.time_ns(), None, "the folder is there again"))
                         lost = 0
                         self._session(listener)
+                        if self._paused:
+                            self._stand_aside(listener)
                 except NoRepositoryError as error:
                     if not started:
                         raise
@@ -183,12 +187,12 @@ class Synchroniser:
         self._ending = self._wishes().end
 
     def _session(self, listener: Listener | Mute) -> None:
-        """Watch for as long as the folder is there; else raise ``NoRepositoryError``."""
+        """Watch for as long as the folder is there, and nobody has it paused; raises ``NoRepositoryError``."""
         try:
-            with (
-                closing(HeadWatch(self._repo.dotdir)) as heads,
-                Recorder(self._repo, self._bounds, time.monotonic, self._random.random) as recorder,
-            ):
+            with self._held:
+                heads = self._held.enter_context(closing(HeadWatch(self._repo.dotdir)))
+                recorder = Recorder(self._repo, self._bounds, time.monotonic, self._random.random)
+                self._held.enter_context(recorder)
                 while self._hear(heads):
                     if self._begins_anew:  # at another pace: who keeps to the one before is of no use
                         self._begins_anew, self._whole = False, True
@@ -197,15 +201,14 @@ class Synchroniser:
                         raise NoRepositoryError(
                             f"no replica at {self._repo.root} any more", "is the disk that holds it mounted?"
                         )
-                    if self._paused:
-                        recorder.hear()  # what the system keeps for us is not to run over
-                    else:
-                        self._look(heads, recorder)
+                    self._look(heads, recorder)
                     if self._live:
                         self._crew.keep()
                         self._tidier.tidy()
                     ready = self._wait(heads, recorder, listener)
-                    listener.turn(ready, lambda question: self._answer(question, recorder), time.monotonic())
+                    listener.turn(ready, lambda question: self._answer(question, listener, recorder), time.monotonic())
+                    if self._paused:
+                        return
         finally:
             self._crew.dismiss()
 
@@ -217,7 +220,7 @@ class Synchroniser:
         if wishes.end is not None:
             self._ending = wishes.end
             return False
-        if wishes.reload:
+        if wishes.reload or self._reads_anew:
             self._reload()
         slept = self._clocks.all() - self._clocks.awake()
         if slept - self._slept > _ASLEEP_SECONDS:
@@ -234,6 +237,7 @@ class Synchroniser:
 
     def _reload(self) -> None:
         """Read the config again; one that cannot be read leaves all as it is."""
+        self._reads_anew = False
         try:
             config = self._repo.read_config()
             config.check()
@@ -248,23 +252,47 @@ class Synchroniser:
         self._tell(events.Reloaded(time.time_ns(), self._crew.remotes))
         self._say_alone(self._crew.remotes)
 
-    def _pause(self, paused: bool, why: str) -> None:
-        if paused != self._paused:
-            self._paused = paused
-            self._crew.pause(paused)
-            self._tell(events.Paused(time.time_ns(), why) if paused else events.Resumed(time.time_ns(), why))
+    def _pause(self, listener: Listener | Mute) -> None:
+        """Let go of all that lies in the folder, or in a remote, before anybody hears that it is so."""
+        self._paused = True
+        self._tell(events.Paused(time.time_ns(), "asked to"))
+        self._crew.dismiss()
+        self._herald.close()
+        self._held.close()
+        self._repo.close()
+        listener.stand_aside()
 
-    def _answer(self, question: bytes, recorder: Recorder) -> bytes | None:
+    def _stand_aside(self, listener: Listener | Mute) -> None:
+        """Do nothing, and hold nothing, until somebody has it go on or end."""
+        while self._paused and self._ending is None:
+            sources = [self._wake, *listener.sources]
+            readable, writable, _ = select.select(sources, listener.sinks, [])
+            wishes = self._wishes()
+            self._ending = wishes.end
+            self._reads_anew = self._reads_anew or wishes.reload
+            listener.turn([*readable, *writable], lambda question: self._answer(question, listener), time.monotonic())
+        self._whole, self._whole_why = True, "it was paused"
+
+    def _resume(self, listener: Listener | Mute) -> None:
+        self._paused = False
+        listener.come_back()
+        self._tell(events.Resumed(time.time_ns(), "asked to"))
+
+    def _answer(self, question: bytes, listener: Listener | Mute, recorder: Recorder | None = None) -> bytes | None:
         """What is answered to another command: see replican-format(5)."""
         if question == ASK_STANDING:
             return json.dumps(self._standing.as_json()).encode() + b"\n"
         if question in (PAUSE, RESUME):
-            self._pause(question == PAUSE, "asked to")
+            if self._paused != (question == PAUSE):
+                self._pause(listener) if question == PAUSE else self._resume(listener)
+            return DONE
+        if question == RELOAD and self._paused:
+            self._reads_anew = True
             return DONE
         if question == RELOAD:
             self._reload()
             return DONE
-        return recorder.tracker.answer(question, time.monotonic())
+        return None if recorder is None or self._paused else recorder.tracker.answer(question, time.monotonic())
 
     # -- recording ----------------------------------------------------------------------------------------------
 
@@ -348,9 +376,7 @@ class Synchroniser:
         """Wait until there is something to do; the descriptors of which something is to be had."""
         descriptors = [self._wake, *self._crew.descriptors, *self._herald.descriptors, *listener.sources]
         now = time.monotonic()
-        times = [self._crew.due, now + heads.due]
-        if not self._paused:
-            times.append(recorder.due)
+        times = [self._crew.due, now + heads.due, recorder.due]
         if self._live:
             times.append(self._tidier.due)
         descriptors += [each for each in (heads.descriptor, recorder.descriptor) if each is not None]

@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -213,3 +214,34 @@ def test_who_does_not_answer_in_time(dotdir: str) -> None:
         began = monotonic()
         assert ask(dotdir, b"short", seconds=0.1) is None
         assert monotonic() - began < 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no name for it")
+def test_who_stands_aside_holds_nothing_and_is_asked_all_the_same(dotdir: str) -> None:
+    with Listener(dotdir) as listener:
+        listener.stand_aside()
+        assert os.listdir(dotdir) == [LOCK]
+        held = {os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if is_open(int(fd))}
+        assert not any(each.startswith(dotdir) for each in held)
+        with answering(listener):
+            assert ask(dotdir, b"short") == b"answer"
+            assert ask(f"{dotdir}/../other", b"short") is None
+            with pytest.raises(LockedError, match="paused"):
+                Listener(dotdir)
+        listener.come_back()
+        with answering(listener):
+            assert ask(dotdir, b"short") == b"answer"
+        with pytest.raises(LockedError, match="by"):
+            Listener(dotdir)
+        listener.stand_aside()
+    assert ask(dotdir, b"short") is None
+    with Listener(dotdir) as again, answering(again):
+        assert ask(dotdir, b"short") == b"answer"
+
+
+def is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True

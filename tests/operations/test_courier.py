@@ -16,7 +16,7 @@ from replican.decisions.pace import Bounds
 from replican.effects.tail import Tail
 from replican.operations import courier as module
 from replican.operations.attending import FolderMinding
-from replican.operations.courier import Carry, Courier, Rest
+from replican.operations.courier import Carry, Courier
 from replican.operations.herald import Herald
 from replican.operations.recorder import Tidier
 from replican.operations.recording import record
@@ -160,27 +160,6 @@ def test_what_fails_is_tried_again(two: tuple[Path, Path], monkeypatch: pytest.M
     carry(b, post)
     lost = ["remote-lost"] if isinstance(error, RemoteError) else []
     assert post.kinds() == [*lost, "remote-found", "synced"]
-
-
-def test_one_that_rests_carries_nothing(two: tuple[Path, Path]) -> None:
-    a, b = two
-
-    class Resting(Told):
-        def receive(self) -> list[object]:
-            said = super().receive()
-            if not self.events and not said and (b / "new").exists():
-                raise AssertionError("it rested")
-            return said
-
-    post = Resting(Rest(True))
-    write(a / "new", "y")
-    import threading
-
-    threading.Timer(0.7, lambda: post.say(Rest(False))).start()
-    began = time.monotonic()
-    carry(b, post)
-    assert time.monotonic() - began >= 0.7
-    assert (b / "new").read_text() == "y"
 
 
 def test_a_tail_is_emptied_when_nobody_waits(two: tuple[Path, Path]) -> None:

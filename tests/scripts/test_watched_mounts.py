@@ -1,12 +1,18 @@
-"""`replican watch`, and a disk in the folder that is taken out: its files were not deleted by anybody."""
+"""`replican watch`, and disks that are taken out: one in the folder, whose files were not deleted by anybody, and one
+that holds the folder, or a remote: who has the watch paused may take it out.
+"""
 
+import os
+import shutil
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from folders import contents, write
-from watching import eventually, holds, watching
+from watching import Watch, eventually, holds, watching
 
 
 @pytest.fixture
@@ -64,3 +70,103 @@ def test_its_files_are_not_deleted_where_it_is_looked_after(two_with_disk: tuple
         write(a / "another edit", "later")
         eventually(lambda: holds(b / "another edit", "later") and holds(b / "edit", "meanwhile"))
         assert contents(a) == contents(b)
+
+
+class Disk:
+    """A file system of its own, in a file, to be taken out and put back. ``path`` is where it is mounted."""
+
+    def __init__(self, base: Path) -> None:
+        self.path = base / "disk"
+        self.path.mkdir()
+        self._image = base / "image"
+        with self._image.open("wb") as file:
+            file.truncate(32 << 20)
+
+    def make(self) -> bool:
+        if os.geteuid() != 0 or shutil.which("mkfs.ext4") is None:
+            return False
+        subprocess.run(["mkfs.ext4", "-q", "-F", self._image], check=True)
+        return self.put_in() == 0
+
+    def put_in(self) -> int:
+        return subprocess.run(["mount", "-o", "loop", self._image, self.path], check=False).returncode
+
+    def take_out(self) -> None:
+        """Raises where something on it is in use."""
+        subprocess.run(["umount", self.path], check=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    made = Disk(tmp_path)
+    if not made.make():
+        pytest.skip("no file system can be mounted here")
+    yield made
+    if made.path.is_mount():
+        subprocess.run(["umount", "-l", made.path], check=True)
+
+
+@contextmanager
+def watched_from_within(root: Path) -> Iterator[Watch]:
+    """As by who stands in the folder."""
+    watch = Watch(root, under=("env", "-C", str(root)))
+    try:
+        yield watch
+        assert watch.stop() == 0
+    finally:
+        watch.kill()
+
+
+@pytest.fixture
+def clone_on_disk(cli, tmp_path: Path, disk: Disk) -> tuple[Path, Path]:
+    """A folder, and its clone on the disk; both have packs, and each is a remote of the other."""
+    here, there = tmp_path / "here", disk.path / "there"
+    for number in range(40):
+        write(here / f"d{number}/file", "x")
+    cli("clone", here, there)
+    cli("-C", here, "remote", "add", "there", there)
+    for root in (here, there):
+        cli("-C", root, "gc")
+    return here, there
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_disk_is_let_go_of_in_a_pause(which: int, clone_on_disk: tuple[Path, Path], disk: Disk, cli) -> None:
+    """The disk that has a remote of the folder (which nobody watches), and the disk that has the folder."""
+    here, there = clone_on_disk
+    root = (here, there)[which]
+    with watched_from_within(root) as watch:
+        watch.wait("synced", equal=True)
+        write(here / "before", "1")
+        write(there / "before too", "1")
+        eventually(lambda: holds(there / "before", "1") and holds(here / "before too", "1"))
+        with pytest.raises(subprocess.CalledProcessError):
+            disk.take_out()
+        cli("-C", root, "watch", "--pause")
+        disk.take_out()
+        write(here / "meanwhile", "2")
+        time.sleep(1)
+        assert not any(disk.path.iterdir()), "nothing is made where the disk was"
+        disk.put_in()
+        write(there / "meanwhile too", "2")
+        assert cli("-C", root, "status", "--json").json()["watch"]["paused"] is True
+        assert "paused" in cli("-C", root, "watch", code=7).err
+        assert not (there / "meanwhile").exists()
+        cli("-C", root, "watch", "--resume")
+        eventually(lambda: holds(there / "meanwhile", "2") and holds(here / "meanwhile too", "2"))
+        write(there / "after", "3")
+        eventually(lambda: holds(here / "after", "3"))
+        assert "error" not in watch.kinds()
+    assert contents(here) == contents(there)
+
+
+def test_a_watch_that_is_paused_ends_without_its_disk(clone_on_disk: tuple[Path, Path], disk: Disk, cli) -> None:
+    _, there = clone_on_disk
+    with watched_from_within(there) as watch:
+        watch.wait("synced", equal=True)
+        cli("-C", there, "watch", "--pause")
+        disk.take_out()
+    assert not any(disk.path.iterdir())
+    disk.put_in()
+    with watched_from_within(there) as watch:
+        watch.wait("synced", equal=True)
