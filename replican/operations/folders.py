@@ -12,10 +12,17 @@ from replican.effects.forkpool import Beside, beside_telling
 from replican.effects.mirror import Mirror
 from replican.effects.objects import ObjectStore
 from replican.operations.receiving import record_for, take_in
-from replican.operations.remotes import Refreshed, Taken, diverged, place_of
+from replican.operations.remotes import Refreshed, Taken, check_folder, diverged, place_of
 from replican.operations.telling import Tell
 from replican.repository import Repository
-from replican.values.errors import DamagedError, NotFoundError, RefusedError, RemoteError, ReplicanError
+from replican.values.errors import (
+    DamagedError,
+    NoRepositoryError,
+    NotFoundError,
+    RefusedError,
+    RemoteError,
+    ReplicanError,
+)
 from replican.values.hooks import POST_CHECKPOINT
 from replican.values.ids import BlobId, CheckpointId
 
@@ -55,6 +62,8 @@ class FolderRemote:
             return refreshed
         except (DamagedError, NotFoundError) as error:
             raise self.damaged(error) from error
+        except NoRepositoryError as error:
+            raise RemoteError(f"remote {self.name}: {error.message}", error.hint) from error
 
     def refreshing(self, mirror: Mirror | None = None) -> Beside[Refreshed]:
         """Its scan is another process's. What that has copied to a ``mirror`` it tells with its news."""
@@ -77,6 +86,8 @@ class FolderRemote:
     @property
     def head(self) -> CheckpointId | None:
         self.seen = self.repository.head
+        if self.seen is None:
+            check_folder(self.name, self.place)
         return self.seen
 
     @contextmanager

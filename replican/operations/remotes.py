@@ -317,22 +317,29 @@ def _serve_command(repo: Repository, name: str) -> str:
     return repo.config.remote_text(name, "serve_command") or SERVE
 
 
+def check_folder(name: str, root: str) -> None:
+    """Raise ``RemoteError`` where the remote's folder is not there, or is no replica: its disk may have been taken
+    out, also while it is open."""
+    mounted = "is the disk that holds it mounted?"
+    if not os.path.isdir(root):
+        raise RemoteError(f"remote {name} cannot be reached: no folder at {root}", mounted)
+    if is_replica(root):
+        return
+    dotdir = os.path.join(root, DOT)
+    if os.path.isdir(dotdir) and not os.access(dotdir, os.R_OK | os.X_OK):
+        raise RemoteError(f"remote {name} cannot be read: permission denied for {dotdir}")
+    if not os.access(root, os.R_OK | os.X_OK) or os.listdir(root):
+        mounted = "its log is never made again by itself; if this is meant, run `replican init` there"
+    raise RemoteError(f"remote {name} at {root} is no replica (any more)", mounted)
+
+
 @contextmanager
 def _opened_folder(repo: Repository, name: str, root: str) -> "Iterator[FolderRemote]":
     if root == repo.root:
         raise RemoteError(
             f"remote {name} is this very folder", f"give it another address: `replican remote set-url {name} PATH`"
         )
-    if not os.path.isdir(root):
-        raise RemoteError(f"remote {name} cannot be reached: no folder at {root}", "is the disk that holds it mounted?")
-    if not is_replica(root):
-        dotdir = os.path.join(root, DOT)
-        if os.path.isdir(dotdir) and not os.access(dotdir, os.R_OK | os.X_OK):
-            raise RemoteError(f"remote {name} cannot be read: permission denied for {dotdir}")
-        raise RemoteError(
-            f"remote {name} at {root} is no replica (any more)",
-            "its log is never made again by itself; if this is meant, run `replican init` there",
-        )
+    check_folder(name, root)
     try:
         other = Repository(root, wait=repo.wait, progress=repo.progress)
     except NoRepositoryError as error:

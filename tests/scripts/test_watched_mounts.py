@@ -170,3 +170,31 @@ def test_a_watch_that_is_paused_ends_without_its_disk(clone_on_disk: tuple[Path,
     disk.put_in()
     with watched_from_within(there) as watch:
         watch.wait("synced", equal=True)
+
+
+@pytest.mark.parametrize("place", ["there", "."])
+def test_a_remote_whose_disk_is_torn_off(place: str, cli, tmp_path: Path, disk: Disk) -> None:
+    """Unmounted in the midst of its use: what lies there now is no log that begins anew."""
+    here, there = tmp_path / "here", disk.path / place
+    write(here / "file", "x")
+    cli("clone", here, tmp_path / "clone")
+    if place == ".":
+        shutil.rmtree(disk.path / "lost+found")
+        cli("-C", there, "init")
+        cli("-C", here, "remote", "add", "disk", there)
+        cli("-C", here, "sync")
+    else:
+        cli("clone", here, there)
+        cli("-C", here, "remote", "add", "disk", there)
+    with watched_from_within(here) as watch:
+        watch.wait("synced", equal=True)
+        subprocess.run(["umount", "-l", disk.path], check=True)
+        write(here / "new", "y")
+        lost = watch.wait("remote-lost")
+        assert "disk" in lost["hint"], lost
+        time.sleep(3)
+        assert "error" not in watch.kinds()
+        assert not any("anew" in str(event) for event in watch.events)
+        disk.put_in()
+        cli("-C", here, "config", "core.timeout", "60")  # as anything that has the couriers begin anew
+        eventually(lambda: holds(there / "new", "y"))
