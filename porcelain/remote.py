@@ -74,8 +74,9 @@ def remove_remote(repo: "Repository", name: str) -> None:
     from replican.effects.refs import remote_head
 
     repo.config.remote(name)
-    repo.refs.delete(remote_head(name))
-    repo.config.remove_remote(name)
+    with repo.writing("remote remove"):  # a watch that runs moves the ref, and empties its tail into it
+        repo.refs.delete(remote_head(name))
+        repo.config.remove_remote(name)
 
 
 def command(

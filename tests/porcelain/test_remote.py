@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from folders import write
 
+from replican.repository import Repository
+
 
 @pytest.fixture
 def here(cli, tmp_path: Path) -> Path:
@@ -27,6 +29,15 @@ def test_add_list_change_remove(cli, here: Path, tmp_path: Path) -> None:
     cli("remote", "set-url", "gone", "file:///somewhere", cwd=here)
     cli("remote", "remove", "disk", cwd=here)
     assert cli("remote", "list", "-v", cwd=here).lines == ["gone\tfile:///somewhere"]
+
+
+def test_a_remote_is_not_removed_while_somebody_moves_its_ref(cli, here: Path) -> None:
+    cli("remote", "add", "disk", "../b", cwd=here)
+    with Repository(str(here)) as repo:
+        with repo.locked("test"):
+            cli("remote", "remove", "disk", "--wait", "0", cwd=here, code=7)
+        assert cli("remote", cwd=here).lines == ["disk"]
+    cli("remote", "remove", "disk", cwd=here)
 
 
 def test_mistakes(cli, here: Path) -> None:
