@@ -44,7 +44,7 @@ _ASLEEP_SECONDS: Final = 5.0
 
 ALONE: Final = (
     "this folder has no remote: what you do is recorded, and goes nowhere; name one with `replican remote add NAME "
-    "ADDRESS` and begin the watch again, or watch the copy that has this folder as its remote"
+    "ADDRESS`, which is heard at once, or watch the copy that has this folder as its remote"
 )
 
 Tell = Callable[[events.Event], None]

@@ -46,6 +46,7 @@ def test_a_remote_that_is_added_is_kept_in_step_from_then_on(two: tuple[Path, Pa
     a, b = two
     with watching(a) as (watch,):
         watch.wait("live")
+        assert "which is heard at once" in watch.wait("note")["message"]
         cli("-C", a, "remote", "add", "back", b)
         watch.wait("reloaded", remotes=["back"])
         write(a / "new", "x")
