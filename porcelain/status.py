@@ -7,7 +7,7 @@ Output: text for people; or, with --porcelain=v1, one line for each path, of two
 
      " A"  added             "UU"  has more than one version
      " M"  content changed   "P "  pending: the folder is behind the log
-     " T"  kind changed      "? "  cannot be read
+     " T"  kind changed      "? "  cannot be read, or is not read yet
      " D"  deleted
      " m"  only permissions or time changed
 
@@ -33,6 +33,7 @@ from replican.plumbing._front.params import Option
 from replican.porcelain import _report as report
 from replican.porcelain import _standing as standing
 from replican.values.errors import UsageError
+from replican.values.progress import PUT_OFF
 
 if TYPE_CHECKING:
     from replican.operations.looking import Status
@@ -89,12 +90,14 @@ def describe(status: "Status", shown: int) -> list[str]:
     conflicts = [f"{quoted(each.path)} ({len(each.copies) + 1} versions)" for each in status.conflicts]
     pending = [f"{quoted(each.path)}: {each.cause}" for each in status.pending if not each.held]
     held = [f"{quoted(each.path)}: {each.cause}" for each in status.pending if each.held]
-    unread = [f"{quoted(each.path)}: {each.cause}" for each in status.unread]
+    reading = [f"{quoted(each.path)}: {each.cause}" for each in status.unread if each.cause in PUT_OFF]
+    unread = [f"{quoted(each.path)}: {each.cause}" for each in status.unread if each.cause not in PUT_OFF]
     for title, hint, found in (
         ("not recorded yet:", "'replican commit' records it, 'replican sync' does all at once", changes),
         ("with more than one version:", "'replican conflicts' lists them, 'replican resolve' settles them", conflicts),
         ("in the log, and not in the folder yet:", "the next merge, pull or sync tries again", pending),
         ("in the log, and not possible here:", "it stays there, and comes as soon as it can", held),
+        ("not recorded yet, since it takes long to read:", "the watch does it meanwhile", reading),
         ("cannot be read, and stands as it was recorded:", "'replican commit' records the rest", unread),
     ):
         if found:

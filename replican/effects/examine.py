@@ -29,7 +29,7 @@ from replican.values.listing import (
 )
 from replican.values.names import is_tree_name
 from replican.values.paths import join
-from replican.values.progress import Problem
+from replican.values.progress import MOVED, Problem
 from replican.values.trees import ATOMIC, DIRECTORY, FILE, LINK, LINK_PERM, PERMS, TIME_LIMIT, Entry
 
 make_row = Row._make
@@ -158,7 +158,8 @@ class Examined:
 
     def leave(self, undecided: Mapping[bytes, str], known: Mapping[bytes, Row]) -> None:
         """Of these files, each with its cause, nobody can tell what they hold: nothing is new there, whatever was
-        found. ``known`` are the directory's own rows."""
+        found. So it is with directories out of which something was moved, and which are gone. ``known`` are the
+        directory's own rows."""
         found = {row.name: row for row in self.rows}
         todo = dict(self.todo)
         for name, cause in undecided.items():
@@ -166,7 +167,7 @@ class Examined:
             if row is None and name in todo:
                 self.problems.append(Problem(join(self.path, name), cause))
                 self.flawed = True
-            elif row is not None and row.kind != DIRECTORY and now is not row:
+            elif row is not None and now is not row and (row.kind != DIRECTORY or _is_gone(cause, now)):
                 self.rows = [each for each in self.rows if each is not now]
                 self.stand(row, cause)
         self.todo = [each for each in self.todo if each[0] not in undecided]
@@ -246,6 +247,10 @@ class Examined:
             return None
         digest = digest_of_rows(self.rows, self.others)
         return None if digest is None else digest + self.fingerprint
+
+
+def _is_gone(cause: str, now: Row | None) -> bool:
+    return cause == MOVED and (now is None or now.kind != DIRECTORY)
 
 
 def directory_perm(mode: int, modes: bool) -> int:

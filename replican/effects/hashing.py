@@ -8,14 +8,14 @@ of it: then it is the copy that is hashed, and no look at the file will find tha
 import errno
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from replican.effects.mirror import Copier, Copy, Copying
 from replican.effects.worktree import FILE_FLAGS, opened_directory
 from replican.values.ids import blob_hasher, blob_id
 from replican.values.listing import SMUDGED
-from replican.values.progress import Progress
+from replican.values.progress import UNREAD, Progress
 from replican.values.streams import CopyRecord
 from replican.values.trees import FILE, LINK
 
@@ -27,6 +27,10 @@ _PAUSE_SECONDS: Final = 0.01
 CHANGED_WHILE_READ: Final = "changed while read"
 SPECIAL: Final = "special file"
 
+LARGE: Final = 64 << 20
+"""To hash more bytes takes a tenth of a second and longer, which nobody should have to wait for whose own file is
+small."""
+
 
 Hashed = tuple[bytes, int, int, int, int, int, bytes]
 """What a name was found to hold: (kind, ``st_mode & 0o7777``, size, mtime in ns, ctime in ns, inode, id), of one look.
@@ -36,12 +40,25 @@ Answer = Hashed | str | None
 """What became of one name: hashed, or the cause why not, or None: it is not there any more."""
 
 
+class PuttingOff(NamedTuple):
+    """Files of more than ``most`` bytes are not read: they are problems, ``UNREAD``, and what the index has of them
+    stands. Of those in ``known``, by path, is known what they were found to hold, or why nobody could tell: they are
+    taken for that, if they still look so."""
+
+    known: Mapping[bytes, Hashed | str] = {}
+    most: int = LARGE
+
+
 class Job(NamedTuple):
-    """The names to hash in one directory: files or links, as they seemed. ``size`` in bytes, as far as it is known."""
+    """The names to hash in one directory: files or links, as they seemed. ``size`` in bytes, as far as it is known.
+
+    Files of more than ``most`` bytes are put off, but for those that are ``known``: see :class:`PuttingOff`."""
 
     path: bytes
     names: list[bytes]
     size: int = 0
+    most: int | None = None
+    known: Mapping[bytes, Hashed | str] = {}
 
 
 class Found(NamedTuple):
@@ -79,9 +96,9 @@ def hash_directory(root_fd: int, job: Job, progress: Progress | None = None, mir
     try:
         with opened_directory(root_fd, job.path) as fd:
             if mirror is None:
-                return Found([hash_name(name, fd, progress) for name in job.names], copies, 0)
+                return Found([hash_name(name, fd, progress, job=job) for name in job.names], copies, 0)
             with mirror.directory(job.path, os.fstat(fd).st_mode) as into:
-                answers = [hash_name(name, fd, progress, into, copies) for name in job.names]
+                answers = [hash_name(name, fd, progress, into, copies, job) for name in job.names]
                 return Found(answers, copies, 0) if into is None else Found(answers, copies, *into.end())
     except FileNotFoundError:
         cause = None
@@ -96,8 +113,9 @@ def hash_name(
     progress: Progress | None = None,
     into: Copier | None = None,
     copies: list[Copy | None] | None = None,
+    job: Job | None = None,
 ) -> Answer:
-    """What ``name`` holds: a file is read, of a link the target is taken.
+    """What ``name`` holds: a file is read, unless the ``job`` has it put off; of a link the target is taken.
 
     A file is copied ``into`` a copy of its directory, if there is one, and what was made is added to ``copies``. So is
     one that does not stay the same, where ``into`` takes such files; it is taken for what the copy holds.
@@ -115,7 +133,7 @@ def hash_name(
                 answer = _hash_link(name, dir_fd)
             else:
                 try:
-                    answer, copy = _hash_file(fd, progress, name, into)
+                    answer, copy = _hash_file(fd, progress, name, into, job)
                 finally:
                     os.close(fd)
         except FileNotFoundError:
@@ -145,11 +163,15 @@ def _hash_link(name: bytes, dir_fd: int) -> Answer:
     return LINK, mode, len(target), found.st_mtime_ns, found.st_ctime_ns, found.st_ino, blob_id(target)
 
 
-def _hash_file(fd: int, progress: Progress | None, name: bytes, into: Copier | None) -> tuple[Answer, Copy | None]:
+def _hash_file(
+    fd: int, progress: Progress | None, name: bytes, into: Copier | None, job: Job | None
+) -> tuple[Answer, Copy | None]:
     found = os.fstat(fd)
     if found.st_mode & 0o170000 != 0o100000:
         return SPECIAL, None
     size, mtime_ns = found.st_size, found.st_mtime_ns
+    if job is not None and job.most is not None and size > job.most:
+        return _put_off(found, job.known.get(name)), None
     copy: Copy | None = None
     long_copy = None
     if size < _WHOLE:
@@ -179,6 +201,12 @@ def _hash_file(fd: int, progress: Progress | None, name: bytes, into: Copier | N
             into.drop(name)
         return CHANGED_WHILE_READ, None
     return (FILE, found.st_mode & 0o7777, size, mtime_ns, found.st_ctime_ns, found.st_ino, made), copy
+
+
+def _put_off(found: os.stat_result, known: Hashed | str | None) -> Answer:
+    """What is known of a file without reading it."""
+    look = found.st_mode & 0o7777, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+    return UNREAD if known is None or (isinstance(known, tuple) and known[1:6] != look) else known
 
 
 def _hash_changing(name: bytes, dir_fd: int, into: Copier, looks: int) -> tuple[Answer, Copy | None]:

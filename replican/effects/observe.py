@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from replican.effects.assemble import Assembled, chain
 from replican.effects.examine import NAME_NOT_ALLOWED, Examined
-from replican.effects.hashing import Job
+from replican.effects.hashing import Job, PuttingOff
 from replican.effects.index import Index
 from replican.effects.reading import hash_all
 from replican.effects.scan import Scan, Survey, uncollected
@@ -31,15 +31,21 @@ def observe_paths(
     workers: int | None = None,
     full: bool = False,
     leave_units: bool = False,
+    putting_off: PuttingOff | None = None,
+    held: Iterable[Problem] = (),
 ) -> Scan:
     """Look at these paths alone, of a directory at everything below it; raises as a scan does.
 
     A path that is not there any more is gone; where a directory above it is gone or has become something else, that is
-    seen. The path ``b""`` means the whole folder; one that no tree may hold is a problem.
+    seen. The path ``b""`` means the whole folder; one that no tree may hold is a problem. ``putting_off`` and ``held``
+    are those of a scan.
     """
     with uncollected():
         wanted, refused = _wanted(paths)
-        survey = Survey(root, index, full, workers=workers, partly=wanted != {}, leave_units=leave_units)
+        partly = wanted != {}
+        survey = Survey(
+            root, index, full, None, workers, None, partly, None, leave_units, putting_off=putting_off, held=held
+        )
         survey.walk.problems += refused
         if wanted is not None:
             survey.go(wanted, progress or Silent())
@@ -70,29 +76,31 @@ def _wanted(paths: Iterable[bytes]) -> tuple[Wanted | None, list[Problem]]:
     return top, refused
 
 
-def poll(root: str, index: Index) -> list[bytes]:
+def poll(root: str, index: Index, most: int | None = None) -> list[bytes]:
     """The paths that differ from the observed rows, sorted; of a directory that is new or gone, only its own.
 
-    Reads no files but those that may have changed without their stat data showing it. Raises as a scan does.
+    Reads no files but those that may have changed without their stat data showing it; one of more than ``most`` bytes
+    is taken for changed then. Raises as a scan does.
     """
     with uncollected():
-        return _Polled(root, index).paths({})
+        return _Polled(root, index, most=most).paths({})
 
 
-def poll_paths(root: str, index: Index, paths: Iterable[bytes]) -> list[bytes]:
+def poll_paths(root: str, index: Index, paths: Iterable[bytes], most: int | None = None) -> list[bytes]:
     """Those at and below ``paths`` alone; what no tree may hold is left out."""
     wanted, _ = _wanted(paths)
     if wanted is None:
         return []
     with uncollected():
-        return _Polled(root, index, partly=wanted != {}).paths(wanted)
+        return _Polled(root, index, wanted != {}, most).paths(wanted)
 
 
 class _Polled:
     """Paths, gathered from a walk of which nothing is assembled."""
 
-    def __init__(self, root: str, index: Index, partly: bool = False) -> None:
+    def __init__(self, root: str, index: Index, partly: bool = False, most: int | None = None) -> None:
         self._root = root
+        self._most = most
         self._survey = Survey(root, index, take=self._take, partly=partly)
         self._changed: list[bytes] = []
         self._doubtful: list[tuple[bytes, list[Row]]] = []
@@ -129,7 +137,7 @@ class _Polled:
 
     def _resolve_doubtful(self) -> None:
         """Read those files whose stat data prove nothing."""
-        jobs = [Job(path, [row.name for row in rows]) for path, rows in self._doubtful]
+        jobs = [Job(path, [row.name for row in rows], most=self._most) for path, rows in self._doubtful]
         for number, answers in hash_all(self._root, jobs, Silent()):
             path, rows = self._doubtful[number]
             for row, answer in zip(rows, answers, strict=True):

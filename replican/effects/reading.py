@@ -199,7 +199,7 @@ class Reading(Generic[Item, Result]):
         self._cut[number] = _Cut(item, names)
         for at in range(0, names, step):
             some = job.names[at : at + step]
-            self._add(_Part(Job(job.path, some, job.size * len(some) // names), None, number, at))
+            self._add(_Part(job._replace(names=some, size=job.size * len(some) // names), None, number, at))
 
     def _add(self, part: _Part) -> None:
         files = len(part.job.names)
@@ -269,7 +269,8 @@ def _used(disk: os.statvfs_result) -> int:
 
 
 def _with_sizes(root: str, given: Iterable[tuple[Item, Job]]) -> list[tuple[Item, Job]]:
-    """The jobs with their sizes: few files may be large, and nobody has looked at new ones yet."""
+    """The jobs with their sizes: few files may be large, and nobody has looked at new ones yet. What is put off counts
+    nothing."""
     sized: list[tuple[Item, Job]] = []
     with Directories(root) as directories:
         for item, job in given:
@@ -277,7 +278,8 @@ def _with_sizes(root: str, given: Iterable[tuple[Item, Job]]) -> list[tuple[Item
             try:
                 fd = directories.open(job.path)
                 for name in job.names:
-                    found += os.lstat(name, dir_fd=fd).st_size
+                    size = os.lstat(name, dir_fd=fd).st_size
+                    found += size if job.most is None or size <= job.most else 0
             except OSError:
                 pass  # whoever reads it will see
             sized.append((item, job._replace(size=max(job.size, found))))

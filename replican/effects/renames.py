@@ -1,21 +1,28 @@
-"""Directories that were renamed: what the index has of them is taken over, and nothing in them is read again.
+"""What was renamed. What the index has of a directory is taken over, and nothing in it is read again.
 
 A directory keeps its inode through a rename, and what lies in it keeps all its stat data. No file is taken over by
 its inode alone:
-the next file made often gets the inode of the last one deleted.
+the next file made often gets the inode of the last one deleted. But as long as a large one has not been read, its
+inode says what may have been its name.
 """
 
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from replican.effects.assemble import Assembler
 from replican.effects.examine import directory_perm
 from replican.effects.index import ASIDE, DirRecord, Index, Known
 from replican.effects.listdir import Seen
 from replican.effects.partly import PartlyKnown
-from replican.values.listing import DIRECTORY_MODE, KIND_MASK, Row, stat_digest
-from replican.values.paths import is_below, join
+from replican.effects.worktree import Directories
+from replican.values.listing import DIRECTORY_MODE, KIND_MASK, Row, clamp_time, stat_digest
+from replican.values.paths import is_below, join, name_of, parent_of
+from replican.values.progress import MOVED, UNREAD, Problem
 from replican.values.trees import ATOMIC, DIRECTORY
+
+if TYPE_CHECKING:
+    from replican.effects.scan import Scan
 
 
 class Renames:
@@ -67,3 +74,34 @@ class Renames:
         mode &= 0o7777
         perm = directory_perm(mode, self._modes) | (ATOMIC if unit else 0)
         self._assembler.set_row(path, Row(os.fsencode(name), DIRECTORY, perm, 0, 0, b"", mode, 0, 0, ino))
+
+
+def moved_unread(root: str, index: Index, seen: "Scan") -> list[Problem]:
+    """What ``seen`` has for gone, and may be what was put off in it, at another path: a file, or a directory that held
+    it. Were that recorded at once, it would be a deletion, and not a move.
+
+    ``index`` has not been told of what was seen.
+    """
+    looks: set[tuple[int, int, int]] = set()
+    with Directories(root) as directories:
+        for path, cause, *_ in seen.problems:
+            if cause == UNREAD:
+                try:
+                    found = os.lstat(name_of(path), dir_fd=directories.open(parent_of(path)))
+                except OSError:
+                    continue
+                looks.add((found.st_ino, found.st_size, clamp_time(found.st_mtime_ns)))
+    if not looks:
+        return []
+
+    def was(row: Row) -> bool:
+        return (row.ino, row.size, row.disk_mtime_ns) in looks
+
+    held: set[bytes] = set()
+    for path, record in seen.changed.items():
+        names = {row.name for row in record.rows}
+        held.update([join(path, row.name) for row in index.rows(path) if row.name not in names and was(row)])
+    for gone in seen.gone:
+        if any(was(row) for path in index.digests_below(gone) for row in index.rows(path)):
+            held.add(gone)
+    return [Problem(path, MOVED) for path in sorted(held) if not any(is_below(path, gone) for gone in held - {path})]

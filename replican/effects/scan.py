@@ -1,22 +1,23 @@
 """A scan: what the folder holds now, as records that differ from the index's. Nothing is written."""
 
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from replican.effects.assemble import Assembled, Assembler, topmost
 from replican.effects.completing import Completed, Glimpse, Pair, complete
 from replican.effects.examine import Examined
-from replican.effects.hashing import Found, Job
+from replican.effects.hashing import Found, Job, PuttingOff
 from replican.effects.index import ASIDE, DirRecord, Index, Known
 from replican.effects.mirror import Copying
 from replican.effects.partly import PartlyKnown
 from replican.effects.reading import Reading
 from replican.effects.walk import Walk, Wanted
 from replican.values.ids import EMPTY_TREE, TreeId
+from replican.values.journal import JournalEntry
 from replican.values.listing import Row, listing_totals
-from replican.values.paths import is_below
+from replican.values.paths import is_below, join
 from replican.values.progress import Problem, Progress, Silent
 
 
@@ -72,14 +73,19 @@ class Survey:
         partly: bool = False,
         see: See | None = None,
         leave_units: bool = False,
+        putting_off: PuttingOff | None = None,
+        held: Iterable[Problem] = (),
     ) -> None:
-        """``partly``: no more than some paths will be wanted. ``see`` is shown changed directories on the way."""
+        """``partly``: no more than some paths will be wanted. ``see`` is shown changed directories on the way. What is
+        known of paths that are ``held`` stands."""
         self._mirror = mirror
+        self._putting_off = putting_off
         self._see = see
         self.known: Mapping[bytes, Known] = PartlyKnown(index) if partly else index.digests()
         self.assembler = Assembler(self.known.get, index.record, index.observed_root())
         # Who only asks what differs is told of those, too: one command more looks at them again.
         undecided = [entry for entry in index.journal() if entry.cause] if take is None else []
+        undecided += [JournalEntry(path, None, None, cause) for path, cause, _, _ in held]
         self.walk = Walk(root, index, self.known, self.assembler, take or self._take, full, undecided, leave_units)
         self._reading: Reading[_Waiting, Completed] = Reading(root, self._complete, workers, mirror)
         self._pairs: list[Pair] | None = []
@@ -90,9 +96,17 @@ class Survey:
         if not examined.todo:
             self._put(complete(examined, known, None, self._pairs is not None))
             return
-        job = Job(examined.path, [name for name, _ in examined.todo], examined.size)
+        job = self._job(examined)
         for completed in self._reading.give((examined, known), job):
             self._put(completed)
+
+    def _job(self, examined: Examined) -> Job:
+        path, names = examined.path, [name for name, _ in examined.todo]
+        if self._putting_off is None:
+            return Job(path, names, examined.size)
+        before, most = self._putting_off
+        known = {name: before[at] for name in names if (at := join(path, name)) in before} if before else {}
+        return Job(path, names, examined.size if examined.size <= most else 0, most, known)
 
     def _complete(self, waiting: _Waiting, found: Found) -> Completed:
         """In whatever process has read it."""
@@ -180,17 +194,22 @@ def scan(
     mirror: Copying | None = None,
     see: See | None = None,
     leave_units: bool = False,
+    putting_off: PuttingOff | None = None,
+    held: Iterable[Problem] = (),
 ) -> Scan:
     """Look at the whole folder, in one pass, against the observed rows of ``index``.
 
     Files whose stat data are as the index has them are not read, unless ``full``. ``workers`` is the number of
     processes that hash where there is much to hash; 1 keeps it in this one. What is read is copied to ``mirror``;
     ``see`` is shown directories that have changed, as they are met. ``leave_units``: what is known of directories that
-    are units stands.
+    are units stands. With ``putting_off``, large files are not read; what is known of paths that are ``held`` stands,
+    whatever is found there.
     Raises ``NoRepositoryError`` without a folder, ``FolderError`` if it can't be read, ``IndexDamagedError``.
     """
     with uncollected():
-        survey = Survey(root, index, full, None, workers, mirror, see=see, leave_units=leave_units)
+        survey = Survey(
+            root, index, full, None, workers, mirror, False, see, leave_units, putting_off=putting_off, held=held
+        )
         survey.go({}, progress or Silent())
         return survey.result()
 

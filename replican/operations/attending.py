@@ -28,7 +28,7 @@ class Minding(Protocol):
     """How it comes about that a remote's edits are recorded."""
 
     @property
-    def descriptor(self) -> int | None:
+    def descriptors(self) -> list[int]:
         """What can be waited for."""
 
     @property
@@ -67,8 +67,8 @@ class FolderMinding:
             recorder.close()
 
     @property
-    def descriptor(self) -> int | None:
-        return None if self._recorder is None else self._recorder.descriptor
+    def descriptors(self) -> list[int]:
+        return [] if self._recorder is None else self._recorder.descriptors
 
     @property
     def due(self) -> float:
@@ -111,13 +111,12 @@ class FarMinding:
     """Of a folder at the far end of a link: who answers there records it when asked. One that tells by itself is asked
     as seldom as a folder is looked through; else more often while there is news."""
 
-    descriptor = None
-
     def __init__(self, remote: Remote, tells: bool, bounds: Bounds, random: Random) -> None:
         self._remote = remote
         self._random = random
         bounds = Bounds(bounds.full, bounds.full, bounds.full) if tells else bounds
         self._polling = Polling.begin(bounds, time.monotonic())
+        self.descriptors: list[int] = []
 
     def close(self) -> None:
         pass
@@ -150,7 +149,8 @@ class Attendance:
     @property
     def descriptors(self) -> list[int]:
         """What can be waited for."""
-        return [each for each in (self._lookout.descriptor, self._minding.descriptor) if each is not None]
+        lookout = self._lookout.descriptor
+        return [*self._minding.descriptors, *([] if lookout is None else [lookout])]
 
     @property
     def due(self) -> float:

@@ -119,14 +119,14 @@ def ask_standing(repo: Repository) -> Standing | None:
 
 
 def ask_tracker(repo: Repository) -> State | None:
-    """What the tracker that runs for this folder knows of it; None where there is none, or it does not know either.
+    """What the tracker that runs for this folder knows of it; None where there is none. It may not know either.
 
     Nothing that was changed before this call is left out. The index that the repository opens next has all that the
     tracker has noted.
     """
     answer = ask(repo.dotdir, ASK_STATE)
     state = None if answer is None else parse_state(answer)
-    if state is None or state.root is None or repo.is_locked_here:
+    if state is None or repo.is_locked_here:
         return None
     repo.close_index()
     return state
@@ -142,16 +142,19 @@ class _Seen(NamedTuple):
 
 
 def _see(repo: Repository, index: Index, state: State | None) -> "_Seen | Scan":
-    """What the folder holds. The index is not taken for what the tracker meant unless it has the same tree."""
+    """What the folder holds. The index is not taken for what the tracker meant unless it has the same tree. Large files
+    are not read where there is a tracker, which does that."""
     if state is None or len(state.doubtful) > _MOST_DOUBTFUL or index.observed_root() != state.root:
+        from replican.effects.hashing import PuttingOff
         from replican.effects.scan import scan
 
-        return scan(repo.root, index, progress=repo.progress)
+        return scan(repo.root, index, progress=repo.progress, putting_off=None if state is None else PuttingOff())
     if not state.doubtful:
         return _Seen(state.root, {}, sorted(index.problems()), [])  # and what looks at folders is not even loaded
+    from replican.effects.hashing import PuttingOff
     from replican.effects.observe import observe_paths
 
-    seen = observe_paths(repo.root, index, state.doubtful, progress=repo.progress)
+    seen = observe_paths(repo.root, index, state.doubtful, progress=repo.progress, putting_off=PuttingOff())
     left = [each for each in index.problems() if not any(is_below(each.path, path) for path in state.doubtful)]
     return seen._replace(problems=sorted({*left, *seen.problems}))
 

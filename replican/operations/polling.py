@@ -34,8 +34,10 @@ _Look = tuple[int, int, int]
 class Poller:
     """Looks at a folder again and again, and writes nothing. It takes no lock."""
 
-    def __init__(self, repo: Repository) -> None:
+    def __init__(self, repo: Repository, most: int | None = None) -> None:
+        """Files of more than ``most`` bytes are not read: what may differ is taken to."""
         self._repo = repo
+        self._most = most
         self._looks: dict[bytes, _Look] = {}
         self._hot: dict[bytes, int] = {}
         self._told: dict[bytes, tuple[int, ...]] = {}
@@ -64,7 +66,7 @@ class Poller:
 
     def _full(self, index: Index) -> list[bytes]:
         self._look_at(index.digests())  # before the walk: what changes meanwhile is found by the next round
-        return poll(self._repo.root, index)
+        return poll(self._repo.root, index, self._most)
 
     def _quick(self, index: Index) -> list[bytes]:
         known = index.digests()
@@ -73,11 +75,11 @@ class Poller:
         doubtful = [path for path in known if path not in self._looks or self._looks[path] != before.get(path)]
         wanted = set(self._hot).intersection(known).union(doubtful)
         if len(wanted) > MANY and 4 * len(wanted) > len(known):
-            return poll(self._repo.root, index)  # name by name it would take longer
+            return poll(self._repo.root, index, self._most)  # name by name it would take longer
         self._hot = {path: left - 1 for path, left in self._hot.items() if left > 1}
         with Directories(self._repo.root) as directories:
             paths = [path for directory in sorted(wanted) for path in _names(index, directories, directory)]
-        return poll_paths(self._repo.root, index, paths) if paths else []
+        return poll_paths(self._repo.root, index, paths, self._most) if paths else []
 
     def _look_at(self, directories: Iterable[bytes]) -> None:
         """Note the times of directories, but of those that may change again without theirs changing."""

@@ -1,13 +1,14 @@
 """The recorder of one folder: what its user does in it is recorded, at the right moment.
 
 A tracker knows what has changed, by what the system tells and by polling; the recorder knows the pace. Whoever has one
-waits for :attr:`Recorder.descriptor` and :attr:`Recorder.due`, and calls :meth:`Recorder.record`.
+waits for :attr:`Recorder.descriptors` and :attr:`Recorder.due`, and calls :meth:`Recorder.record`.
 """
 
 from collections.abc import Callable
 from typing import Final, TypeVar
 
 from replican.decisions.pace import Bounds, Polling, Quiet
+from replican.effects.hashing import LARGE
 from replican.operations.polling import Poller
 from replican.operations.tracker import Tracker
 from replican.repository import Repository
@@ -31,7 +32,7 @@ class Recorder:
         self._chance = chance
         self._quiet = Quiet()
         self._polling = Polling.begin(bounds, clock())
-        self._poller = Poller(repo)
+        self._poller = Poller(repo, most=LARGE)
         self.tracker = Tracker(repo)
         try:
             self.tracker.watch()
@@ -48,10 +49,9 @@ class Recorder:
         self.tracker.close()
 
     @property
-    def descriptor(self) -> int | None:
-        """What can be waited for: something has changed. None where only polling tells."""
-        watcher = self.tracker.watcher
-        return None if watcher is None or watcher.lost else watcher.fileno()
+    def descriptors(self) -> list[int]:
+        """What can be waited for: something has changed, or has been read."""
+        return self.tracker.descriptors
 
     @property
     def is_lost(self) -> bool:

@@ -15,11 +15,13 @@ from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import Tally, diff_trees, tally, tally_pairs, unknown_below
 from replican.decisions.units import units_in_new
 from replican.effects.completing import Pair
+from replican.effects.hashing import PuttingOff
 from replican.effects.index import Index
 from replican.effects.mirror import Copying
 from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.observe import observe_paths
 from replican.effects.refs import HEAD
+from replican.effects.renames import moved_unread
 from replican.effects.scan import Scan, scan
 from replican.effects.trash import Trash
 from replican.operations.hooking import gate_closed, gate_open
@@ -68,20 +70,22 @@ def observe(
     paths: Collection[bytes] | None = None,
     telling: Telling | None = None,
     wait: bool = True,
+    putting_off: PuttingOff | None = None,
 ) -> Scan:
     """Bring the index's observed rows up to the disk; needs the lock. A damaged index is rebuilt, and said.
 
     With ``paths``, only these are looked at (of a directory, all below it), and what is known of the rest stands.
     ``telling`` is told what is seen, and all of it before the rows are written. Units are seen only where they are
-    at rest, for which this may ``wait`` a moment.
+    at rest, for which this may ``wait`` a moment. With ``putting_off``, large files are not read, and stand as they
+    were known.
     """
     try:
-        return _observe(repo, full, mirror, paths, telling, wait)
+        return _observe(repo, full, mirror, paths, telling, wait, putting_off)
     except DamagedError as error:
         if error.code != "index-damaged":
             raise
         repo.rebuild_index(error.message)
-        return _observe(repo, full, mirror, None, None, wait)
+        return _observe(repo, full, mirror, None, None, wait, putting_off)
 
 
 def _observe(
@@ -91,21 +95,39 @@ def _observe(
     paths: Collection[bytes] | None,
     telling: Telling | None,
     wait: bool,
+    putting_off: PuttingOff | None,
 ) -> Scan:
     if not repo.traits.modes:
         mirror = None  # its copies would have the permissions that the disk shows, which are nobody's
     with Trash(f"{repo.dotdir}/trash") as trash:
         repo.notes += rescue_changed(repo.root, repo.index, trash)
-    index = repo.index
-    if paths is None:
-        see = None if telling is None else telling.see
-        seen = scan(repo.root, index, progress=repo.progress, full=full, mirror=mirror, see=see, leave_units=True)
-    else:
-        seen = observe_paths(repo.root, index, paths, progress=repo.progress, leave_units=True)
+    index, root = repo.index, repo.root
+
+    def look(held: Collection[Problem] = ()) -> Scan:
+        if paths is None:
+            see = None if telling is None else telling.see
+            return scan(
+                root,
+                index,
+                progress=repo.progress,
+                full=full,
+                mirror=mirror,
+                see=see,
+                leave_units=True,
+                putting_off=putting_off,
+                held=held,
+            )
+        return observe_paths(
+            root, index, paths, progress=repo.progress, leave_units=True, putting_off=putting_off, held=held
+        )
+
+    seen = look()
+    if putting_off is not None and (held := moved_unread(root, index, seen)):
+        seen = look(held)
     if seen.units:
         if seen.changed or seen.gone:
             index.observe(seen.changed.values(), seen.gone, seen.root)
-        seen = look_at_units(repo, seen, full=full, wait=wait)
+        seen = look_at_units(repo, seen, full=full, wait=wait, putting_off=putting_off)
     repo.notes += [f"{show(flaw.path)}: {flaw.cause}" for flaw in index.say_once(seen.flaws)] if seen.flaws else []
     if telling is not None:
         telling.scanned(seen)
@@ -130,10 +152,12 @@ def record(
     mirror: Copying | None = None,
     paths: Collection[bytes] | None = None,
     tell: Tell | None = None,
+    putting_off: PuttingOff | None = None,
 ) -> Recorded:
     """Record the folder's state. ``allowed`` are the flags of gates that may stand open. ``tell`` is told what will be
     recorded if the gates are passed, where nothing but a scan is needed to know, and that it is. With ``paths``,
-    whoever calls knows that nothing else has changed, and only these are looked at.
+    whoever calls knows that nothing else has changed, and only these are looked at; with ``putting_off``, large files
+    are left to who reads them beside, and what is known of them stands.
 
     Raises ``RefusedError`` at a closed gate, unless ``past_gates``: then nothing is recorded and the error is a
     value of the result. Raises ``DamagedError``, ``LockedError``, ``FolderError``.
@@ -141,7 +165,7 @@ def record(
     with repo.writing("commit"):
         fresh = not repo.index.has_observed()
         telling = _begin_telling(repo, tell, mirror) if tell is not None and fresh else None
-        seen = observe(repo, full=full, mirror=mirror, paths=paths, telling=telling)
+        seen = observe(repo, full=full, mirror=mirror, paths=paths, telling=telling, putting_off=putting_off)
         index, head = repo.index, repo.head
         head_tree = repo.tree_of(head)
         base, observed = index.base_root(), index.observed_root()

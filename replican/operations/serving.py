@@ -306,7 +306,7 @@ class Server:
                 minding.mind()  # what it has to tell, its own user is told by status
                 if repo.head != known:
                     continue
-                found = (self._channel.descriptor, watch.descriptor, minding.descriptor)
+                found = (self._channel.descriptor, watch.descriptor, *minding.descriptors)
                 due = min(watch.due, self._channel.due, max(0.0, minding.due - monotonic()))
                 wait_for_any([each for each in found if each is not None], due)
                 watch.may_have_moved()

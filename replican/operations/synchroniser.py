@@ -379,7 +379,9 @@ class Synchroniser:
         times = [self._crew.due, now + heads.due, recorder.due]
         if self._live:
             times.append(self._tidier.due)
-        descriptors += [each for each in (heads.descriptor, recorder.descriptor) if each is not None]
+        descriptors += recorder.descriptors
+        if heads.descriptor is not None:
+            descriptors.append(heads.descriptor)
         until = min(times)
         seconds = None if until == float("inf") else max(0.0, until - now)
         readable, writable, _ = select.select(descriptors, listener.sinks, [], seconds)

@@ -1,15 +1,16 @@
 """The tracker that goes on: it knows what the folder holds, and keeps knowing it while that changes.
 
 It is told of paths, by a watcher or a poller, and looks at these alone. A file that somebody is writing to is left to
-settle, for a while. What it knows stands in the index, as observed rows; who asks it for the state of the folder is
-told by which paths the folder may differ from that by now.
+settle, for a while. A large one is read by another process, while this one goes on. What it knows stands in the index,
+as observed rows; who asks it for the state of the folder is told by which paths the folder may differ from that by now.
 """
 
 import os
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from replican.effects.hashing import CHANGED_WHILE_READ
+from replican.effects.beforehand import Beforehand
+from replican.effects.hashing import CHANGED_WHILE_READ, LARGE
 from replican.effects.ignore import IGNORE_NAME
 from replican.effects.notices import Notices, Watcher, open_watcher, spread, writers
 from replican.effects.scan import Scan
@@ -23,6 +24,7 @@ from replican.values.errors import ReplicanError
 from replican.values.ids import TreeId
 from replican.values.names import COPY_MARK, is_tree_name
 from replican.values.paths import is_below, join, name_of, parent_of
+from replican.values.progress import MOVED, PUT_OFF
 
 STILL: Final = 1.0
 """A file that is open for writing has settled when it has not changed for so many seconds."""
@@ -52,10 +54,11 @@ class _Waiting(NamedTuple):
 class Tracker:
     """Knows a folder. All times are in seconds of one clock that does not go back.
 
-    It changes the index of its repository, for which it takes the lock for a moment; never the log, nor a file.
+    It changes the index of its repository, for which it takes the lock for a moment; never the log, nor a file. Of more
+    than ``most`` bytes, a file is large.
     """
 
-    def __init__(self, repo: Repository) -> None:
+    def __init__(self, repo: Repository, most: int = LARGE) -> None:
         self._repo = repo
         self._root: TreeId | None = None
         self._marked = State(None, [])
@@ -63,6 +66,9 @@ class Tracker:
         self._waiting: dict[bytes, _Waiting] = {}
         self._observed: set[bytes] = set()
         """What was observed and not recorded yet."""
+        self._unread: dict[bytes, str] = {}
+        """What was put off, and what has to stand until that is read; with the causes."""
+        self._beforehand = Beforehand(repo.root, most)
         self.watcher: Watcher | None = None
         self.notes: list[str] = []
         """For the user; whoever shows them takes them out."""
@@ -88,21 +94,39 @@ class Tracker:
         if not self._repo.is_locked_here:
             self._repo.close_index()
 
+    @property
+    def descriptors(self) -> list[int]:
+        """What can be waited for: something has changed, or a large file has been read. Not what changes, where only
+        polling tells."""
+        watcher = [] if self.watcher is None or self.watcher.lost else [self.watcher.fileno()]
+        return watcher + self._beforehand.descriptors
+
     def close(self) -> None:
+        self._beforehand.close()
         if self.watcher is not None:
             self.watcher.close()
             self.watcher = None
 
     def listen(self, now: float) -> bool:
-        """Take in all that the watcher has to tell; whether anything has changed."""
+        """Take in all that the watcher has to tell, and what has been read; whether anything has changed."""
+        read = self._hear_read()
         if self.watcher is None:
-            return False
+            return read
         try:
             notices = self.watcher.drain()
         finally:
             self._let_go()
         self.take(notices, now)
-        return bool(notices)
+        return bool(notices) or read
+
+    def _hear_read(self) -> bool:
+        """Take in what has been read of large files, and have more of them read; whether there is news."""
+        read = self._beforehand.hear()
+        self._settled |= read - self._waiting.keys()
+        if not self._repo.is_locked_here:
+            self._let_go()
+            self._beforehand.begin()
+        return bool(read)
 
     def take(self, notices: Notices, now: float) -> None:
         """Take in what a watcher told."""
@@ -178,12 +202,19 @@ class Tracker:
         with self._repo.writing(_WHAT):
             if self._root is not None and self._repo.index.observed_root() != self._root:
                 self.doubt_everything()  # somebody else has written to the index, and perhaps dropped what was ours
+            putting_off = self._beforehand.putting_off()
             if self._root is None:
                 paths = {b""}
-                seen = observe(self._repo, wait=False)
+                seen = observe(self._repo, wait=False, putting_off=putting_off)
             else:
+                if MOVED in self._unread.values():
+                    paths |= self._unread.keys()  # whether it was moved is seen at both ends
                 paths = self._apart(paths)
-                seen = update_index(self._repo, paths, wait=False)
+                seen = update_index(self._repo, paths, wait=False, putting_off=putting_off)
+            if self._unread or seen.problems:
+                left = {each.path: each.cause for each in self._repo.index.problems()}
+                self._unread = {path: cause for path, cause in left.items() if cause in PUT_OFF}
+            self._beforehand.looked(paths, seen.problems)
             self._root = seen.root
             self._settled.clear()
             self.gone = False
@@ -263,4 +294,4 @@ class Tracker:
         unwatched = {b""} if self.watcher is None or self.watcher.lost else self.watcher.unwatched
         if self._root is None or b"" in unwatched or b"" in self._settled:
             return State(None, [])
-        return State(self._root, sorted({*self._settled, *self._waiting, *unwatched}))
+        return State(self._root, sorted({*self._settled, *self._waiting, *self._unread, *unwatched}))

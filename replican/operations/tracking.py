@@ -12,6 +12,7 @@ from replican.decisions.describing import describe
 from replican.decisions.limits import Limits, measure_tree
 from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import tally
+from replican.effects.hashing import PuttingOff
 from replican.effects.objects import TREE
 from replican.effects.scan import Scan
 from replican.operations.hooking import told_at_gates
@@ -32,14 +33,16 @@ class Appended(NamedTuple):
     new: bool
 
 
-def update_index(repo: Repository, paths: Collection[bytes], wait: bool = True) -> Scan:
+def update_index(
+    repo: Repository, paths: Collection[bytes], wait: bool = True, putting_off: PuttingOff | None = None
+) -> Scan:
     """Look at ``paths`` (of a directory, at all below it) and note in observed rows what is there. A unit that changes
-    is given a moment to come to rest, unless nobody may ``wait``.
+    is given a moment to come to rest, unless nobody may ``wait``; ``putting_off`` is that of ``observe``.
 
     What could not be read is in the result, stands as it was, and stays a problem of the index.
     """
     with repo.writing("update-index"):
-        return observe(repo, paths=paths, wait=wait)
+        return observe(repo, paths=paths, wait=wait, putting_off=putting_off)
 
 
 def write_tree(repo: Repository) -> TreeId:

@@ -1,7 +1,13 @@
 """What long work reports while it goes on, and what it met on the way. The library reports; a front shows."""
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+
+UNREAD: Final = "large, and not read yet"
+HOLDS_UNREAD: Final = "not all of it is read yet"
+MOVED: Final = "moved, and not read yet"
+PUT_OFF: Final = frozenset([UNREAD, HOLDS_UNREAD, MOVED])
+"""The causes of what is not amiss: a large file is read beside, and what belongs to it waits for that."""
 
 
 class Problem(NamedTuple):

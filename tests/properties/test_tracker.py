@@ -5,15 +5,20 @@ import random
 import shutil
 import sys
 from pathlib import Path
+from select import select
 
 import pytest
 
+from replican.decisions.treediff import walk_tree
 from replican.effects.index import Index
 from replican.effects.observe import observe_paths, poll
 from replican.effects.scan import scan
+from replican.operations.recording import record
 from replican.operations.tracker import Tracker
 from replican.operations.tracking import append_tree, update_index, write_tree
 from replican.repository import Repository
+from replican.values.ids import TreeId
+from replican.values.trees import FILE
 
 NAMES = ["a", "b", "c", "d", "e", "new\nline"]
 
@@ -26,7 +31,7 @@ def change(rng: random.Random, root: Path) -> None:
     chosen = rng.choice(everything) if everything else target
     match rng.randrange(8):
         case 0 | 1 if not os.path.lexists(target):
-            target.write_text(str(rng.randrange(5)))
+            target.write_text(str(rng.randrange(5)) * rng.randrange(1, 3))
             if rng.random() < 0.5:
                 os.utime(target, ns=(0, rng.randrange(10)))
         case 2 if not os.path.lexists(target):
@@ -88,4 +93,55 @@ def test_told_by_the_system_it_knows_the_same_at_any_moment(tmp_path: Path, seed
                 if rng.random() < 0.5:
                     append_tree(repo, write_tree(repo), allowed=frozenset(["--allow-mass-delete"]))
                     tracker.resume()
+        tracker.close()
+
+
+def on_disk(repo: Repository) -> TreeId:
+    with Index.open(":memory:", writable=True) as nothing:
+        return scan(repo.root, nothing, workers=1).root
+
+
+def files(repo: Repository) -> set[bytes]:
+    """Those that are recorded."""
+    return {path for path, entry in walk_tree(repo, repo.head_tree) if entry.kind == FILE}
+
+
+def is_file(root: Path, path: bytes) -> bool:
+    name = root / os.fsdecode(path)
+    return name.is_file() and not name.is_symlink()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it is told by inotify here")
+@pytest.mark.parametrize("seed", range(12))
+def test_large_files_are_put_off_and_nothing_is_taken_for_gone(tmp_path: Path, seed: int) -> None:
+    """Half of the files are large, and read at any moment, or not for long. A file that was recorded and is there still
+    is never recorded as deleted, and in the end all is recorded as it is."""
+    rng = random.Random(2000 + seed)
+    root = tmp_path / "replica"
+    allowed = frozenset(["--allow-mass-delete"])
+    with Repository.init(str(root)) as repo:
+        tracker = Tracker(repo, 1)
+        tracker.watch()
+        tracker.look(0)
+        for turn in range(15):
+            for _ in range(rng.randrange(12)):
+                change(rng, root)
+            held, state = on_disk(repo), tracker.state(turn)
+            assert observe_paths(repo.root, repo.index, state.doubtful).root == held
+            if rng.random() < 0.2:
+                tracker.doubt_everything()
+            before = files(repo)
+            tracker.listen(turn)
+            tracker.look(turn)
+            record(repo, allowed=allowed, paths=())
+            tracker.resume()
+            assert not [path for path in before - files(repo) if is_file(root, path)]
+            if rng.random() < 0.5:
+                while (state := tracker.state(turn)).root is None or state.doubtful:
+                    tracker.look(turn)
+                    record(repo, allowed=allowed, paths=())
+                    tracker.resume()
+                    select(tracker.descriptors, [], [], 0.1)
+                assert state.root == repo.head_tree == held
+                assert repo.index.problems() == []
         tracker.close()

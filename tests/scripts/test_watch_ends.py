@@ -7,46 +7,7 @@ from pathlib import Path
 
 import pytest
 from folders import write
-from watching import PATIENCE, Watch, eventually, holds, watching
-
-LARGE = 64 << 30  # bytes: minutes of hashing; it is sparse, and takes up nothing
-
-
-def descendants(pid: int) -> set[int]:
-    """The processes that this one began, and those that they began."""
-    parents: dict[int, int] = {}
-    for each in os.listdir("/proc"):
-        if each.isdigit():
-            try:
-                fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if fields[0] != "Z":
-                parents[int(each)] = int(fields[1])
-    found = {pid}
-    while more := {each for each, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {pid}
-
-
-def reads(pid: int, path: Path) -> bool:
-    try:
-        return any(os.readlink(f"/proc/{pid}/fd/{fd}") == str(path) for fd in os.listdir(f"/proc/{pid}/fd"))
-    except OSError:
-        return False
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def large(path: Path, size: int = LARGE) -> Path:
-    with path.open("wb") as file:
-        file.truncate(size)
-    return path
+from watching import PATIENCE, Watch, descendants, eventually, holds, is_gone, large, reads, watching
 
 
 def stop_while_read(watch: Watch, paths: list[Path], number: signal.Signals) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+LARGE = 64 << 30  # bytes: minutes of hashing; it is sparse, and takes up nothing
 PATIENCE = 30.0  # seconds: far more than anything here takes
 
 Event = dict[str, Any]
@@ -120,3 +121,40 @@ def holds(path: Path, content: str) -> bool:
         return path.read_text() == content
     except (FileNotFoundError, NotADirectoryError):
         return False
+
+
+def descendants(pid: int) -> set[int]:
+    """The processes that this one began, and those that they began."""
+    parents: dict[int, int] = {}
+    for each in os.listdir("/proc"):
+        if each.isdigit():
+            try:
+                fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if fields[0] != "Z":
+                parents[int(each)] = int(fields[1])
+    found = {pid}
+    while more := {each for each, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {pid}
+
+
+def reads(pid: int, path: Path) -> bool:
+    try:
+        return any(os.readlink(f"/proc/{pid}/fd/{fd}") == str(path) for fd in os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return False
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def large(path: Path, size: int = LARGE) -> Path:
+    with path.open("wb") as file:
+        file.truncate(size)
+    return path
