@@ -113,6 +113,7 @@ class FarMinding:
 
     def __init__(self, remote: Remote, tells: bool, bounds: Bounds, random: Random) -> None:
         self._remote = remote
+        self._tells = tells
         self._random = random
         bounds = Bounds(bounds.full, bounds.full, bounds.full) if tells else bounds
         self._polling = Polling.begin(bounds, time.monotonic())
@@ -133,7 +134,7 @@ class FarMinding:
         if self.due > began:
             return []
         before = self._remote.head
-        refreshed = self._remote.refresh()
+        refreshed = self._remote.refresh(prompt=self._tells)  # who is to tell watches it, or has it watched
         found = int(self._remote.head != before)
         self._polling = self._polling.after(self._polling.next, began, time.monotonic(), found, self._random.random())
         return refreshed.notes

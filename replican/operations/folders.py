@@ -54,10 +54,11 @@ class FolderRemote:
         mirror: Mirror | None = None,
         paths: Collection[bytes] | None = None,
         tell: Tell | None = None,
+        prompt: bool = False,
     ) -> Refreshed:
         """``paths`` and ``tell`` are as those of ``record``."""
         try:
-            refreshed = record_for(self.repository, self.name, mirror=mirror, paths=paths, tell=tell)
+            refreshed = record_for(self.repository, self.name, mirror=mirror, paths=paths, tell=tell, prompt=prompt)
             self.seen = self.repository.head
             return refreshed
         except (DamagedError, NotFoundError) as error:

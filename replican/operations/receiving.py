@@ -6,6 +6,7 @@ Beside the pushing folder or at the far end of a wire, it is the same.
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
+from replican.effects.hashing import PuttingOff
 from replican.operations.recording import record
 from replican.operations.remotes import ObjectSource, Refreshed, Taken, diverged
 from replican.operations.telling import Tell
@@ -29,20 +30,22 @@ def record_for(
     mirror: "Copying | None" = None,
     paths: Collection[bytes] | None = None,
     tell: Tell | None = None,
+    prompt: bool = False,
 ) -> Refreshed:
     """Record what the folder's user did, for somebody who calls this folder ``name``.
 
     What stands in the way of it is told, and what was recorded before is what the folder offers. (Decision 5: somebody
     has to do something about a gate and a full disk; a lock goes, and where nobody may write, nothing is amiss.) Raises
     ``DamagedError``, ``NotFoundError``, and ``WorkerError``, for a second try may do it. What is read is copied to
-    ``mirror``; ``paths`` and ``tell`` are as those of ``record``.
+    ``mirror``; ``paths`` and ``tell`` are as those of ``record``. To be ``prompt`` is to put off large files.
     """
     notes: list[str] = []
     unread: list[Problem] = []
     refused = False
     settled: CheckpointId | None = None
     try:
-        made = record(repo, past_gates=True, mirror=mirror, paths=paths, tell=tell)
+        putting_off = PuttingOff() if prompt else None
+        made = record(repo, past_gates=True, mirror=mirror, paths=paths, tell=tell, putting_off=putting_off)
         unread = made.problems
         # Nobody over there is told, and it is said once only.
         left_alone = [f"{quote(each.path)}: {each.cause}" for each in made.skipped[:_SHOWN]]

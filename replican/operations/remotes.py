@@ -100,10 +100,11 @@ class Remote(Protocol):
     def place(self) -> str:
         """Where it is, to be shown: a path, an address."""
 
-    def refresh(self, *, mirror: "Mirror | None" = None) -> Refreshed:
+    def refresh(self, *, mirror: "Mirror | None" = None, prompt: bool = False) -> Refreshed:
         """Have it record what its user did. Where it cannot, what it recorded before is what it offers.
 
-        What is read for it is copied to ``mirror``, where that can be.
+        What is read for it is copied to ``mirror``, where that can be. To be ``prompt``, it leaves large files to who
+        reads them beside, for as long as that folder is watched: they are among the ``unread``.
         """
 
     def refreshing(self) -> AbstractContextManager[Awaited]:

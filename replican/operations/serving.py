@@ -258,7 +258,7 @@ class Server:
             early = sender if message.early and messages.EARLY in messages.ABLE else None
             freezer = None if self._supplier is None else self._supplier.new_freezer()
             precutter = Precutter(repo.block_cache_path, lambda path: repo.index.rows(path), has_some, freezer, early)
-            refreshed = record_for(repo, message.name, mirror=precutter)
+            refreshed = record_for(repo, message.name, mirror=precutter, prompt=message.prompt)
             if early is not None:
                 early.end()
         return refreshed

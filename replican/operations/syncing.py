@@ -243,14 +243,14 @@ def exchange(
 ) -> Exchanged:
     """Pull and push until both heads are the same, where both sides' edits have been recorded; with what was merged
     ``ahead``, if anything was. At the head ``settled`` the remote has nothing pending. Much content is brought
-    ``unlocked``, where others want to record meanwhile. ``record_again`` is told the paths of what a push could not
-    send, since it had changed. Raises as :func:`sync` does."""
+    ``unlocked``, where others want to record meanwhile, and watch both folders. ``record_again`` is told the paths of
+    what a push could not send, since it had changed. Raises as :func:`sync` does."""
     pulled: list[Merged] = []
     pushed: list[Pushed] = []
     theirs: Refreshed | None = None
     for round_ in range(MOST_ROUNDS):
         if round_:
-            theirs = remote.refresh()
+            theirs = remote.refresh(prompt=unlocked)
             repo.notes += theirs.notes
         if round_ or ahead is None:
             if repo.head != remote.head or repo.head != repo.refs.read(remote_head(remote.name)):

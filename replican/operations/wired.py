@@ -176,14 +176,14 @@ class WiredRemote:
 
     # -- the log ------------------------------------------------------------------------------------------------
 
-    def refresh(self, *, mirror: Mirror | None = None) -> Refreshed:
+    def refresh(self, *, mirror: Mirror | None = None, prompt: bool = False) -> Refreshed:
         if mirror is not None and self._repo is not None:
             with self.telling():
                 reflects = self._is_able(messages.COPIES)
             if reflects:
                 return self._refresh_reflected(self._repo, mirror)
         with self.telling():
-            self._channel().send(messages.Record(self.name, self._known()))
+            self._channel().send(messages.Record(self.name, self._known(), prompt=prompt))
         return self._take_recorded()
 
     def _refresh_reflected(self, repo: Repository, mirror: Mirror) -> Refreshed:

@@ -104,12 +104,13 @@ class Record(_Message, tag="record"):
     """Record what the folder's user did; answered with :class:`Recorded`. ``name`` is what the asker calls the folder,
     for what is told; ``known`` are heads that it need not be told about. With ``mirror`` a stream of copies stands
     before the answer: of small files that are read for the first checkpoint of a log. With ``early`` it is a stream of
-    early files: of large ones that were edited."""
+    early files: of large ones that were edited. With ``prompt``, large files that nobody has read need not be."""
 
     name: Word
     known: Ids = []
     mirror: bool = False
     early: bool = False
+    prompt: bool = False
 
 
 class Note(_Part):
