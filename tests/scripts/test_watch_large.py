@@ -104,6 +104,18 @@ def test_a_killed_watch_leaves_nobody_behind_and_the_next_reads_it(two: tuple[Pa
     assert cli("-C", a, "fsck").code == 0
 
 
+def test_a_pause_lets_go_of_it(two: tuple[Path, Path], cli) -> None:
+    a, b = two
+    with watching(a, b) as (here, _):
+        path = large(a / "large")
+        eventually(lambda: is_read(here, path))
+        cli("-C", a, "watch", "--pause")
+        assert not is_read(here, path)
+        large(path, SOON)
+        cli("-C", a, "watch", "--resume")
+        eventually(lambda: (b / "large").exists() and (b / "large").stat().st_size == SOON)
+
+
 @pytest.mark.parametrize("linked", [False, True])
 def test_in_a_remote_that_nobody_watches(
     two: tuple[Path, Path], cli, linked: bool, monkeypatch: pytest.MonkeyPatch
