@@ -8,6 +8,8 @@ are never taken for older than they are; nor are they if it is damaged or lost.
 
 import os
 import struct
+import sys
+from array import array
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
@@ -30,7 +32,7 @@ _LIMIT: Final = 1 << 31
 def encode_times(times_ns: Sequence[int], pack_ns: int, checksum: bytes) -> bytes:
     """The file for a pack with this checksum, whose file has the time ``pack_ns``: the times of its objects, in the
     order of their ids."""
-    content = _HEAD + _OWN.pack(pack_ns) + struct.pack(f">{len(times_ns)}q", *times_ns) + checksum
+    content = _HEAD + _OWN.pack(pack_ns) + _turned(array("q", times_ns)).tobytes() + checksum
     return content + sha256(content).digest()
 
 
@@ -49,7 +51,7 @@ def pack_times(pack: "Pack") -> Sequence[int]:
 def _noted(pack: "Pack", own_ns: int) -> Sequence[int] | None:
     try:
         with open(durable.open_file(pack.base + TIMES), "rb") as file:
-            content = file.read(_LIMIT)
+            content = file.read(min(_LIMIT, os.fstat(file.fileno()).st_size + 1))
     except OSError:
         return None
     end = len(_HEAD) + _OWN.size + 8 * pack.count
@@ -57,7 +59,15 @@ def _noted(pack: "Pack", own_ns: int) -> Sequence[int] | None:
         return None
     if content[end:-ID_SIZE] != pack.checksum or sha256(content[:-ID_SIZE]).digest() != content[-ID_SIZE:]:
         return None
-    return struct.unpack_from(f">{pack.count}q", content, len(_HEAD) + _OWN.size)
+    times = array("q", content[len(_HEAD) + _OWN.size : end])
+    return _turned(times)
+
+
+def _turned(numbers: "array[int]") -> "array[int]":
+    """From the disk's order of bytes, the most significant first, to this machine's, and back."""
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return numbers
 
 
 def ages(loose: "LooseObjects", packs: Iterable["Pack"]) -> dict[bytes, int]:

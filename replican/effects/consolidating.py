@@ -19,9 +19,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from replican.effects import durable
-from replican.effects.ages import pack_times
+from replican.effects.joining import join_packs
 from replican.effects.loose import LooseObjects, damaged_object
-from replican.effects.packs import Pack, discard_pack, join_packs, write_pack
+from replican.effects.packs import Pack, discard_pack, write_pack
 from replican.effects.salvage import sweep
 from replican.values.errors import DamagedError
 
@@ -43,13 +43,8 @@ def join_small_packs(directory: str, packs: Sequence[Pack]) -> bool:
     packs = sorted(packs, key=lambda pack: (pack.count, pack.name))
     joined = packs[: smallest([pack.count for pack in packs])]
     while len(joined) > 1:
-        times: dict[bytes, int] = {}
-        for pack in joined:
-            for position, time_ns in enumerate(pack_times(pack)):
-                id = pack.id_at(position)
-                times[id] = max(time_ns, times.get(id, time_ns))
         try:
-            base = join_packs(directory, joined, times)
+            base = join_packs(directory, joined)
         except DamagedError:
             joined = [pack for pack in joined if _is_as_written(pack)]
             continue

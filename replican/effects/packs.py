@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 KIND_NUMBERS: Final = {b"commit": 1, b"tree": 2}
 KINDS: Final = {number: kind for kind, number in KIND_NUMBERS.items()}
 
-_INDEX_HEAD = b"\xfftOc\0\0\0\2"
+INDEX_HEAD = b"\xfftOc\0\0\0\2"
 _FAN_OUT = struct.Struct(">256L")
-_NAMES_AT = len(_INDEX_HEAD) + _FAN_OUT.size
+_NAMES_AT = len(INDEX_HEAD) + _FAN_OUT.size
 _ENTRY_SIZE = ID_SIZE + 4 + 4
-_PACK_HEAD = struct.Struct(">4sLL")
+PACK_HEAD = struct.Struct(">4sLL")
 _CHUNK = 4096
 _MOST = (1 << 62) - 1  # no file is longer, and what is added to such an offset is one yet
 _FEW = 64  # ids: so many are searched through faster than they are bisected
@@ -86,8 +86,8 @@ class Pack:
     def _check_index(self, size: int) -> None:
         index = self._index
         with memoryview(index) as view:
-            good = index[: len(_INDEX_HEAD)] == _INDEX_HEAD and sha256(view[:-ID_SIZE]).digest() == view[-ID_SIZE:]
-        self._fan_out: tuple[int, ...] = (0, *_FAN_OUT.unpack_from(index, len(_INDEX_HEAD)))
+            good = index[: len(INDEX_HEAD)] == INDEX_HEAD and sha256(view[:-ID_SIZE]).digest() == view[-ID_SIZE:]
+        self._fan_out: tuple[int, ...] = (0, *_FAN_OUT.unpack_from(index, len(INDEX_HEAD)))
         self.count = int(self._fan_out[-1])
         self._crcs_at = _NAMES_AT + self.count * ID_SIZE
         self._offsets_at = self._crcs_at + self.count * 4
@@ -189,19 +189,22 @@ class Pack:
             raise self._damaged(position)
         return kind, payload
 
-    def encoded(self) -> Iterator[tuple[bytes, bytes]]:
-        """Id and encoded form (head and zlib stream) of every object, in the order of the file; raises
+    def encoded(self) -> Iterator[tuple[int, bytes]]:
+        """Position and encoded form (head and zlib stream) of every object, in the order of the file; raises
         ``DamagedError`` at one that is not, by its CRC-32, what was written."""
-        starts = sorted((self._offset(position), position) for position in range(self.count))
+        # Of many objects, one number for each takes a third of what a tuple does.
+        starts = sorted(self._offset(position) << 32 | position for position in range(self.count))
         if self._fd < 0:
             self._fd = durable.open_file(self.base + ".pack")
-        ends = [*(at for at, _ in starts[1:]), os.fstat(self._fd).st_size - ID_SIZE]
-        for (at, position), end in zip(starts, ends, strict=True):
-            data = self._data(at, end - at) if at < end else b""
+        end = os.fstat(self._fd).st_size - ID_SIZE
+        for number, start in enumerate(starts, 1):
+            at, position = start >> 32, start & 0xFFFFFFFF
+            until = starts[number] >> 32 if number < len(starts) else end
+            data = self._data(at, until - at) if at < until else b""
             (crc,) = struct.unpack_from(">L", self._index, self._crcs_at + 4 * position)
-            if len(data) != end - at or zlib.crc32(data) != crc:
+            if len(data) != until - at or zlib.crc32(data) != crc:
                 raise self._damaged(position)
-            yield self.id_at(position), data
+            yield position, data
 
     def check(self) -> bool:
         """Whether the pack file has the checksum in its trailer, and is the one that the index is of."""
@@ -229,41 +232,53 @@ def write_pack(
     All files are flushed before they get their names, the index last: a pack is there once its index is. The
     directory is flushed on return. ``times`` are the times (ns) at which the objects were added, if that is not now.
     """
-    return _write_files(directory, lambda file: _write_data(file, objects, count, level), times)
+    entries: _Entries = []
 
+    def write_data(file: BinaryIO) -> bytes:
+        found, checksum = _write_data(file, objects, count, level)
+        entries.extend(found)
+        return checksum
 
-def join_packs(directory: str, packs: Sequence[Pack], times: Mapping[bytes, int]) -> str:
-    """Write what ``packs`` have, each object once, as one pack, as :func:`write_pack` does: copied as it is encoded.
+    def write_index(file: BinaryIO, checksum: bytes) -> None:
+        from dulwich.pack import write_pack_index_v2
 
-    Raises ``DamagedError`` where a pack is not what was written; nothing has come about then.
-    """
-    return _write_files(directory, lambda file: _copy_data(file, packs, len(times)), times)
+        write_pack_index_v2(file, entries, checksum)
+
+    def times_in_order() -> Sequence[int] | None:
+        return None if times is None else [times[id] for id, _, _ in entries]
+
+    return write_files(directory, write_data, write_index, times_in_order)
 
 
 _Entries = list[tuple[bytes, int, int]]
 
 
-def _write_files(
-    directory: str, write_data: Callable[[BinaryIO], tuple[_Entries, bytes]], times: Mapping[bytes, int] | None
+def write_files(
+    directory: str,
+    write_data: Callable[[BinaryIO], bytes],
+    write_index: Callable[[BinaryIO, bytes], None],
+    times_in_order: Callable[[], Sequence[int] | None],
 ) -> str:
-    """Write the files of a pack; ``write_data`` returns the entries (id, offset, CRC-32), sorted, and the checksum."""
+    """Write the files of a pack, as :func:`write_pack` says; ``write_data`` returns the checksum, which ``write_index``
+    is given then. The times are in the order of the ids, and are asked for after the data."""
     pack_fd, pack_path = durable.create_temporary(directory)
     finished: list[tuple[str, str]] = [(pack_path, ".pack")]
     try:
         with open(pack_fd, "wb") as pack_file:
-            entries, checksum = write_data(pack_file)
+            checksum = write_data(pack_file)
             pack_file.flush()
             extras: list[tuple[str, bytes]] = []
+            times = times_in_order()
             if times is not None:
-                newest = max(times.values())
+                newest = max(times)
                 os.utime(pack_fd, ns=(newest, newest))
                 held_ns = os.fstat(pack_fd).st_mtime_ns  # what the disk makes of it
-                extras.append((TIMES, encode_times([times[id] for id, _, _ in entries], held_ns, checksum)))
+                extras.append((TIMES, encode_times(times, held_ns, checksum)))
             os.fsync(pack_fd)
         index_fd, index_path = durable.create_temporary(directory)
         finished.append((index_path, ".idx"))
         with open(index_fd, "wb") as index_file:
-            _write_index(index_file, entries, checksum)
+            write_index(index_file, checksum)
             index_file.flush()
             os.fsync(index_fd)
         base = f"{directory}/pack-{checksum.hex()}"
@@ -314,26 +329,3 @@ def _write_data(
 
     found, checksum = write_pack_data(file.write, _records(objects), SHA256, num_records=count, compression_level=level)
     return sorted((id_, offset, crc) for id_, (offset, crc) in found.items()), checksum
-
-
-def _copy_data(file: BinaryIO, packs: Sequence[Pack], count: int) -> tuple[_Entries, bytes]:
-    """Write a pack file of what other packs have, likewise; it has ``count`` objects."""
-    head = _PACK_HEAD.pack(b"PACK", 2, count)
-    digest, at = sha256(head), len(head)
-    file.write(head)
-    found: dict[bytes, tuple[int, int]] = {}
-    for pack in packs:
-        for id, data in pack.encoded():
-            if id not in found:
-                found[id] = (at, zlib.crc32(data))
-                file.write(data)
-                digest.update(data)
-                at += len(data)
-    file.write(digest.digest())
-    return sorted((id, offset, crc) for id, (offset, crc) in found.items()), digest.digest()
-
-
-def _write_index(file: BinaryIO, entries: _Entries, checksum: bytes) -> None:
-    from dulwich.pack import write_pack_index_v2
-
-    write_pack_index_v2(file, entries, checksum)
