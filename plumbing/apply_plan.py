@@ -6,8 +6,8 @@ done. Where it comes to the joining of a checkpoint to the head, that merge is r
 what the user of this folder did. Then the folder is brought there, as by any merge: what was edited in between is
 left alone, and stays pending.
 
-Output: the id of the head. With --json, an object with "head", "kind" (as "merge" tells it, or "user") and "pending",
-a list of objects with "path" and "cause".
+Output: the id of the head. With --json, an object with "head", "kind" (as "merge" tells it, or "user"), "pending", a
+list of objects with "path" and "cause", and "wire", as "replican pull" has it.
 
 Exit codes: 0 done; 1 a tree or checkpoint of the plan is not there; 2 not a plan; 3 refused: by a gate, or because
 the plan is out of date; 4 some paths are pending; 5 content is missing, and no source can be reached; 7 locked.
@@ -24,6 +24,7 @@ from replican.plumbing._front.output import json_path, quoted
 from replican.plumbing._front.params import Argument, Option
 from replican.values.errors import FolderError, NotFoundError, UsageError
 from replican.values.ids import CheckpointId, TreeId, is_hex_id
+from replican.values.progress import Traffic, together, told_wire
 
 if TYPE_CHECKING:
     from replican.operations.applying import SavedPlan
@@ -74,23 +75,31 @@ def command(
     ctx: Context,
     plan: Annotated[str | None, Argument("PLAN", help="a file with the plan; - is stdin", complete="file")] = None,
     message: Annotated[str | None, Option("-m", "--message", metavar="MSG", help="what to say of it")] = None,
+    limit_rate: Annotated[
+        str | None, Option("--limit-rate", metavar="RATE", help="so many bytes a second over a link, each way: 500K")
+    ] = None,
     mass_delete: Annotated[bool, Option(FLAGS[0], help="though most files would be deleted")] = False,
     missing_mount: Annotated[bool, Option(FLAGS[1], help="though what was mounted in the folder is gone")] = False,
     unrelated: Annotated[bool, Option(FLAGS[2], help="though the histories have nothing in common any more")] = False,
 ) -> int | None:
+    from replican.decisions.pacing import parse_rate
+
+    rate = None if limit_rate is None else parse_rate(limit_rate)
     saved = parse_plan(_read(ctx, plan))
     from replican.operations.applying import apply_plan
     from replican.operations.targets import reachable_contents
 
     repo = ctx.repository()
+    repo.limit_rate = rate
+    wires: list[Traffic] = []
     given = zip(FLAGS, (mass_delete, missing_mount, unrelated), strict=True)
     allowed = frozenset(flag for flag, is_open in given if is_open)
-    with reachable_contents(repo) as stores:
+    with reachable_contents(repo, wires=wires) as stores:
         done = apply_plan(repo, saved, stores, message=message, allowed=allowed)
     head = done.head and done.head.hex()
     if ctx.json:
         pending = [{**json_path(problem.path), "cause": problem.cause} for problem in done.pending]
-        ctx.emit({"head": head, "kind": done.kind, "pending": pending})
+        ctx.emit({"head": head, "kind": done.kind, "pending": pending, "wire": told_wire(together(wires))})
     elif head is not None:
         ctx.line(head)
     news = [problem for problem in done.pending if not problem.known]

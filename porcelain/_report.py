@@ -11,6 +11,7 @@ from replican.values.errors import RefusedError, ReplicanError, UsageError
 from replican.values.ids import CheckpointId
 from replican.values.names import copy_time
 from replican.values.paths import name_of
+from replican.values.progress import told_wire
 
 if TYPE_CHECKING:
     from replican.decisions.plan import Plan
@@ -167,8 +168,8 @@ def json_merged(merged: "Merged") -> dict[str, Any]:
 
 
 def json_wire(wire: "Traffic | None") -> dict[str, int | float] | None:
-    """What went over the wire: bytes, contents, seconds, and bytes a second."""
-    return None if wire is None else {**wire._asdict(), "seconds": round(wire.seconds, 3), "rate": wire.rate}
+    """What went over the wire."""
+    return told_wire(wire)
 
 
 def plan_steps(plan: "Plan") -> Iterator[tuple[str, bytes, bytes | None]]:

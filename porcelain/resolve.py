@@ -14,7 +14,7 @@ version from now on; with an exit code other than 0 the conflict stays open.
 An older version that the folder still holds stays.
 
 Output: a line for each name. With --json, an object with "head", "resolved" (a list of "path") and "pending" (each
-"path", "cause") and "open" (what the tool gave up on, each "path").
+"path", "cause"), "open" (what the tool gave up on, each "path") and "wire", as "replican pull" has it.
 
 Exit codes: 0 done; 1 no conflict there, or the tool gave up; 3 it is not clear what to keep, or a gate is
 closed; 4 some paths are pending.
@@ -51,6 +51,7 @@ def command(
     ] = False,
     tool: Annotated[bool, Option("--tool", help="have the command merge.tool make one of all versions")] = False,
     message: Annotated[str | None, Option("-m", "--message", metavar="MSG", help="say what was done")] = None,
+    limit_rate: report.LimitRate = None,
     mass_delete: report.AllowMassDelete = False,
 ) -> int | None:
     from replican.operations.settling import forget_missing, resolve
@@ -62,6 +63,7 @@ def command(
     if not missing and not paths:
         raise UsageError("name the conflicts to settle", "'.' means all below this directory")
     repo = ctx.repository()
+    repo.limit_rate = report.rate(limit_rate)
     where = [ctx.path(path) for path in paths]
     allowed = report.allowed(mass_delete)
     given_up: list[bytes] = []
@@ -82,6 +84,7 @@ def command(
                 "resolved": [json_path(path) for path in done.names],
                 "pending": report.json_problems(done.pending),
                 "open": [json_path(path) for path in given_up],
+                "wire": report.json_wire(done.wire),
             }
         )
     else:

@@ -9,7 +9,8 @@ Edits that are not recorded yet are recorded first. Where the content of what th
 (the trash has expired, no remote has it), nothing is done.
 
 Output: what was taken back. With --json, an object with "merge" (the head that is taken back), "old", "head",
-"changes" (as "replican diff --json" has them), "conflicts" (a list of "path") and "pending" (each "path", "cause").
+"changes" (as "replican diff --json" has them), "conflicts" (a list of "path"), "pending" (each "path", "cause") and
+"wire", as "replican pull" has it.
 
 Exit codes: 0 done, or there was nothing left to take back; 3 there is no merge to undo, its content is gone, or a
 gate is closed; 4 some paths are pending.
@@ -33,12 +34,15 @@ if TYPE_CHECKING:
 def command(
     ctx: Context,
     dry_run: Annotated[bool, Option("-n", "--dry-run", help="show what would be done, and record nothing")] = False,
+    limit_rate: report.LimitRate = None,
     mass_delete: report.AllowMassDelete = False,
     missing_mount: report.AllowMissingMount = False,
 ) -> int | None:
     from replican.operations.undoing import undo
 
-    done = undo(ctx.repository(), allowed=report.allowed(mass_delete, missing_mount), dry_run=dry_run)
+    repo = ctx.repository()
+    repo.limit_rate = report.rate(limit_rate)
+    done = undo(repo, allowed=report.allowed(mass_delete, missing_mount), dry_run=dry_run)
     ending = report.Ending(ctx)
     if done.recorded is not None:
         ending.recorded(done.recorded)
@@ -67,4 +71,5 @@ def json_undone(done: "Undone") -> dict[str, object]:
         "changes": [past.json_change(change) for change in done.changes],
         "conflicts": [json_path(path) for path in done.conflicts],
         "pending": report.json_problems(done.amended.outcome.pending),
+        "wire": report.json_wire(done.wire),
     }

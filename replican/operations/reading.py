@@ -22,6 +22,7 @@ from replican.values.trees import DIRECTORY
 if TYPE_CHECKING:
     from replican.effects.index import Index
     from replican.operations.remotes import Remote
+    from replican.values.progress import Traffic
     from replican.values.streams import StreamReader
 
 IN_MEMORY = 4 << 20
@@ -117,11 +118,13 @@ class FolderReader:
 class BlobReader:
     """Finds content. Stores are opened when they are first needed, and stay open; a context manager.
 
-    ``unreachable`` names the remotes that could not be asked, and why.
+    ``unreachable`` names the remotes that could not be asked, and why. ``wires`` are as those of
+    :func:`~replican.operations.targets.reachable_contents`.
     """
 
-    def __init__(self, repo: Repository) -> None:
+    def __init__(self, repo: Repository, wires: "list[Traffic] | None" = None) -> None:
         self._repo = repo
+        self._wires = wires
         self._here: FolderReader | None = None
         self._remotes: list[Remote] | None = None
         self._open = ExitStack()
@@ -157,12 +160,15 @@ class BlobReader:
 
     def _opened_remotes(self) -> "list[Remote]":
         if self._remotes is None:
-            from replican.operations.remotes import opened_remote
+            from replican.operations.remotes import opened_remote, tell_of_traffic
 
             self._remotes = []
             for name in self._repo.config.remotes:
                 try:
-                    self._remotes.append(self._open.enter_context(opened_remote(self._repo, name)))
+                    remote = self._open.enter_context(opened_remote(self._repo, name))
+                    self._remotes.append(remote)
+                    if self._wires is not None:
+                        self._open.callback(tell_of_traffic, self._repo, remote, self._wires)
                 except (ReplicanError, OSError) as error:
                     self.unreachable.append(str(error))
         return self._remotes

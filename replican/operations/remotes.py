@@ -314,6 +314,13 @@ def terms_of(config: "Config", name: str | None = None, rate: int | None = None)
     return Terms(rate or 0, seconds)
 
 
+def tell_of_traffic(repo: Repository, remote: Remote, wires: list[Traffic]) -> None:
+    """Tell what has gone over the link to a remote, if there is one, and add it to ``wires``."""
+    repo.notes += remote.summary()
+    if remote.traffic is not None:
+        wires.append(remote.traffic)
+
+
 def _serve_command(repo: Repository, name: str) -> str:
     return repo.config.remote_text(name, "serve_command") or SERVE
 

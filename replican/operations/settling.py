@@ -14,7 +14,7 @@ from replican.decisions.resolution import Changes, forget, settle
 from replican.decisions.treediff import find_entry, walk_tree
 from replican.decisions.units import unit_at
 from replican.effects.preparing import NO_SOURCE
-from replican.operations.amending import Amended, amend
+from replican.operations.amending import amend
 from replican.operations.comparing import on_disk
 from replican.operations.reading import BlobReader
 from replican.operations.recording import record
@@ -23,7 +23,7 @@ from replican.repository import Repository
 from replican.values.errors import NotFoundError, RefusedError
 from replican.values.ids import CheckpointId, TreeId
 from replican.values.paths import is_below, name_of, parent_of, show
-from replican.values.progress import Problem
+from replican.values.progress import Problem, Traffic, together
 from replican.values.trees import DIRECTORY, Entry, TreeOverlay, TreeReader
 
 
@@ -34,12 +34,14 @@ def conflicts(repo: Repository) -> list[OpenConflict]:
 
 
 class Resolved(NamedTuple):
-    """What was settled: the names; the heads before and now; what is pending."""
+    """What was settled: the names; the heads before and now; what is pending. ``wire`` is what went over the wire, if
+    there is one."""
 
     names: list[bytes]
     old: CheckpointId | None
     head: CheckpointId | None
     pending: list[Problem]
+    wire: Traffic | None = None
 
 
 def resolve(
@@ -70,15 +72,22 @@ def resolve(
             changes.update(settle(conflict, keep, copy, names))
         if message is None:
             message = f"resolve {_some(chosen)}: keep {keep}"
-        amended = _amend(repo, changes, message, allowed)
-        return Resolved([each.path for each in chosen], amended.old, amended.head, amended.outcome.pending)
+        return _amend(repo, [each.path for each in chosen], changes, message, allowed, [])
 
 
-def _amend(repo: Repository, changes: Changes, message: str, allowed: frozenset[str]) -> Amended:
+def _amend(
+    repo: Repository,
+    names: list[bytes],
+    changes: Changes,
+    message: str,
+    allowed: frozenset[str],
+    wires: list[Traffic],
+) -> Resolved:
     overlay = TreeOverlay(repo)
     tree = edit_tree(overlay, repo.head_tree, changes)
-    with sources(repo) as found:
-        return amend(repo, overlay, tree, message, found.for_writing, allowed=allowed)
+    with sources(repo, wires=wires) as found:
+        done = amend(repo, overlay, tree, message, found.for_writing, allowed=allowed)
+    return Resolved(names, done.old, done.head, done.outcome.pending, together(wires))
 
 
 def _some(chosen: Sequence[OpenConflict]) -> str:
@@ -122,7 +131,8 @@ def forget_missing(repo: Repository, paths: Sequence[bytes] = (), *, allowed: fr
     """
     with repo.writing("resolve"):
         record(repo, past_gates=True)
-        lost, unreached = _lost(repo, paths)
+        wires: list[Traffic] = []
+        lost, unreached = _lost(repo, paths, wires)
         if not lost:
             raise NotFoundError(
                 "nothing is missing" + (f" at {show(paths[0])}" if paths else ""),
@@ -142,11 +152,10 @@ def forget_missing(repo: Repository, paths: Sequence[bytes] = (), *, allowed: fr
             here = find_entry(repo, base, path)
             is_version = here is not None and (here.kind != DIRECTORY or here.is_unit)
             changes.update(forget(open_at.get(path), path, here if is_version else None))
-        amended = _amend(repo, changes, f"forget {len(lost)} missing", allowed)
-        return Resolved(lost, amended.old, amended.head, amended.outcome.pending)
+        return _amend(repo, lost, changes, f"forget {len(lost)} missing", allowed, wires)
 
 
-def _lost(repo: Repository, paths: Sequence[bytes]) -> tuple[list[bytes], list[str]]:
+def _lost(repo: Repository, paths: Sequence[bytes], wires: list[Traffic]) -> tuple[list[bytes], list[str]]:
     """The pending paths whose content no store really has; the remotes that could not be asked, and why."""
     head_tree = repo.head_tree
     wanted: dict[bytes, Entry] = {}
@@ -159,7 +168,7 @@ def _lost(repo: Repository, paths: Sequence[bytes]) -> tuple[list[bytes], list[s
         elif entry is not None:
             wanted[problem.path] = entry
     lost: list[bytes] = []
-    with BlobReader(repo) as reader:
+    with BlobReader(repo, wires) as reader:
         for path, entry in sorted(wanted.items()):
             try:
                 reader.read(entry.blob, path).close()

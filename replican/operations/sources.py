@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from replican.effects.contents import ContentStore, FolderStore
 from replican.effects.trash import Trash
-from replican.operations.remotes import opened_remote
-from replican.operations.targets import reachable_contents, tell_of_traffic
+from replican.operations.remotes import opened_remote, tell_of_traffic
+from replican.operations.targets import reachable_contents
 from replican.repository import Repository
 from replican.values.progress import Traffic
 

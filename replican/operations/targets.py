@@ -7,7 +7,7 @@ from typing import NamedTuple
 from replican.effects.contents import ContentStore
 from replican.effects.refs import remote_head
 from replican.operations.merging import Merged, merge
-from replican.operations.remotes import Remote, default_remote, opened_remote
+from replican.operations.remotes import default_remote, opened_remote, tell_of_traffic
 from replican.operations.syncing import merged_before
 from replican.repository import Repository
 from replican.values.errors import (
@@ -89,13 +89,6 @@ def merge_target(
             whom=target.remote or NOBODY,
         )
     return merged._replace(wire=together(wires))
-
-
-def tell_of_traffic(repo: Repository, remote: Remote, wires: list[Traffic]) -> None:
-    """Tell what has gone over the link to a remote, if there is one, and add it to ``wires``."""
-    repo.notes += remote.summary()
-    if remote.traffic is not None:
-        wires.append(remote.traffic)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from replican.repository import Repository
 from replican.values.errors import MovedError, NotFoundError, RefusedError
 from replican.values.names import group_key
 from replican.values.paths import join, name_of, parent_of, show
+from replican.values.progress import Traffic, together
 from replican.values.trees import FILE, Entry, TreeOverlay
 
 
@@ -61,18 +62,19 @@ def resolve_by_tool(
         old = record(repo, past_gates=True).head
         chosen = choose(list(conflicts_in(repo, repo.head_tree)), paths)
     done = Resolved([], old, old, [])
+    wires: list[Traffic] = []
     open_still: list[bytes] = []
     for conflict in chosen:
         with tempfile.TemporaryDirectory(prefix="replican-") as place:
-            made = _run(repo, conflict, tool, place)
+            made = _run(repo, conflict, tool, place, wires)
             if made is None:
                 open_still.append(conflict.path)
                 continue
-            done = _settle(repo, conflict, made, place, message, allowed, done)
-    return done, open_still
+            done = _settle(repo, conflict, made, place, message, allowed, done, wires)
+    return done._replace(wire=together(wires)), open_still
 
 
-def _run(repo: Repository, conflict: OpenConflict, tool: Tool, place: str) -> str | None:
+def _run(repo: Repository, conflict: OpenConflict, tool: Tool, place: str, wires: list[Traffic]) -> str | None:
     """The file that the tool made of all versions; None if it gave up."""
     versions = [(conflict.path, conflict.current), *conflict.copies]
     if any(entry.kind != FILE for _, entry in versions):
@@ -82,7 +84,7 @@ def _run(repo: Repository, conflict: OpenConflict, tool: Tool, place: str) -> st
     name = os.fsdecode(name_of(conflict.path)[-100:])
     stem, dot, extension = name.rpartition(".") if "." in name[1:] else (name, "", "")
     files = {each: os.path.join(place, f"{stem}.{each}{dot}{extension}") for each in ("BASE", "CURRENT", "RESULT")}
-    with BlobReader(repo) as reader:
+    with BlobReader(repo, wires) as reader:
         _write(reader, conflict.current, conflict.path, files["CURRENT"])
         shutil.copyfile(files["CURRENT"], files["RESULT"])
         for number, (path, entry) in enumerate(conflict.copies):
@@ -136,6 +138,7 @@ def _settle(
     message: str | None,
     allowed: frozenset[str],
     done: Resolved,
+    wires: list[Traffic],
 ) -> Resolved:
     fd = os.open(made, FILE_FLAGS)
     try:
@@ -158,7 +161,7 @@ def _settle(
         overlay = TreeOverlay(repo)
         made_tree = edit_tree(overlay, tree, changes)
         text = message or f"resolve {show(name_of(conflict.path))}: by a tool"
-        with sources(repo) as known:
+        with sources(repo, wires=wires) as known:
             stores = [ShelfStore("what the tool made", place), *known.for_writing]
             amended = amend(repo, overlay, made_tree, text, stores, allowed=allowed, must_have=changes.keys())
     return Resolved([*done.names, conflict.path], done.old, amended.head, amended.outcome.pending)

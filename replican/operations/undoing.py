@@ -23,6 +23,7 @@ from replican.values.errors import RefusedError
 from replican.values.ids import TreeId
 from replican.values.names import group_key
 from replican.values.paths import name_of, parent_of
+from replican.values.progress import Traffic, together
 from replican.values.trees import DIRECTORY, Entry, TreeOverlay
 
 _MERGES: Final = ("merge", "push", "apply-plan: merge")
@@ -32,7 +33,7 @@ _MERGES: Final = ("merge", "push", "apply-plan: merge")
 class Undone(NamedTuple):
     """What an undo did, or would: the merge that it takes back, what it changes, and new conflicts with later edits.
 
-    After a dry run ``recorded`` is None.
+    After a dry run ``recorded`` is None. ``wire`` is what went over the wire, if there is one.
     """
 
     merge: ReflogEntry
@@ -40,6 +41,7 @@ class Undone(NamedTuple):
     changes: list[Difference]
     amended: Amended
     conflicts: list[bytes]
+    wire: Traffic | None = None
 
 
 def last_merge(repo: Repository) -> ReflogEntry:
@@ -62,26 +64,28 @@ def undo(repo: Repository, *, allowed: frozenset[str] = frozenset(), dry_run: bo
     ``allowed`` are flags of open gates. Raises ``RefusedError`` where there is no merge, where the content of what it
     replaced is nowhere any more, or at a closed gate: then nothing was changed.
     """
+    wires: list[Traffic] = []
     if dry_run:
         merge = last_merge(repo)
         seen = on_disk(repo)
         tree, changes = _taken_back(repo, seen.trees, merge, seen.recorded)
-        with sources(repo) as found:
+        with sources(repo, wires=wires) as found:
             _check_content(changes, found)
         amended = would_amend(repo, seen.trees, seen.recorded, tree, allowed=allowed)
-        return Undone(merge, None, changes, amended, _conflicts(seen.trees, seen.recorded, tree))
+        conflicts = _conflicts(seen.trees, seen.recorded, tree)
+        return Undone(merge, None, changes, amended, conflicts, together(wires))
     with repo.writing("undo"):
         merge = last_merge(repo)
         recorded = record(repo, allowed=allowed)
         overlay = TreeOverlay(repo)
         now = repo.head_tree
         tree, changes = _taken_back(repo, overlay, merge, now)
-        with sources(repo) as found:
+        with sources(repo, wires=wires) as found:
             _check_content(changes, found)
             message = f"undo: {merge.reason}"
             came = frozenset(change.path for change in changes)
             amended = amend(repo, overlay, tree, message, found.for_writing, allowed=allowed, must_have=came)
-        return Undone(merge, recorded, changes, amended, _conflicts(overlay, now, tree))
+        return Undone(merge, recorded, changes, amended, _conflicts(overlay, now, tree), together(wires))
 
 
 def _taken_back(

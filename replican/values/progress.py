@@ -71,6 +71,11 @@ def together(links: Iterable[Traffic]) -> Traffic | None:
     return Traffic(received, sent, saved, files, max([each.seconds for each in found]))
 
 
+def told_wire(wire: Traffic | None) -> dict[str, int | float] | None:
+    """What went over the wire, as ``--json`` has it: bytes, contents, seconds, and bytes a second."""
+    return None if wire is None else {**wire._asdict(), "seconds": round(wire.seconds, 3), "rate": wire.rate}
+
+
 class Progress(Protocol):
     """A sink for progress. One task at a time; ``files`` and ``size`` (bytes) are totals where known.
 

@@ -168,7 +168,7 @@ def test_merge_and_restore_tell_it_too(folders: tuple[Path, Path]) -> None:
         assert told.json()["wire"]["files"] == 1
         assert 3_000_000 < told.json()["wire"]["received"] < 3_010_000
         assert "replican: origin: 3.0 MB received" in told.err
-    for words in (["merge"], ["restore", "other"]):
+    for words in (["merge"], ["restore", "other"], ["undo"], ["resolve", "x", "--keep", "copy"], ["apply-plan"]):
         assert "not a rate" in run(*words, "--limit-rate", "slow", code=2).err
     assert_equal(there, here)
 
@@ -186,6 +186,68 @@ def test_the_rate_holds_for_merge_and_restore(
     monkeypatch.setattr(remotes, "start", lambda *given: (asked.append(given[3]), start(*given))[1])
     run(*words, "--limit-rate", "20M")
     assert [terms.rate for terms in asked] == [20 << 20]
+
+
+def plan_of_a_merge(run: InProcess, there: Path, here: Path) -> list[str]:
+    write(there / "more", SMALL[1:])
+    run("fetch")
+    write(here.parent / "plan", run("merge", "--dry-run", "--json").out)
+    return ["apply-plan", str(here.parent / "plan")]
+
+
+def merge_to_undo(run: InProcess, there: Path, here: Path) -> list[str]:
+    """What it replaced is nowhere but over there, under another name."""
+    write(there / "small", b"another one")
+    run("pull")
+    write(there / "kept", SMALL)
+    run("commit", cwd=there)
+    shutil.rmtree(here / ".replican/trash")
+    return ["undo"]
+
+
+def conflict_for_a_tool(run: InProcess, there: Path, here: Path) -> list[str]:
+    """What both versions come from is nowhere but over there, under another name."""
+    write(there / "small", b"by there")
+    write(there / "kept", SMALL)
+    write(here / "small", b"by here")
+    run("sync")
+    os.unlink(here / "kept")
+    shutil.rmtree(here / ".replican/trash")
+    run("config", "merge.tool", 'cat "$BASE" "$COPY" > "$RESULT"')
+    return ["resolve", "small", "--tool"]
+
+
+@pytest.mark.parametrize("begin", [plan_of_a_merge, merge_to_undo, conflict_for_a_tool])
+def test_others_that_bring_content(
+    folders: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    begin: Callable[[InProcess, Path, Path], list[str]],
+) -> None:
+    """It is told, as by a merge, and the rate holds."""
+    there, here = folders
+    run = InProcess(here)
+    words = begin(run, there, here)
+    asked: list[Terms] = []
+    start = remotes.start
+    monkeypatch.setattr(remotes, "start", lambda *given: (asked.append(given[3]), start(*given))[1])
+    told = run(*words, "--limit-rate", "20M", "--json")
+    assert {terms.rate for terms in asked} == {20 << 20}
+    assert len(SMALL) - 1 < told.json()["wire"]["received"] < len(SMALL) + 2000
+    assert "replican: origin: 30." in told.err
+    run("sync")
+    assert_equal(there, here)
+
+
+def test_a_conflict_that_needs_nothing(folders: tuple[Path, Path]) -> None:
+    there, here = folders
+    run = InProcess(here)
+    write(there / "small", b"by there")
+    write(here / "small", b"by here")
+    run("sync")
+    told = run("resolve", "small", "--keep", "current", "--json")
+    assert told.json()["wire"] is None
+    assert "received" not in told.err
+    assert run("undo", "--dry-run", "--json").json()["wire"] is None
 
 
 def test_links_together() -> None:

@@ -140,7 +140,7 @@ def test_usage(torn: Replicas, words: list[str]) -> None:
 
 def test_in_json(torn: Replicas) -> None:
     done = torn.json("b", "resolve", "d/f.txt", "--keep", "both")
-    assert done == {"head": torn.head("b"), "resolved": [{"path": "d/f.txt"}], "pending": [], "open": []}
+    assert done == {"head": torn.head("b"), "resolved": [{"path": "d/f.txt"}], "pending": [], "open": [], "wire": None}
 
 
 def test_a_link_in_the_way_is_not_followed(torn: Replicas) -> None:
