@@ -218,7 +218,9 @@ class Transition:
         self._site.moved += 1
         if move.entry.kind == DIRECTORY:
             self._site.directories.forget()
-            self._site.ledger.move_directory(move.old, move.new, row_of(move.entry, found))
+            # Names in it may have been recased before it was: its tree is what the ledger knows.
+            moved = row_of(move.entry, found)._replace(id=row.id)
+            self._site.ledger.move_directory(move.old, move.new, moved)
         else:
             self._site.ledger.drop(move.old)
             self._site.ledger.put(parent_of(move.new), row_of(move.entry, found))

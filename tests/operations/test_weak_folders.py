@@ -9,6 +9,8 @@ from folders import contents
 from replicas import OLD, Replicas
 from weak import WeakFolder
 
+from replican.effects.index import Index
+from replican.effects.index_check import check_index
 from replican.effects.probing import probe, traits_of
 from replican.repository import Repository
 from replican.values.traits import STRONG, Traits
@@ -258,6 +260,8 @@ def test_names_that_only_change_their_case_are_renamed(replicas: Replicas, monke
     replicas("b", "sync")
     assert contents(root) == contents(replicas.base / "a")
     assert (root / "readme").stat().st_ino == inode
+    with Index.open(str(root / ".replican/index.db")) as index:
+        check_index(index)
     rest(replicas)
     # And by the user of the weak one.
     os.rename(root / "readme", root / "ReadMe")
