@@ -198,3 +198,34 @@ def test_a_remote_whose_disk_is_torn_off(place: str, cli, tmp_path: Path, disk: 
         disk.put_in()
         cli("-C", here, "config", "core.timeout", "60")  # as anything that has the couriers begin anew
         eventually(lambda: holds(there / "new", "y"))
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_disk_whose_large_file_is_being_read_is_let_go_of(
+    which: int, clone_on_disk: tuple[Path, Path], disk: Disk, cli
+) -> None:
+    here, there = clone_on_disk
+    root = (here, there)[which]
+    with watched_from_within(root) as watch:
+        watch.wait("synced", equal=True)
+        with (there / "large").open("wb") as file:
+            file.truncate(8 << 30)
+        eventually(lambda: is_read(there / "large"))
+        cli("-C", root, "watch", "--pause")
+        disk.take_out()
+        disk.put_in()
+        (there / "large").unlink()
+        cli("-C", root, "watch", "--resume")
+        write(there / "after", "1")
+        eventually(lambda: holds(here / "after", "1"))
+
+
+def is_read(path: Path) -> bool:
+    """Whether some process has it open."""
+    for place in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if os.readlink(place) == str(path):
+                return True
+        except OSError:
+            continue
+    return False
