@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 def refs_of(ctx: Context, name: str | None) -> "Sequence[tuple[str, CheckpointId]]":
     """The refs of a remote, or of a folder that is named by its path."""
+    from replican.effects.roots import is_replica
     from replican.operations.remotes import SERVE, default_remote, opened_remote, ssh_address, terms_of, wired_remote
-    from replican.repository import Repository, is_replica, ssh_program, user_config
+    from replican.repository import Repository, ssh_program, user_config
 
     here: Repository | None = None
     try:

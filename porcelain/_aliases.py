@@ -2,8 +2,8 @@
 
 from replican import settings
 from replican.effects.config import Config
+from replican.effects.roots import DOT, find_root
 from replican.plumbing._front.context import Context
-from replican.repository import DOT, find_root
 from replican.values.errors import NoRepositoryError, UsageError
 
 

@@ -83,7 +83,7 @@ def run_command(row: commands.CommandRow, words: list[str], given: dict[str, Any
     )
     try:
         if row.needs != commands.NOTHING:
-            ctx.repository()
+            _ = ctx.root  # it says so where there is none; what lies there is opened by who needs it
         code = function(ctx, **values) or exits.DONE
         output.flush()
         return code

@@ -8,8 +8,6 @@ from replican.plumbing._front.exits import DIFFERENT, DONE, PENDING, REFUSED, ex
 from replican.plumbing._front.output import json_path, quoted
 from replican.plumbing._front.params import Option
 from replican.values.errors import RefusedError, ReplicanError, UsageError
-from replican.values.ids import CheckpointId
-from replican.values.names import copy_time
 from replican.values.paths import name_of
 from replican.values.progress import told_wire
 
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from replican.operations.recording import Recorded
     from replican.operations.remotes import Refreshed
     from replican.repository import Repository
+    from replican.values.ids import CheckpointId
     from replican.values.progress import Problem, Traffic
 
 MOST: Final = 10
@@ -76,12 +75,12 @@ def check_message(message: str | None) -> str | None:
 # -- words -------------------------------------------------------------------------------------------------------
 
 
-def short(checkpoint: CheckpointId | None) -> str:
+def short(checkpoint: "CheckpointId | None") -> str:
     """An id as people see it."""
     return "nothing" if checkpoint is None else checkpoint.hex()[:7]
 
 
-def moved(old: CheckpointId | None, new: CheckpointId | None) -> str:
+def moved(old: "CheckpointId | None", new: "CheckpointId | None") -> str:
     """From where to where a ref moved, as git shows it."""
     return f"{short(old)}..{short(new)}"
 
@@ -121,7 +120,7 @@ def describe_merge(merged: "Merged") -> str:
 # -- JSON --------------------------------------------------------------------------------------------------------
 
 
-def json_id(checkpoint: CheckpointId | None) -> str | None:
+def json_id(checkpoint: "CheckpointId | None") -> str | None:
     return None if checkpoint is None else checkpoint.hex()
 
 
@@ -131,6 +130,8 @@ def json_problems(problems: Iterable["Problem"]) -> list[dict[str, str]]:
 
 def json_conflicts(conflicts: Iterable["OpenConflict"]) -> list[dict[str, Any]]:
     """A row for each conflict copy, as ``conflicts --json`` has it."""
+    from replican.values.names import copy_time
+
     return [
         {
             **json_path(conflict.path),

@@ -52,7 +52,7 @@ def settings_here(ctx: Context, *, user: bool) -> "Config":
     """The settings that hold here; only the user's where that is asked for, or there is no replica."""
     from replican import settings
     from replican.effects.config import Config
-    from replican.repository import DOT, find_root
+    from replican.effects.roots import DOT, find_root
 
     user_file = settings.user_config_file()
     if user:
@@ -97,7 +97,7 @@ def command(
 def _tell_watch(ctx: Context) -> None:
     """Who watches the folder, if this is in one and somebody does, takes up what was changed."""
     from replican.effects.asking import say_config_changed
-    from replican.repository import DOT, find_root
+    from replican.effects.roots import DOT, find_root
 
     try:
         root = find_root(ctx.directory)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def outer_replica(root: str) -> str | None:
     """The replica that a folder, which is none itself, would lie in."""
-    from replican.repository import find_root
+    from replican.effects.roots import find_root
 
     at = os.path.dirname(os.path.realpath(root))
     while not os.path.isdir(at):
@@ -46,7 +46,8 @@ def outer_replica(root: str) -> str | None:
 
 def make(root: str, *, nested: bool = False, wait: float = 10.0) -> tuple["Repository", bool]:
     """The replica at ``root``, and whether it was made; unless ``nested``, raises ``RefusedError`` inside another."""
-    from replican.repository import Repository, is_replica
+    from replican.effects.roots import is_replica
+    from replican.repository import Repository
 
     there = is_replica(os.path.realpath(root))
     outer = None if there or nested else outer_replica(root)

@@ -25,8 +25,9 @@ Exit codes: 0 done, whatever was found.
     replican status --json | jq .clean
 """
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+from replican.operations.status import Status, ask_watch
 from replican.plumbing._front.context import Context
 from replican.plumbing._front.output import json_path, quoted
 from replican.plumbing._front.params import Option
@@ -35,15 +36,12 @@ from replican.porcelain import _standing as standing
 from replican.values.errors import UsageError
 from replican.values.progress import PUT_OFF
 
-if TYPE_CHECKING:
-    from replican.operations.looking import Status
-
 V1 = "v1"
 LETTERS = {"added": " A", "modified": " M", "type changed": " T", "deleted": " D", "attributes changed": " m"}
 KINDS = {b"f": "file", b"d": "directory", b"l": "link"}
 
 
-def as_json(status: "Status") -> dict[str, Any]:
+def as_json(status: Status) -> dict[str, Any]:
     """A status as ``--json`` shows it."""
     kinds = ["held" if each.held else "behind" for each in status.pending]
     behind = [{**row, "kind": kind} for row, kind in zip(report.json_problems(status.pending), kinds, strict=True)]
@@ -68,7 +66,7 @@ def as_json(status: "Status") -> dict[str, Any]:
     }
 
 
-def letters(status: "Status") -> list[tuple[str, bytes]]:
+def letters(status: Status) -> list[tuple[str, bytes]]:
     """A status in two letters a path."""
     found = [(LETTERS[each.status], each.path) for each in status.changes]
     found += [("UU", conflict.path) for conflict in status.conflicts]
@@ -76,13 +74,12 @@ def letters(status: "Status") -> list[tuple[str, bytes]]:
     return found + [("? ", problem.path) for problem in status.unread]
 
 
-def describe(status: "Status", shown: int) -> list[str]:
+def describe(status: Status, shown: int) -> list[str]:
     """A status for people, of each kind at most ``shown`` paths."""
-    if status.checkpoint is None:
+    if status.title is None:
         lines = ["nothing is recorded yet"]
     else:
-        what = "a merge" if status.checkpoint.is_merge else report.first_line(status.checkpoint.message)
-        lines = [f"head {report.short(status.head)} {what}".rstrip()]
+        lines = [f"head {report.short(status.head)} {status.title}".rstrip()]
     lines += [f"{remote.name}: {standing.of_remote(remote.name, *remote[2:])}" for remote in status.remotes]
     lines += standing.lines(status.watch)
     known = len(lines)
@@ -131,9 +128,12 @@ def command(
 ) -> int | None:
     if nul and porcelain is None:
         raise UsageError("-z is for --porcelain=v1")
-    from replican.operations.looking import look
+    told = ask_watch(ctx.root)
+    status = None if told is None else told.rest
+    if status is None:
+        from replican.operations.looking import look_as_told
 
-    status = look(ctx.repository())
+        status = look_as_told(ctx.repository(), told)
     for note in status.notes:
         ctx.say(f"replican: {note}")
     if ctx.json:

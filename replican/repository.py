@@ -15,6 +15,7 @@ from replican.effects.durable import identity_of
 from replican.effects.lock import Lock
 from replican.effects.objects import ObjectStore
 from replican.effects.refs import HEAD, RefStore
+from replican.effects.roots import DOT, find_root, is_replica
 from replican.effects.tail import Tail
 from replican.effects.tailing import Tailing
 from replican.values.checkpoints import Author, Checkpoint
@@ -31,36 +32,8 @@ if TYPE_CHECKING:
     from replican.effects.launching import Launched
     from replican.values.traits import Traits
 
-DOT = ".replican"
 DEFAULT_WAIT = 10.0
 _DIRECTORIES = ("objects", "refs", "trash", "stage", "hooks")
-
-
-def find_root(directory: str) -> str:
-    """The root of the replica in which ``directory`` lies; raises ``NoRepositoryError``, or ``DamagedError`` where
-    a log is there without the settings: it is not to be taken for a part of a replica above."""
-    at = os.path.realpath(directory)
-    while True:
-        if is_replica(at):
-            return at
-        if os.path.lexists(os.path.join(at, DOT, "refs", "head")):
-            raise DamagedError(
-                f"{at}/{DOT} has no config.toml",
-                "put it back, or let `replican init` make a new one: the log stays, remotes have to be added again",
-            )
-        above = os.path.dirname(at)
-        if above == at:
-            raise NoRepositoryError(
-                f"no replica here: neither {directory} nor a folder above it has a {DOT}",
-                "make one with `replican init`, or `replican clone SRC DIR`",
-            )
-        at = above
-
-
-def is_replica(root: str) -> bool:
-    """Whether ``root`` itself is a replica (a ``.replican`` that is a link is none)."""
-    dotdir = os.path.join(root, DOT)
-    return os.path.isdir(dotdir) and not os.path.islink(dotdir) and os.path.exists(os.path.join(dotdir, "config.toml"))
 
 
 def ssh_program(config: "Config") -> list[str]:
@@ -100,7 +73,8 @@ class Repository:
         self.for_another = False
         self.launched: dict[str, Launched] = {}
         self.notes: list[str] = []
-        self.hooks: Hooks = NoHooks()
+        self._hooks: Hooks = NoHooks()
+        self._hooks_to_be: Callable[[], Hooks] | None = None
         tail = Tail(self.dotdir)
         self.objects = ObjectStore(os.path.join(self.dotdir, "objects"), tail)
         self.refs = RefStore(self.dotdir, self._flaw_of, tail)
@@ -156,16 +130,31 @@ class Repository:
     def run_hooks(self, tell: Callable[[str, str], None] | None = None) -> None:
         """From now on the folder's hooks are run. What they write goes to ``tell``, with the name of the hook, line by
         line; without it, to ``notes``."""
-        from replican.effects.hooks import FolderHooks
 
-        self.hooks = FolderHooks(
-            self.root,
-            self.dotdir,
-            lambda: self.config.number("hooks.timeout"),
-            settings.for_program,
-            tell=tell,
-            asks_only=settings.within_hook(),
-        )
+        def make() -> Hooks:
+            from replican.effects.hooks import FolderHooks  # most commands have nothing to tell them
+
+            return FolderHooks(
+                self.root,
+                self.dotdir,
+                lambda: self.config.number("hooks.timeout"),
+                settings.for_program,
+                tell=tell,
+                asks_only=settings.within_hook(),
+            )
+
+        self._hooks_to_be = make
+
+    @property
+    def hooks(self) -> Hooks:
+        """Who hears of what is done in the folder, and is asked: nobody, but after :meth:`run_hooks`."""
+        if self._hooks_to_be is not None:
+            self._hooks, self._hooks_to_be = self._hooks_to_be(), None
+        return self._hooks
+
+    @hooks.setter
+    def hooks(self, hooks: Hooks) -> None:
+        self._hooks, self._hooks_to_be = hooks, None
 
     # -- what it is made of -------------------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ class Context:
         self.progress = progress
         self.wait = wait
         self.after_dashes = after_dashes
+        self._root: str | None = None
         self._repository: Repository | None = None
         self._sink: Progress | None = None
 
@@ -52,12 +53,21 @@ class Context:
         except FileNotFoundError:
             raise NoRepositoryError("the current folder is gone") from None
 
+    @property
+    def root(self) -> str:
+        """The root of the replica that the working directory lies in; raises ``NoRepositoryError``."""
+        if self._root is None:
+            from replican.effects.roots import find_root
+
+            self._root = find_root(self.directory)
+        return self._root
+
     def repository(self) -> "Repository":
         """The repository that the working directory lies in, opened at the first call and kept."""
         if self._repository is None:
             from replican.repository import Repository
 
-            self._repository = Repository.open(self.directory, wait=self.wait, progress=self.sink())
+            self._repository = Repository(self.root, wait=self.wait, progress=self.sink())
             self._repository.run_hooks(lambda name, line: output.say(f"{name}: {line}"))
         return self._repository
 

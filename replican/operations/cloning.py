@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from replican.decisions.limits import LimitError
 from replican.effects.config import RemoteSettings
 from replican.effects.mirror import PLACE, Mirror
+from replican.effects.roots import DOT, is_replica
 from replican.effects.scan import uncollected
 from replican.effects.staging import Stage
 from replican.operations.fetching import fetch_from, take_over
@@ -16,7 +17,7 @@ from replican.operations.merging import Merged
 from replican.operations.recording import Recorded, record
 from replican.operations.remotes import SERVE, Refreshed, Remote, terms_of, wired_remote
 from replican.operations.syncing import merge_again, merge_remote
-from replican.repository import DOT, Repository, is_replica, ssh_program, user_config
+from replican.repository import Repository, ssh_program, user_config
 from replican.values.addresses import SshAddress
 from replican.values.errors import (
     DamagedError,

@@ -5,7 +5,8 @@ from typing import NamedTuple
 from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import Change, diff_trees
 from replican.effects.scan import scan
-from replican.operations.looking import ADDED, DELETED, Changed, expand
+from replican.operations.looking import ADDED, DELETED, expand
+from replican.operations.status import Changed
 from replican.repository import Repository
 from replican.values.ids import TreeId
 from replican.values.paths import is_below

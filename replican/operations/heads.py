@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from replican.effects.headwatch import HeadWatch
-from replican.repository import is_replica
+from replican.effects.roots import is_replica
 from replican.values import messages
 from replican.values.errors import DamagedError, NotFoundError, ProtocolError, RemoteError, ReplicanError
 from replican.values.ids import CheckpointId

@@ -3,16 +3,26 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from replican.decisions.reconcile import OpenConflict, conflicts_in, reconcile
-from replican.decisions.standing import Standing, parse_standing
+from replican.decisions.reconcile import conflicts_in, reconcile
 from replican.decisions.treediff import Change, diff_trees, walk_tree
 from replican.effects import lock
-from replican.effects.asking import ask
 from replican.effects.index import Index
 from replican.effects.refs import remote_head
+from replican.operations.status import (
+    AHEAD,
+    BEHIND,
+    DIVERGED,
+    UNKNOWN,
+    UP_TO_DATE,
+    Changed,
+    RemoteState,
+    Status,
+    Told,
+    ask_watch,
+    status_at_rest,
+)
 from replican.repository import Repository
-from replican.values.answers import ASK_MARKED, ASK_STANDING, ASK_STATE, State, parse_state
-from replican.values.checkpoints import Checkpoint
+from replican.values.answers import State
 from replican.values.errors import DamagedError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.names import COPY_MARK
@@ -29,74 +39,31 @@ DELETED: Final = "deleted"
 RETYPED: Final = "type changed"
 ATTRIBUTES: Final = "attributes changed"
 
-UP_TO_DATE: Final = "up to date"
-AHEAD: Final = "ahead"
-BEHIND: Final = "behind"
-DIVERGED: Final = "diverged"
-UNKNOWN: Final = "unknown"
-
 WAITING: Final = "not written yet"
-
-
-class Changed(NamedTuple):
-    """One path that differs: one of the words above, and what lies there now (or lay, for a deletion).
-
-    ``source`` is where the same content went from, for what was moved. ``files`` counts what a directory holds.
-    """
-
-    path: bytes
-    status: str
-    entry: Entry
-    source: bytes | None = None
-    files: int = 1
-
-
-class RemoteState(NamedTuple):
-    """A remote as last seen: how its head stands to ours, and how many user checkpoints only one of both has."""
-
-    name: str
-    url: str
-    state: str
-    ahead: int
-    behind: int
-
-
-class Status(NamedTuple):
-    """How a folder stands.
-
-    ``changes`` is what a commit would record, each file a change of its own; ``summary`` the same in short, where a
-    directory that came, went or moved as a whole is one change. ``pending`` is where the disk is behind the head,
-    ``unread`` what could not be read and stands as it was recorded, ``skipped`` what is never recorded. ``watch``
-    is how the watch stands that runs for the folder; None where none does.
-    """
-
-    head: CheckpointId | None
-    checkpoint: Checkpoint | None
-    changes: list[Changed]
-    summary: list[Changed]
-    conflicts: list[OpenConflict]
-    pending: list[Problem]
-    unread: list[Problem]
-    skipped: list[Problem]
-    remotes: list[RemoteState]
-    notes: list[str]
-    watch: Standing | None = None
-
-    @property
-    def clean(self) -> bool:
-        """Whether the log has all that the folder has, and the folder all that the log has."""
-        return not (self.changes or self.pending or self.unread)
-
 
 _MOST_DOUBTFUL: Final = 10_000
 
 
 def look(repo: Repository) -> Status:
-    """How the folder stands: as the tracker says that runs here, else by a scan. A damaged index is left alone: then
+    """How the folder stands: as the watch says that runs here, else by a scan. A damaged index is left alone: then
     every file is read."""
-    state = ask_tracker(repo)
+    return look_as_told(repo, ask_watch(repo.root))
+
+
+def look_as_told(repo: Repository, told: Told | None) -> Status:
+    """As :func:`look`, where the watch has been asked already.
+
+    The index that is read is opened after that: it has all that the watch has noted.
+    """
+    standing = None if told is None else told.standing
+    if told is not None and told.rest is not None and not repo.is_locked_here:
+        return told.rest
+    if told is None or told.state is None or repo.is_locked_here:
+        told = None
+    else:
+        repo.close_index()
     try:
-        return _look(repo, repo.index, [], state)._replace(watch=ask_standing(repo))
+        return _look(repo, repo.index, [], told)._replace(watch=standing)
     except DamagedError as error:
         if error.code != "index-damaged" and "index is damaged" not in error.message:
             raise
@@ -105,31 +72,33 @@ def look(repo: Repository) -> Status:
         return _look(repo, empty, [note], None, lost=True)
 
 
-def ask_standing(repo: Repository) -> Standing | None:
-    """How the watch stands that runs for this folder; None where there is none, or it does not say."""
-    answer = ask(repo.dotdir, ASK_STANDING)
-    if answer is None:
-        return None
-    import json
-
-    try:
-        return parse_standing(json.loads(answer))
-    except ValueError:
-        return None
-
-
-def ask_tracker(repo: Repository) -> State | None:
-    """What the tracker that runs for this folder knows of it; None where there is none. It may not know either.
-
-    Nothing that was changed before this call is left out. The index that the repository opens next has all that the
-    tracker has noted.
+def look_at_rest(repo: Repository, state: State, marked: State) -> Status | None:
+    """How the folder stands, if it holds what the log has, and all remotes that are known too: then there is nothing
+    to do in it, and that is known in no time. None in all other cases, and where the two states are of another root.
     """
-    answer = ask(repo.dotdir, ASK_STATE)
-    state = None if answer is None else parse_state(answer)
-    if state is None or repo.is_locked_here:
+    index, root = repo.index, state.root
+    if root is None or state.doubtful or marked.root != root or marked.doubtful:
         return None
-    repo.close_index()
-    return state
+    head = repo.head
+    if not root == index.observed_root() == index.base_root() == repo.tree_of(head):
+        return None
+    if index.journal() or index.problems():
+        return None
+    remotes = []
+    for name, settings in repo.read_config().remotes.items():
+        theirs = repo.refs.read(remote_head(name))
+        if theirs is not None and theirs != head:
+            return None  # how far they are apart is not for who watches to count
+        remotes.append(RemoteState(name, settings.url, *_compare(repo, head, theirs)))
+    return status_at_rest(head, title_of(repo, head), remotes)
+
+
+def title_of(repo: Repository, head: CheckpointId | None) -> str | None:
+    """What a head's checkpoint is called, in a line; None where there is no head."""
+    if head is None:
+        return None
+    checkpoint = repo.checkpoint(head)
+    return "a merge" if checkpoint.is_merge else checkpoint.message.partition("\n")[0]
 
 
 class _Seen(NamedTuple):
@@ -141,10 +110,16 @@ class _Seen(NamedTuple):
     skipped: list[Problem]
 
 
-def _see(repo: Repository, index: Index, state: State | None) -> "_Seen | Scan":
+def _see(repo: Repository, index: Index, told: Told | None) -> "_Seen | Scan":
     """What the folder holds. The index is not taken for what the tracker meant unless it has the same tree. Large files
     are not read where there is a tracker, which does that."""
-    if state is None or len(state.doubtful) > _MOST_DOUBTFUL or index.observed_root() != state.root:
+    state = None if told is None else told.state
+    if (
+        state is None
+        or state.root is None
+        or len(state.doubtful) > _MOST_DOUBTFUL
+        or index.observed_root() != state.root
+    ):
         from replican.effects.hashing import PuttingOff
         from replican.effects.scan import scan
 
@@ -159,7 +134,7 @@ def _see(repo: Repository, index: Index, state: State | None) -> "_Seen | Scan":
     return seen._replace(problems=sorted({*left, *seen.problems}))
 
 
-def _look(repo: Repository, index: Index, notes: list[str], state: State | None, *, lost: bool = False) -> Status:
+def _look(repo: Repository, index: Index, notes: list[str], told: Told | None, *, lost: bool = False) -> Status:
     head = repo.head
     head_tree = repo.tree_of(head)
     base = index.base_root()
@@ -175,17 +150,17 @@ def _look(repo: Repository, index: Index, notes: list[str], state: State | None,
         from replican.effects.recovery import told_of_undecided
 
         notes += told_of_undecided([entry for entry in journal if entry.cause])
-    seen = _see(repo, index, state)
+    seen = _see(repo, index, told)
     overlay = TreeOverlay(repo)
     overlay.new.update(seen.payloads)
     tree = seen.root if lost or base == head_tree else reconcile(overlay, base, head_tree, seen.root).tree
     found = list(diff_trees(overlay, head_tree, tree))
     return Status(
         head,
-        None if head is None else repo.checkpoint(head),
+        title_of(repo, head),
         list(expand(overlay, found)),
         summarize(overlay, found),
-        list(conflicts_in(overlay, tree, None if lost else _without_copies(index, _marked(repo, index, state)))),
+        list(conflicts_in(overlay, tree, None if lost else _without_copies(index, _marked(index, told)))),
         pending,
         seen.problems,
         seen.skipped,
@@ -194,13 +169,11 @@ def _look(repo: Repository, index: Index, notes: list[str], state: State | None,
     )
 
 
-def _marked(repo: Repository, index: Index, state: State | None) -> Collection[bytes]:
+def _marked(index: Index, told: Told | None) -> Collection[bytes]:
     """The directories, as the index last saw them, in which some name could be a conflict copy's."""
-    if state is not None:
-        answer = ask(repo.dotdir, ASK_MARKED)
-        told = None if answer is None else parse_state(answer)
-        if told is not None and told.root == index.observed_root():
-            return told.doubtful
+    marked = None if told is None else told.marked
+    if marked is not None and marked.root is not None and marked.root == index.observed_root():
+        return marked.doubtful
     return index.directories_with(COPY_MARK)
 
 

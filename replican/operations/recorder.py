@@ -72,7 +72,9 @@ class Recorder:
     def hear(self) -> None:
         """Take in all that has happened before this call. Never waits."""
         now = self._clock()
-        if self.tracker.listen(now) and self.tracker.dirty:
+        self.tracker.listen(now)
+        news, self.tracker.news = self.tracker.news, False
+        if news and self.tracker.dirty:
             self._quiet = self._quiet.changed(now, deleted=self.tracker.gone)
 
     def notes(self) -> list[str]:

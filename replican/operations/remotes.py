@@ -11,7 +11,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from replican.decisions.pacing import parse_rate
-from replican.repository import DOT, Repository, is_replica, ssh_program
+from replican.effects.roots import DOT, is_replica
+from replican.repository import Repository, ssh_program
 from replican.values.addresses import SshAddress, parse_ssh
 from replican.values.checkpoints import Checkpoint
 from replican.values.errors import (

@@ -16,11 +16,12 @@ from replican.effects.earlysending import EarlySender
 from replican.effects.freezing import UNSTEADY
 from replican.effects.hashing import CHANGED_WHILE_READ
 from replican.effects.precutting import Precutter
+from replican.effects.roots import is_replica
 from replican.operations.linking import ReceivedObjects, clip, heed, hello_of
 from replican.operations.receiving import record_for, take_in
 from replican.operations.remotes import Refreshed, diverged, terms_of
 from replican.operations.sending import Sent, log_above, objects_by_id
-from replican.repository import Repository, is_replica
+from replican.repository import Repository
 from replican.values import messages
 from replican.values.errors import (
     LinkError,

@@ -5,7 +5,6 @@ that none waits for another. Whatever moves the head, here or by somebody's comm
 merge writes is seen as any change is, and is found to be what the index says: nothing is recorded twice.
 """
 
-import json
 import os
 import select
 import time
@@ -18,16 +17,18 @@ from replican import __version__
 from replican.decisions.gates import hint_of
 from replican.decisions.pace import Bounds, retry_after
 from replican.decisions.standing import Standing
-from replican.effects.asking import Listener, Mute
+from replican.effects.answering import Listener, Mute
 from replican.effects.headwatch import HeadWatch
+from replican.effects.roots import is_replica
 from replican.operations.crew import Crew
 from replican.operations.herald import Herald
 from replican.operations.polling import bounds_of
 from replican.operations.recorder import Recorder, Tidier
 from replican.operations.recording import Recorded, record
-from replican.repository import Repository, is_replica
+from replican.operations.status import Told, encode_told
+from replican.repository import Repository
 from replican.values import events
-from replican.values.answers import ASK_STANDING, DONE, PAUSE, RELOAD, RESUME
+from replican.values.answers import ASK_LOOK, DONE, PAUSE, RELOAD, RESUME
 from replican.values.errors import (
     FolderError,
     LockedError,
@@ -280,8 +281,10 @@ class Synchroniser:
 
     def _answer(self, question: bytes, listener: Listener | Mute, recorder: Recorder | None = None) -> bytes | None:
         """What is answered to another command: see replican-format(5)."""
-        if question == ASK_STANDING:
-            return json.dumps(self._standing.as_json()).encode() + b"\n"
+        if question == ASK_LOOK:
+            if recorder is None or self._paused:
+                return encode_told(Told(self._standing))
+            return encode_told(recorder.tracker.told(time.monotonic(), self._standing))
         if question in (PAUSE, RESUME):
             if self._paused != (question == PAUSE):
                 self._pause(listener) if question == PAUSE else self._resume(listener)
@@ -292,7 +295,7 @@ class Synchroniser:
         if question == RELOAD:
             self._reload()
             return DONE
-        return None if recorder is None or self._paused else recorder.tracker.answer(question, time.monotonic())
+        return None
 
     # -- recording ----------------------------------------------------------------------------------------------
 

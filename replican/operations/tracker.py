@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from replican.decisions.standing import Standing
 from replican.effects.beforehand import Beforehand
 from replican.effects.hashing import CHANGED_WHILE_READ, LARGE
 from replican.effects.ignore import IGNORE_NAME
@@ -16,10 +17,12 @@ from replican.effects.notices import Notices, Watcher, open_watcher, spread, wri
 from replican.effects.scan import Scan
 from replican.effects.units import STILL_CHANGING
 from replican.effects.worktree import Directories
+from replican.operations.looking import look_at_rest
 from replican.operations.recording import observe
+from replican.operations.status import Told
 from replican.operations.tracking import update_index
 from replican.repository import Repository
-from replican.values.answers import ASK_MARKED, ASK_STATE, State, encode_state
+from replican.values.answers import State
 from replican.values.errors import ReplicanError
 from replican.values.ids import TreeId
 from replican.values.names import COPY_MARK, is_tree_name
@@ -70,6 +73,8 @@ class Tracker:
         """What was put off, and what has to stand until that is read; with the causes."""
         self._beforehand = Beforehand(repo.root, most)
         self.watcher: Watcher | None = None
+        self.news = False
+        """Whether something has changed since this was last set to False, by who records it."""
         self.notes: list[str] = []
         """For the user; whoever shows them takes them out."""
         self.gone = False
@@ -110,6 +115,7 @@ class Tracker:
     def listen(self, now: float) -> bool:
         """Take in all that the watcher has to tell, and what has been read; whether anything has changed."""
         read = self._hear_read()
+        self.news = self.news or read
         if self.watcher is None:
             return read
         try:
@@ -117,6 +123,7 @@ class Tracker:
         finally:
             self._let_go()
         self.take(notices, now)
+        self.news = self.news or bool(notices)
         return bool(notices) or read
 
     def _hear_read(self) -> bool:
@@ -270,11 +277,16 @@ class Tracker:
 
     # -- being asked ----------------------------------------------------------------------------------------------
 
-    def answer(self, question: bytes, now: float) -> bytes | None:
-        """What is answered to who asks through the socket; None to what is not understood."""
-        if question == ASK_STATE:
-            return encode_state(self.state(now))
-        return encode_state(self._find_marked()) if question == ASK_MARKED else None
+    def told(self, now: float, standing: Standing | None = None) -> Told:
+        """What is said to who asks how the folder stands, with how it stands with its remotes."""
+        state, marked = self.state(now), self._find_marked()
+        try:
+            rest = look_at_rest(self._repo, state, marked)
+        except ReplicanError:
+            rest = None  # who asks finds out by itself
+        finally:
+            self._let_go()
+        return Told(standing, rest, state, marked)
 
     def _find_marked(self) -> State:
         """The directories with what may be conflict copies, of the tree that is known: looked for once for each."""

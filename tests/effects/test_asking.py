@@ -13,7 +13,8 @@ from time import monotonic
 
 import pytest
 
-from replican.effects.asking import IDLE_SECONDS, LOCK, MOST_CLIENTS, NAME, QUESTION_LIMIT, Listener, ask
+from replican.effects.answering import IDLE_SECONDS, MOST_CLIENTS, QUESTION_LIMIT, Listener
+from replican.effects.asking import LOCK, NAME, ask
 from replican.values.errors import LockedError, UnsupportedError
 
 

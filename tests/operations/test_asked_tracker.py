@@ -1,5 +1,6 @@
 """Status, asked of the tracker that runs: the same as by a scan, at every moment, and without one."""
 
+import json
 import os
 import random
 import shutil
@@ -13,10 +14,13 @@ import pytest
 from tracked import tracked
 from watching import eventually
 
+from replican.decisions.pace import Bounds
 from replican.effects.index import Index
 from replican.operations import looking
-from replican.operations.looking import Status, ask_tracker, look
+from replican.operations.looking import look
+from replican.operations.recorder import Recorder
 from replican.operations.recording import record
+from replican.operations.status import Status, ask_watch, encode_told, parse_told
 from replican.repository import Repository
 from replican.values.ids import BlobId
 from replican.values.names import copy_name
@@ -52,7 +56,7 @@ def status(root: Path) -> Status:
 
 def by_scan(root: Path, monkeypatch: pytest.MonkeyPatch) -> Status:
     with monkeypatch.context() as patch:
-        patch.setattr(looking, "ask_tracker", lambda _: None)
+        patch.setattr(looking, "ask_watch", lambda _: None)
         return status(root)
 
 
@@ -117,24 +121,129 @@ def test_conflict_copies_are_known_to_the_tracker(root: Path, unscanned: None, m
         (root / "a/b" / os.fsdecode(copy)).write_text("theirs")
         assert [each.path for each in status(root).conflicts] == [b"a/b/file"], "it has perhaps not been looked at yet"
         with Repository.open(str(root)) as repo:
-            eventually(lambda: (state := ask_tracker(repo)) is not None and not state.doubtful)
+            eventually(
+                lambda: (
+                    (told := ask_watch(repo.root)) is not None and told.state is not None and not told.state.doubtful
+                )
+            )
         assert conflicts() == [b"a/b/file"]
 
 
 def test_what_looks_at_folders_is_not_even_loaded(root: Path) -> None:
     """It is answered in the time of a start-up, of which loading is the most."""
     heavy = {"msgspec", "socket", "replican.effects.scan", "replican.effects.observe", "replican.effects.recovery"}
-    script = f"""
+    at_rest = {"sqlite3", "hashlib", "replican.repository", "replican.operations.looking", "replican.effects.index"}
+
+    def loaded(names: set[str]) -> str:
+        script = f"""
 import sys
-from replican.operations.looking import look
-from replican.repository import Repository
-with Repository.open({str(root)!r}) as repo:
-    assert look(repo).clean
-print({heavy} & set(sys.modules))
+from replican.porcelain._main import run
+run(["status"])
+print({names} & set(sys.modules), file=sys.stderr)
 """
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
     with tracked(root):
-        done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, check=True, text=True)
-    assert done.stdout == "set()\n"
+        assert loaded(heavy | at_rest) == "set()\n"
+    with tracked(root, looks=False):
+        (root / "top").unlink()
+        os.mkfifo(root / "top")  # it cannot be read, and stands as it was
+        with Repository.open(str(root)) as repo:
+            record(repo)
+    with tracked(root):
+        assert loaded(heavy) == "set()\n"
+
+
+def test_there_is_something_to_do_unless_all_is_the_same(root: Path, unscanned: None) -> None:
+    """The watch says at once how a folder stands in which there is nothing to do, and only then."""
+
+    def at_rest() -> bool:
+        told = ask_watch(str(root))
+        assert told is not None
+        return told.rest is not None
+
+    with tracked(root), Repository.open(str(root)) as repo:
+        assert at_rest()
+        config = root / ".replican/config.toml"
+        config.write_text(config.read_text() + '\n[remotes.far]\nurl = "/nowhere"\n')
+        assert [(each.name, each.state) for each in status(root).remotes] == [("far", "unknown")], "an edit by hand"
+        assert at_rest()
+        first = repo.head
+        assert first is not None
+        repo.refs.update("remotes/far/head", first, None, "test", "me 0")
+        assert [each.state for each in status(root).remotes] == ["up to date"]
+        assert at_rest()
+        (root / "top").write_text("new")
+        assert not at_rest()
+        record(repo)
+        eventually(lambda: status(root).clean)
+        assert [(each.state, each.ahead) for each in status(root).remotes] == [("ahead", 1)]
+        assert not at_rest()
+
+
+def at_rest_of(answer: dict[str, object]) -> bytes:
+    return json.dumps({"watch": None, "rest": answer}).encode() + b"\n"
+
+
+REST: dict[str, object] = {"head": "ab" * 32, "title": "all", "remotes": [["far", "/nowhere", "unknown", 0, 0]]}
+STATES = b"replican 1 - 0\nreplican 1 - 0\n"
+
+
+def test_what_is_told_is_taken_apart() -> None:
+    told = parse_told(at_rest_of(REST))
+    assert told is not None
+    assert told.rest is not None
+    assert (told.rest.head, told.rest.title, told.rest.clean) == (b"\xab" * 32, "all", True)
+    assert told.rest.remotes == [("far", "/nowhere", "unknown", 0, 0)]
+    assert parse_told(encode_told(told)) == told
+    for states in (STATES, b""):
+        nothing = parse_told(b'{"watch": null, "rest": null}\n' + states)
+        assert nothing is not None
+        assert parse_told(encode_told(nothing)) == nothing
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"{}\n",
+        b"[]\n",
+        b"\xff\n",
+        b"[" * 100_000 + b"\n",
+        b'{"watch": null, "rest": null}' + STATES,
+        b'{"watch": null, "rest": null}\nreplican 1 - 0\n',
+        b'{"watch": null, "rest": null}\n' + STATES + b"replican 1 - 0\n",
+        b'{"watch": null, "rest": null}\n' + STATES[:-1],
+        at_rest_of(REST)[:-1],
+        at_rest_of(REST) + STATES,
+        at_rest_of({**REST, "head": "ab"}),
+        at_rest_of({**REST, "head": "no hex"}),
+        at_rest_of({**REST, "head": 1}),
+        at_rest_of({**REST, "head": None}),
+        at_rest_of({**REST, "title": None}),
+        at_rest_of({**REST, "title": 1}),
+        at_rest_of({**REST, "remotes": [["far"]]}),
+        at_rest_of({**REST, "remotes": [["far", "/nowhere", "unknown", 0, "0"]]}),
+        at_rest_of({**REST, "remotes": None}),
+    ],
+)
+def test_what_is_not_told(answer: bytes) -> None:
+    assert parse_told(answer) is None
+
+
+def test_a_change_that_is_heard_of_by_who_is_asked_is_recorded(root: Path) -> None:
+    """Whoever waits for changes is woken by the system; who answers takes them in, too, and is not to keep them."""
+    with (
+        Repository.open(str(root), wait=0) as repo,
+        Recorder(repo, Bounds(), clock=lambda: 100.0, chance=lambda: 0.5) as recorder,
+    ):
+        recorder.record(lambda: None, everything=True)
+        (root / "top").write_text("new")
+        recorder.tracker.told(100.0)
+        recorder.hear()
+        assert recorder.due == 100.0
 
 
 def test_a_killed_tracker_is_not_asked(root: Path) -> None:
@@ -143,7 +252,7 @@ def test_a_killed_tracker_is_not_asked(root: Path) -> None:
         time.sleep(0.05)
         (root / "top").write_text("new")
         with Repository.open(str(root)) as repo:
-            assert ask_tracker(repo) is None
+            assert ask_watch(repo.root) is None
         assert changes(status(root)) == [(b"top", "modified")]
 
 
@@ -181,7 +290,7 @@ def test_random_edits(root: Path, seed: int, monkeypatch: pytest.MonkeyPatch) ->
                     place.parent.mkdir(parents=True, exist_ok=True)
                     place.write_text(f"{turn}")
             asked = status(root)
-            assert asked.changes == by_scan(root, monkeypatch).changes
+            assert asked == by_scan(root, monkeypatch)
             if rng.random() < 0.3:
                 with Repository.open(str(root)) as repo:
                     record(repo, allowed=frozenset(["--allow-mass-delete"]))

@@ -8,7 +8,8 @@ from pathlib import Path
 from select import select
 from time import monotonic
 
-from replican.effects.asking import Listener
+from replican.effects.answering import Listener
+from replican.operations.status import encode_told
 from replican.operations.tracker import Tracker
 from replican.repository import Repository
 from replican.values.errors import LockedError
@@ -54,7 +55,7 @@ def _track(root: Path, tell: int, ended: int, looks: bool) -> None:
             if ended in readable:
                 break
             now = monotonic()
-            listener.turn([*readable, *writable], lambda question: tracker.answer(question, monotonic()), now)
+            listener.turn([*readable, *writable], lambda _: encode_told(tracker.told(monotonic())), now)
             if looks:
                 tracker.listen(now)
                 try:

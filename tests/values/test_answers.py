@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replican.values.answers import ANSWER_LIMIT, State, encode_state, parse_state
+from replican.values.answers import STATE_LIMIT, State, encode_state, parse_states
 from replican.values.ids import TreeId
 from replican.values.names import is_tree_name
 
@@ -21,11 +21,17 @@ def test_golden_answers() -> None:
 
 @given(st.lists(paths))
 def test_what_was_written_is_read(doubtful: list[bytes]) -> None:
-    assert parse_state(encode_state(State(ROOT, doubtful))) == State(ROOT, doubtful)
+    state = State(ROOT, doubtful)
+    assert parse_states(encode_state(state)) == [state]
+    assert parse_states(encode_state(state) + encode_state(State(None, [])) + encode_state(state)) == [
+        state,
+        State(None, []),
+        state,
+    ]
 
 
 def test_who_doubts_too_much_does_not_know() -> None:
-    assert encode_state(State(ROOT, [b"x" * 200] * (ANSWER_LIMIT // 200))) == b"replican 1 - 0\n"
+    assert encode_state(State(ROOT, [b"x" * 200] * (STATE_LIMIT // 200))) == b"replican 1 - 0\n"
 
 
 HEX = ROOT.hex().encode()
@@ -34,7 +40,6 @@ HEX = ROOT.hex().encode()
 @pytest.mark.parametrize(
     "answer",
     [
-        b"",
         b"replican 1 - 0",
         b"replican 2 - 0\n",
         b"replican 1 - 2\na\0",
@@ -52,11 +57,13 @@ HEX = ROOT.hex().encode()
     ],
 )
 def test_what_is_no_answer(answer: bytes) -> None:
-    assert parse_state(answer) is None
+    assert parse_states(answer) is None
+    assert parse_states(encode_state(State(ROOT, [])) + answer) is None
 
 
 @given(st.binary(max_size=200), st.integers(0, 200))
 def test_anything_may_come(noise: bytes, at: int) -> None:
-    parse_state(noise)
+    parse_states(noise)
     whole = encode_state(State(ROOT, [b"a/b", b"new"]))
-    assert parse_state(whole[:at]) in (None, State(ROOT, [b"a/b", b"new"]))
+    whole_or_none = [State(ROOT, [b"a/b", b"new"])] if at >= len(whole) else None
+    assert parse_states(whole[:at]) == ([] if at == 0 else whole_or_none)
