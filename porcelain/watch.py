@@ -2,7 +2,8 @@
 
 What you do in the folder is recorded as you do it, and exchanged with every remote: at once with one that can be
 reached, later with one that cannot. It runs until it is ended, by Ctrl-C or SIGTERM, within a second and at any
-moment; what it had in hand then goes on the next time. SIGHUP has the config read again, as changing it does.
+moment; what it had in hand then goes on the next time. It ends likewise when its terminal is closed, and when nobody
+reads its output any more. SIGHUP has the config read again, as changing it does, unless a terminal sent it.
 
 R are the remotes to keep in step with; if none is given, all of them are. A gate stops what it stands before, and
 nothing else. It is told, and stays closed until you decide, with the command that its hint names. All other commands
@@ -24,7 +25,6 @@ Exit codes: 0 it was asked to end; 7 the folder is watched already; 8 no such re
 
 import os
 import shutil
-import signal
 import sys
 from contextlib import suppress
 from random import Random
@@ -36,52 +36,7 @@ from replican.plumbing._front.params import Argument, Option
 from replican.values.errors import NoRepositoryError, UsageError
 
 if TYPE_CHECKING:
-    from replican.operations.synchroniser import Wishes
     from replican.values.events import Event
-
-_ENDS = (signal.SIGINT, signal.SIGTERM)
-_HEAR_SECONDS = 0.15
-_AGAIN_SECONDS = 1.0
-
-
-class Signals:
-    """Signals as wishes. ``wake`` can be read when one has come. Whoever was asked to end and does not hear it soon,
-    since a large file is read, has ``Abandoned`` raised wherever it is: what is half done is as after a Ctrl-C."""
-
-    def __init__(self) -> None:
-        self.wake, feed = os.pipe()
-        for fd in (self.wake, feed):
-            os.set_blocking(fd, False)
-        signal.set_wakeup_fd(feed, warn_on_full_buffer=False)
-        signal.signal(signal.SIGHUP, lambda *_: None)
-        self._ending = False
-        for number in _ENDS:
-            signal.signal(number, self._end)
-        signal.signal(signal.SIGALRM, self._abandon)
-
-    def _end(self, *_: object) -> None:
-        if not self._ending:
-            self._ending = True
-            # Once more later, since what is raised in a destructor, say, is dropped.
-            signal.setitimer(signal.ITIMER_REAL, _HEAR_SECONDS, _AGAIN_SECONDS)
-
-    def _abandon(self, *_: object) -> None:
-        from replican.operations.synchroniser import Abandoned
-
-        raise Abandoned
-
-    def wishes(self) -> "Wishes":
-        """What was wished for since the last call."""
-        from replican.operations.synchroniser import Wishes
-
-        try:
-            came = os.read(self.wake, 4096)
-        except BlockingIOError:
-            return Wishes()
-        ends = [signal.Signals(number).name for number in came if number in _ENDS]
-        if ends:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        return Wishes(end=ends[0] if ends else None, reload=signal.SIGHUP in came)
 
 
 def command(
@@ -106,7 +61,7 @@ def command(
     elif pause or resume:
         _ask_to(ctx, pause)
     else:
-        _watch(ctx, remotes)
+        return _watch(ctx, remotes)
     return None
 
 
@@ -118,11 +73,12 @@ def _ask_to(ctx: Context, pause: bool) -> None:
         raise NoRepositoryError("nobody watches this folder, or the watch does not answer", "begin it: replican watch")
 
 
-def _watch(ctx: Context, remotes: tuple[str, ...]) -> None:
+def _watch(ctx: Context, remotes: tuple[str, ...]) -> int | None:
     from replican.effects.logfile import configure, log_event
     from replican.operations.polling import bounds_of
     from replican.operations.synchroniser import Abandoned, Synchroniser
     from replican.porcelain._board import Board, clock
+    from replican.porcelain._signals import Signals
     from replican.values.events import Reloaded
 
     repo = ctx.repository()
@@ -133,11 +89,20 @@ def _watch(ctx: Context, remotes: tuple[str, ...]) -> None:
     configure(repo.dotdir, repo.config)
     os.chdir("/")  # a process that stands in a folder keeps its disk from being unmounted
     board = None if ctx.json or not sys.stdout.isatty() else Board()
+    code: int | None = None
 
     def tell(event: "Event") -> None:
+        nonlocal code
         if isinstance(event, Reloaded):
             configure(repo.dotdir, repo.config)
         log_event(event)
+        try:
+            if code is None:
+                show(event)
+        except OSError as error:
+            code = signals.end_without_reader(error)
+
+    def show(event: "Event") -> None:
         if ctx.json:
             ctx.emit(event.as_json())
         elif board is not None:
@@ -148,3 +113,4 @@ def _watch(ctx: Context, remotes: tuple[str, ...]) -> None:
 
     with suppress(Abandoned):  # before it has begun
         Synchroniser(repo, bounds_of(repo), tell, signals.wake, signals.wishes, Random(), only=remotes).run()
+    return code

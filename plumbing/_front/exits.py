@@ -51,11 +51,11 @@ def guard(work: Callable[[], int], *, json: bool) -> int:
         output.flush()
         return code
     except KeyboardInterrupt:
-        _drop_output()
+        drop_output()
         output.say("replican: interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        _drop_output()
+        drop_output()
         return CLOSED_PIPE
     except Exception as error:
         return _report(error, json)
@@ -80,7 +80,7 @@ def _report(error: Exception, json: bool) -> int:
     try:
         output.flush()  # what came before the error is a result, too
     except OSError:
-        _drop_output()
+        drop_output()
     show_error(known, json=json)
     from replican.settings import show_traceback
 
@@ -141,7 +141,7 @@ def _open_standard_streams() -> None:
             setattr(sys, name, open(fd, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - it stays open
 
 
-def _drop_output() -> None:
+def drop_output() -> None:
     """Lead what is left in the buffers nowhere, so that the interpreter does not try, and complain, at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
