@@ -1,12 +1,13 @@
 """`replican watch` ends when it is asked to, whatever it is doing, and leaves nothing behind."""
 
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
 
 import pytest
-from folders import write
+from folders import contents, write
 from watching import PATIENCE, Watch, descendants, eventually, holds, is_gone, large, reads, watching
 
 
@@ -63,6 +64,56 @@ def test_while_what_has_changed_is_looked_at(two: tuple[Path, Path], cli) -> Non
     with watching(a, b):
         eventually(lambda: holds(b / "new", "x"))
     assert cli("-C", a, "fsck").code == 0
+
+
+@pytest.mark.parametrize("hook", ["gate", "post-checkpoint", "pre-merge", "post-merge"])
+def test_while_a_hook_sleeps(two: tuple[Path, Path], cli, tmp_path: Path, hook: str) -> None:
+    """One that does not hear either."""
+    a, b = two
+    began = tmp_path / "began"
+    script = write(b / ".replican/hooks" / hook, f"#!/bin/sh\ntrap '' TERM INT\necho $$ > {began}\nexec sleep 1000\n")
+    script.chmod(0o755)
+    with watching(b) as (watch,):
+        watch.wait("live")
+        if hook == "gate":
+            shutil.rmtree(b / "photos")
+        else:
+            write((b if hook == "post-checkpoint" else a) / "new", "x")
+        eventually(lambda: began.exists() and began.read_text().endswith("\n"), "the hook")
+        known = descendants(watch.process.pid)
+        assert watch.stop() == 0
+        assert watch.events[-1]["kind"] == "stopped"
+        eventually(lambda: all(is_gone(pid) for pid in {int(began.read_text()), *known}), "the end of the hook")
+    script.unlink()
+    if hook != "gate":
+        with watching(b) as (watch,):
+            eventually(lambda: holds(a / "new", "x") and holds(b / "new", "x"))
+    assert cli("-C", b, "fsck").code == 0
+
+
+def test_while_a_merge_changes_the_folder(two: tuple[Path, Path], cli) -> None:
+    """At several moments of it: each goes on where the one before ended."""
+    a, b = two
+    for number in range(6000):
+        write(a / f"many/{number % 20}/{number}", f"{number}")
+        write(a / f"{number % 3000}", f"top {number}")
+    cli("-C", a, "commit")
+    for share in (10, 500, 2000):
+        watch = Watch(b)
+        try:
+            watch.wait("started")
+            eventually(lambda share=share: len(os.listdir(b)) > share, "some of it")
+            known = descendants(watch.process.pid)
+            assert watch.stop() == 0
+            eventually(lambda known=known: all(is_gone(pid) for pid in known), "the end of its workers")
+        finally:
+            watch.kill()
+        assert "error" not in [event["kind"] for event in watch.events]
+    with watching(b) as (watch,):
+        eventually(lambda: len(os.listdir(b)) == len(os.listdir(a)))
+        watch.wait("synced")
+    assert contents(a) == contents(b)
+    assert cli("-C", b, "fsck").code == 0
 
 
 def test_asked_twice(two: tuple[Path, Path]) -> None:

@@ -40,6 +40,11 @@ class BadLink:
         self._spec.write_text(json.dumps({"log": str(self._told), **how}))
 
     @property
+    def written(self) -> bool:
+        """Whether anything has gone over it since it was :meth:`set`."""
+        return self._told.exists()
+
+    @property
     def told(self) -> dict[str, Any]:
         """What went over it the last time: bytes ``up`` and ``down``, and ``round_trips``; ``far`` is the group of
         processes at the far end."""
