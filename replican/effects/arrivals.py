@@ -2,7 +2,9 @@
 
 import errno
 import os
+from typing import Final
 
+from replican.effects.index_births import BORN_FROM
 from replican.effects.linux import rename_new
 from replican.effects.placing import CHANGED_HERE, as_placed
 from replican.effects.preparing import BuiltDirectory
@@ -13,6 +15,10 @@ from replican.values.listing import decode_listing
 from replican.values.paths import join, name_of, parent_of
 from replican.values.progress import Problem
 from replican.values.trees import DIRECTORY, PERMS, Entry
+
+_IN_MEMORY: Final = 1 << 30
+"""Of new directories with more than so many bytes, large files are not looked into once more: it might be to read
+them."""
 
 
 def bring_directory(site: Site, built: BuiltDirectory) -> None:
@@ -52,6 +58,10 @@ def note_directories(site: Site, built: BuiltDirectory, path: bytes, entry: Entr
         site.written += each.files
     perm = entry.perm & PERMS if site.traits.modes else found.st_mode & 0o7777
     site.ledger.put(fd_parent, row_of(entry, found)._replace(disk_mode=perm))
+    if sum([each.size for each in filled]) <= _IN_MEMORY:
+        for each in filled:
+            for row in decode_listing(each.rows_blob) if each.size >= BORN_FROM else ():
+                site.note_birth(each.path, row)
 
 
 def _bring_children(site: Site, built: BuiltDirectory, path: bytes, entry: Entry) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from replican.effects.assemble import Packed, pack
 from replican.effects.examine import Examined, make_row
 from replican.effects.hashing import Found
+from replican.effects.index_births import Birth
 from replican.effects.mirror import Copied, Filled
 from replican.values.ids import TreeId
 from replican.values.listing import Row, digest_of_rows, encode_listing
@@ -21,7 +22,8 @@ Pair = tuple[Entry | None, Entry | None]
 
 class Completed(NamedTuple):
     """All of a directory: its rows, packed; ``pairs`` are as :meth:`Examined.pairs` has them, where they were asked
-    for; ``files`` and ``size`` (bytes) were read for it, and ``copied`` is what was copied of that."""
+    for; ``files`` and ``size`` (bytes) were read for it, ``copied`` is what was copied of that, and by ``births`` large
+    ones are known again."""
 
     path: bytes
     packed: Packed
@@ -34,6 +36,7 @@ class Completed(NamedTuple):
     files: int
     size: int
     copied: Copied | None
+    births: list[Birth]
 
 
 class Glimpse(NamedTuple):
@@ -65,7 +68,14 @@ def complete(examined: Examined, known: dict[bytes, Row], found: Found | None, w
         0 if found is None else found.files,
         0 if found is None else found.size,
         None if found is None or not any(found.copies) else _copied(examined.path, rows, packed, names, found),
+        [] if found is None or not found.births else _sure(found.births, rows),
     )
+
+
+def _sure(births: Sequence[Birth], rows: Sequence[Row]) -> list[Birth]:
+    """Of a file that may have been written to since without a sign, nothing is known."""
+    smudged = {row.ino for row in rows if row.is_smudged}
+    return [birth._replace(mark=b"") if birth.ino in smudged else birth for birth in births]
 
 
 def _copied(path: bytes, rows: Sequence[Row], packed: Packed, names: Sequence[bytes], found: Found) -> Copied:

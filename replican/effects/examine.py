@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from replican.effects.assemble import PLACEHOLDER
+from replican.effects.births import Births
 from replican.effects.hashing import SPECIAL, Answer
 from replican.effects.ignore import Rules
+from replican.effects.index_births import BORN_FROM
 from replican.effects.listdir import Seen, stat_of
 from replican.values.listing import (
     DIRECTORY_MODE,
@@ -48,8 +50,8 @@ class Examined:
     """
 
     __slots__ = (
-        "base", "fingerprint", "flawed", "ino", "keep", "looked_ns", "modes", "mount", "others", "path", "problems",
-        "rows", "size", "skipped", "standing", "todo", "tracked",
+        "base", "fingerprint", "flawed", "ino", "keep", "large", "looked_ns", "modes", "mount", "others", "path",
+        "problems", "rows", "size", "skipped", "standing", "todo", "tracked",
     )  # fmt: skip
 
     def __init__(self, path: bytes, ino: int, mount: bool, looked_ns: int, tracked: bool, modes: bool = True) -> None:
@@ -69,6 +71,8 @@ class Examined:
         self.fingerprint = b""
         self.rows: list[Row] = []
         self.todo: list[tuple[bytes, Row | None]] = []
+        self.large: list[tuple[bytes, int]] = []
+        """Of these, large files of another inode than their names had: renamed ones are among them."""
         self.others: list[Stat] = []
         self.problems: list[Problem] = []
         self.skipped: list[Problem] = []
@@ -109,6 +113,8 @@ class Examined:
                 else:
                     self.todo.append((name, row))
                     self.size += size
+                    if size >= BORN_FROM and (row is None or row.ino != ino):
+                        self.large.append((name, ino))
             elif kind == DIRECTORY_MODE:
                 found = self._directory_row(name, mode, item[2], row)  # type: ignore[misc]
                 if rules.units or found.is_unit:
@@ -172,8 +178,18 @@ class Examined:
                 self.stand(row, cause)
         self.todo = [each for each in self.todo if each[0] not in undecided]
 
-    def take(self, answers: Sequence[Answer]) -> None:
-        """What hashing found, in the order of ``todo``."""
+    def recognise(self, births: Births) -> None:
+        """Take over large files that were renamed: they need not be read."""
+        names = {name for name, _ in self.todo}
+        known = births.recognise(self.path, [each for each in self.large if each[0] in names])
+        todo, self.todo = self.todo, [each for each in self.todo if each[0] in known]
+        answers = [known[name] for name, _ in self.todo]
+        self.size -= sum([answer[2] for answer in answers])
+        self.take(answers, renamed=True)
+        self.todo = [each for each in todo if each[0] not in known]
+
+    def take(self, answers: Sequence[Answer], renamed: bool = False) -> None:
+        """What hashing found, in the order of ``todo``; or, of files that were ``renamed``, what is known."""
         add, looked_ns, recent_ns = self.rows.append, self.looked_ns, self.looked_ns - RACY_COARSE_NS
         for (name, old), answer in zip(self.todo, answers, strict=True):
             if isinstance(answer, tuple):
@@ -190,7 +206,8 @@ class Examined:
                         perm = before.perm
                     if before.disk_mtime_ns == mtime and before.id == made:
                         logical = before.mtime_ns
-                if ctime > recent_ns and is_racy(ctime, looked_ns):
+                # Whoever writes to a renamed file in this very moment gives it another mtime than it has.
+                if ctime > recent_ns and is_racy(ctime, looked_ns) and not (renamed and not is_racy(mtime, ctime)):
                     ctime = SMUDGED
                 add(make_row((name, kind, perm, size, logical, made, mode, mtime, ctime, ino)))
             elif answer is None:

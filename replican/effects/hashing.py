@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from replican.effects.births import births_of
+from replican.effects.index_births import Birth
 from replican.effects.mirror import Copier, Copy, Copying
 from replican.effects.worktree import FILE_FLAGS, opened_directory
 from replican.values.ids import blob_hasher, blob_id
@@ -63,12 +65,14 @@ class Job(NamedTuple):
 
 class Found(NamedTuple):
     """What was found in one directory: an answer for each name of a job, and with a mirror, for each the copy that was
-    made, if any, and the inode of the directory with the copies; or what makes copies elsewhere."""
+    made, if any, and the inode of the directory with the copies; or what makes copies elsewhere. Of large files, it
+    knows them by ``births`` when they are renamed."""
 
     answers: list[Answer]
     copies: Sequence[Copy | None]
     ino: int
     copied_elsewhere: Sequence[CopyRecord] = ()
+    births: Sequence[Birth] = ()
 
     @property
     def files(self) -> int:
@@ -96,10 +100,12 @@ def hash_directory(root_fd: int, job: Job, progress: Progress | None = None, mir
     try:
         with opened_directory(root_fd, job.path) as fd:
             if mirror is None:
-                return Found([hash_name(name, fd, progress, job=job) for name in job.names], copies, 0)
+                answers = [hash_name(name, fd, progress, job=job) for name in job.names]
+                return Found(answers, copies, 0, births=births_of(root_fd, fd, job.names, answers))
             with mirror.directory(job.path, os.fstat(fd).st_mode) as into:
                 answers = [hash_name(name, fd, progress, into, copies, job) for name in job.names]
-                return Found(answers, copies, 0) if into is None else Found(answers, copies, *into.end())
+                found = Found(answers, copies, 0) if into is None else Found(answers, copies, *into.end())
+            return found._replace(births=births_of(root_fd, fd, job.names, answers))
     except FileNotFoundError:
         cause = None
     except OSError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from replican.effects import index_records as records
 from replican.effects import index_tables as tables
+from replican.effects.index_births import IndexBirths
 from replican.effects.index_database import Database, open_database
 from replican.effects.index_records import ASIDE, DirRecord, Known
 from replican.effects.index_schema import IndexDamagedError
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ASIDE", "DirRecord", "Index", "IndexDamagedError", "JournalEntry", "Known"]
 
-
 _MARK: Final = "noted"
 
 
@@ -42,6 +42,7 @@ class Index:
         self._database = database
         self.writable = database.writable
         self.beside: Beside = Nowhere()
+        self.births = IndexBirths(database)
         self.created = created
         """Whether there was no index: nothing is known of the folder."""
 
@@ -178,9 +179,8 @@ class Index:
     # -- what was seen ---------------------------------------------------------------------------------------
 
     def observe(self, changed: Iterable[DirRecord], gone: Iterable[bytes], root: TreeId) -> None:
-        """Write what a scan saw beside the base, or to it if the tree is the base's.
-
-        ``gone``: directories that are gone with all below them; ``root``: the tree now."""
+        """Write what a scan saw beside the base, or to it if the tree is the base's. ``gone``: directories that are
+        gone with all below them; ``root``: the tree now."""
         with self._database.writing() as connection:
             gen = self._next_gen()
             for path in gone:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from replican.effects.durable import explain
-from replican.effects.index_schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, IndexDamagedError, translated
+from replican.effects.index_schema import APPLICATION_ID, BIRTHS, SCHEMA_VERSION, TABLES, IndexDamagedError, translated
 from replican.effects.index_tables import meta_get, meta_set
 from replican.values.errors import DamagedError, FolderError, MalformedError, UnsupportedError
 
@@ -177,9 +177,11 @@ def _open_for_writing(path: str, rebuild: bool) -> tuple[sqlite3.Connection, boo
         connection.execute("PRAGMA secure_delete = OFF")
         if created:
             connection.executescript(
-                f"BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID};"
+                f"BEGIN IMMEDIATE; {TABLES} {BIRTHS} PRAGMA application_id = {APPLICATION_ID};"
                 f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT"
             )
+        else:
+            connection.execute(BIRTHS)
     except BaseException:
         connection.close()
         if created:  # on a full disk, say: half an index would be taken for damage
@@ -230,7 +232,7 @@ def _open_for_reading(path: str) -> tuple[sqlite3.Connection, bool]:
     if not os.path.exists(path):
         connection = sqlite3.connect(":memory:", isolation_level=None)
         connection.executescript(
-            f"{TABLES} PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION}"
+            f"{TABLES} {BIRTHS} PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION}"
         )
         return connection, True
     for option in ("mode=rw", "mode=ro"):

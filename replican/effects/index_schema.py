@@ -44,6 +44,10 @@ CREATE INDEX trash_blob ON trash (blob);
 CREATE TABLE frontiers (frontier BLOB PRIMARY KEY, tree BLOB NOT NULL, seal INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE sizes (time_ns INTEGER PRIMARY KEY, files INTEGER NOT NULL);
 """
+# A cache that came later: an index without it is no other format, and who does not know it leaves it alone.
+BIRTHS: Final = """
+CREATE TABLE IF NOT EXISTS births (ino INTEGER PRIMARY KEY, blob BLOB NOT NULL, mark BLOB NOT NULL);
+"""
 
 
 class IndexDamagedError(DamagedError):

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 
 from replican.effects.assemble import Assembled, chain
 from replican.effects.index import Index
+from replican.effects.index_births import Birth
 from replican.effects.index_records import DirRecord
 from replican.effects.mirror import Filled
 from replican.effects.trash import TrashItem
@@ -33,6 +34,8 @@ class Ledger:
         self._records: dict[bytes, DirRecord] = {}
         self._gone: set[bytes] = set()
         self._moves: list[tuple[bytes, bytes]] = []
+        self.births: list[Birth] = []
+        """Of large files that came."""
 
     def rows(self, directory: bytes) -> dict[bytes, Row]:
         """The rows of a directory, by name; empty for one that is not there."""
@@ -146,6 +149,7 @@ class Ledger:
         with ExitStack() as held:
             held.enter_context(flushing or nullcontext())
             records, assembled = self._assemble()
+            self._index.births.note(self.births)
             self._index.rebase(
                 records,
                 assembled.gone,
@@ -161,6 +165,7 @@ class Ledger:
         self._dirty.clear()
         self._gone.clear()
         self._moves.clear()
+        self.births.clear()
 
     def _assemble(self) -> tuple[list[DirRecord], Assembled]:
         # A packed record above a directory that is made anew is made anew, too.

@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import signal
+import struct
 import sys
 
 _NOREPLACE = 1
@@ -19,7 +20,13 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") el
 _renameat2 = getattr(_libc, "renameat2", None)
 _syncfs = getattr(_libc, "syncfs", None)
 _sync_file_range = getattr(_libc, "sync_file_range", None)
+_statx = getattr(_libc, "statx", None)
 _RANGE_WRITE = 2
+_AT_EMPTY_PATH = 0x1000
+_STATX_BTIME = 0x800
+_STATX_SIZE = 256
+_BTIME = struct.Struct("=I76xqI")
+"""What was found, and at offset 80 the birth time: seconds and nanoseconds."""
 _FICLONE = 0x40049409
 
 
@@ -134,3 +141,17 @@ def is_open_for_writing(fd: int) -> bool | None:
         return True if error.errno == errno.EAGAIN else None
     fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False
+
+
+def birth_ns(fd: int) -> int | None:
+    """When the file was made that ``fd`` reads, in ns since 1970, as far as its file system keeps that: None where it
+    does not, or keeps whole seconds."""
+    if _statx is not None:
+        buffer = ctypes.create_string_buffer(_STATX_SIZE)
+        if _statx(fd, b"", _AT_EMPTY_PATH, _STATX_BTIME, buffer) != 0:
+            return None
+        found, seconds, rest = _BTIME.unpack_from(buffer)
+        return seconds * 1_000_000_000 + rest if found & _STATX_BTIME and rest else None
+    # Elsewhere it is a float, which is good enough to tell one file from the next.
+    born = getattr(os.fstat(fd), "st_birthtime", 0.0)
+    return None if born == int(born) else int(born * 1_000_000_000)

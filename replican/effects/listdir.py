@@ -1,7 +1,7 @@
 """Listing an open directory, with the stat data that a look at it needs. The hot loops of a scan."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from replican.values.listing import DIRECTORY_MODE, FILE_MODE, KIND_MASK, LINK_MODE, Stat
 
@@ -41,14 +41,15 @@ def list_known(fd: int) -> tuple[list[Seen], list[Directory]]:
     return items, directories
 
 
-def list_new(fd: int) -> tuple[list[Seen], list[Directory]]:
-    """The same, but files and links, which are to be read anyway, are not looked at yet."""
+def list_new(fd: int, renamed: Container[int] | None = None) -> tuple[list[Seen], list[Directory]]:
+    """The same, but files and links, which are to be read anyway, are not looked at yet: but for those that may be
+    ``renamed``, by their inodes."""
     items: list[Seen] = []
     directories: list[Directory] = []
     add = items.append
     with os.scandir(fd) as entries:
         for entry in entries:
-            if entry.is_file(follow_symlinks=False):
+            if entry.is_file(follow_symlinks=False) and (renamed is None or entry.inode() not in renamed):
                 add((entry.name, FILE_MODE))
             elif entry.is_symlink():
                 add((entry.name, LINK_MODE))

@@ -10,6 +10,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from replican.effects.forkpool import Pool
 from replican.effects.hashing import Answer, Found, Job, hash_directory
+from replican.effects.index_births import Birth
 from replican.effects.mirror import Copy, Copying
 from replican.effects.worktree import Directories, open_root
 from replican.values.progress import Progress
@@ -48,12 +49,14 @@ class _Cut:
         self.missing = names
         self.answers: list[Answer] = [None] * names
         self.copies: list[Copy | None] = [None] * names
+        self.births: list[Birth] = []
         self.ino = 0
 
     def add(self, at: int, found: Found) -> None:
         end = at + len(found.answers)
         self.answers[at:end] = found.answers
         self.copies[at:end] = found.copies or [None] * len(found.answers)
+        self.births += found.births
         self.ino = found.ino or self.ino
         self.missing -= len(found.answers)
 
@@ -261,7 +264,7 @@ class Reading(Generic[Item, Result]):
         if cut.missing:
             return ()
         self._cut[part.number] = _Cut(None, 0)
-        return (self._finish(cut.item, Found(cut.answers, cut.copies, cut.ino)),)  # type: ignore[arg-type]
+        return (self._finish(cut.item, Found(cut.answers, cut.copies, cut.ino, (), cut.births)),)  # type: ignore[arg-type]
 
 
 def _used(disk: os.statvfs_result) -> int:

@@ -1,9 +1,9 @@
 """What was renamed. What the index has of a directory is taken over, and nothing in it is read again.
 
 A directory keeps its inode through a rename, and what lies in it keeps all its stat data. No file is taken over by
-its inode alone:
-the next file made often gets the inode of the last one deleted. But as long as a large one has not been read, its
-inode says what may have been its name.
+its inode alone: the next file made often gets the inode of the last one deleted. What else a large one is known by
+stands in :mod:`replican.effects.births`. But as long as one has not been read, its inode says what may have been its
+name.
 """
 
 import os

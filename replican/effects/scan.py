@@ -6,10 +6,12 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from replican.effects.assemble import Assembled, Assembler, topmost
+from replican.effects.births import Births
 from replican.effects.completing import Completed, Glimpse, Pair, complete
 from replican.effects.examine import Examined
 from replican.effects.hashing import Found, Job, PuttingOff
 from replican.effects.index import ASIDE, DirRecord, Index, Known
+from replican.effects.index_births import Birth
 from replican.effects.mirror import Copying
 from replican.effects.partly import PartlyKnown
 from replican.effects.reading import Reading
@@ -33,7 +35,7 @@ class Scan(NamedTuple):
     whose files they would lack. ``files`` and
     ``size`` (bytes) are those of the whole folder, links too (None where only parts of it were looked at);
     ``hashed_files`` and ``hashed_size`` were read for it. ``units`` were left for a look of their own;
-    ``flaws`` are in attribute files that were read.
+    ``flaws`` are in attribute files that were read; by ``births``, large files that were read are known again.
     """
 
     changed: dict[bytes, DirRecord]
@@ -49,6 +51,7 @@ class Scan(NamedTuple):
     hashed_size: int
     units: Sequence[bytes] = ()
     flaws: Sequence[Problem] = ()
+    births: Sequence[Birth] = ()
 
 
 Take = Callable[[Examined, dict[bytes, Row]], None]
@@ -86,13 +89,20 @@ class Survey:
         # Who only asks what differs is told of those, too: one command more looks at them again.
         undecided = [entry for entry in index.journal() if entry.cause] if take is None else []
         undecided += [JournalEntry(path, None, None, cause) for path, cause, _, _ in held]
-        self.walk = Walk(root, index, self.known, self.assembler, take or self._take, full, undecided, leave_units)
+        # Nor does that one take anything over, as nobody does who is to read all there is.
+        self._births = None if full or take is not None else Births(root, index.births, partly)
+        self.births: list[Birth] = []
+        self.walk = Walk(
+            root, index, self.known, self.assembler, take or self._take, full, undecided, leave_units, self._births
+        )
         self._reading: Reading[_Waiting, Completed] = Reading(root, self._complete, workers, mirror)
         self._pairs: list[Pair] | None = []
         self.hashed_files = 0
         self.hashed_size = 0
 
     def _take(self, examined: Examined, known: dict[bytes, Row]) -> None:
+        if examined.large and self._births is not None:
+            examined.recognise(self._births)
         if not examined.todo:
             self._put(complete(examined, known, None, self._pairs is not None))
             return
@@ -114,12 +124,13 @@ class Survey:
 
     def _put(self, completed: Completed) -> None:
         """A directory of which all is known now."""
-        path, packed, digest, ino, mount, keep, problems, pairs, files, size, copied = completed
+        path, packed, digest, ino, mount, keep, problems, pairs, files, size, copied, births = completed
         if self._pairs is not None:
             self._pairs = None if pairs is None else self._pairs + pairs
         self.walk.problems += problems
         self.hashed_files += files
         self.hashed_size += size
+        self.births += births
         if copied is not None and self._mirror is not None:
             self._mirror.note(copied)
         if self._see is not None and packed.tree is not None and packed.payload is not None:
@@ -167,6 +178,7 @@ class Survey:
             self.hashed_size,
             sorted(walk.units),
             walk.flaws,
+            self.births,
         )
 
     def _totals(self, made: Assembled, missing: set[bytes]) -> tuple[int, int]:

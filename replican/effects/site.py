@@ -10,13 +10,16 @@ from contextlib import contextmanager
 
 from replican.decisions.plan import Plan
 from replican.effects.alongside import alongside
+from replican.effects.births import birth_of
 from replican.effects.index import Index
+from replican.effects.index_births import BORN_FROM
 from replican.effects.ledger import Ledger
 from replican.effects.placing import CHANGED_HERE, cause_of
 from replican.effects.staging import Stage
 from replican.effects.trash import Trash
 from replican.effects.worktree import Directories
 from replican.values.journal import JournalEntry
+from replican.values.listing import Row
 from replican.values.progress import Problem
 from replican.values.traits import Traits
 from replican.values.trees import Entry
@@ -101,3 +104,14 @@ class Site:
         """A directory was removed: there is nothing to be flushed."""
         self.directories.forget()
         self._touched.pop(path, None)
+
+    def note_birth(self, directory: bytes, row: Row) -> None:
+        """A file has come as ``row`` says: if it is large, it is to be known again when it is renamed."""
+        if row.size < BORN_FROM:
+            return
+        try:
+            fd = self.directories.open(directory)
+        except OSError:
+            return  # somebody was quick; what came is to be noted all the same
+        birth = birth_of(self.directories.root, fd, row)
+        self.ledger.births += [] if birth is None else [birth]

@@ -214,6 +214,7 @@ class Transition:
         if close_again(target, new, row) or move.entry[2:] != move.was[2:]:
             self._site.touch(move.new)
             found = os.lstat(new, dir_fd=target)
+        came = found
         found = adopt_attributes(new, target, found, move.was, move.entry, self._site.traits.modes)
         self._site.moved += 1
         if move.entry.kind == DIRECTORY:
@@ -221,9 +222,11 @@ class Transition:
             # Names in it may have been recased before it was: its tree is what the ledger knows.
             moved = row_of(move.entry, found)._replace(id=row.id)
             self._site.ledger.move_directory(move.old, move.new, moved)
-        else:
-            self._site.ledger.drop(move.old)
-            self._site.ledger.put(parent_of(move.new), row_of(move.entry, found))
+            return
+        self._site.ledger.drop(move.old)
+        # Who has written to it before it was given another time is not seen by that.
+        put = self._site.ledger.put_placed if found is came else self._site.ledger.put
+        put(parent_of(move.new), row_of(move.entry, found))
 
     # -- names with their versions ------------------------------------------------------------------------------
 
@@ -270,7 +273,9 @@ class Transition:
         if placed is None:
             self._site.pending.append(Problem(path, CHANGED_HERE))
             return
-        self._site.ledger.put_placed(parent_of(path), row_of(new, as_placed(name, fd, placed)))
+        row = row_of(new, as_placed(name, fd, placed))
+        self._site.ledger.put_placed(parent_of(path), row)
+        self._site.note_birth(parent_of(path), row)
         self._site.written += 1
         self._progress.advance(1, new.size)
 

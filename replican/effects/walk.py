@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from replican.effects.assemble import Assembler
 from replican.effects.attributes import ATTRIBUTES_NAME, parse_attributes
+from replican.effects.births import Births
 from replican.effects.examine import Examined
 from replican.effects.hashing import CHANGED_WHILE_READ, cause_of
 from replican.effects.ignore import IGNORE_NAME, NO_RULES, WITHIN_UNIT, Rules, read_rules
@@ -79,7 +80,7 @@ class Walk:
     ``assembler`` takes what is known at once; ``examined`` gets every directory that differs from its record, with
     the rows that
     it was compared with (some names may have to be hashed). ``full``: take nothing from the index on the strength of
-    stat data. What is ``undecided`` is not looked at: what is known of it stands.
+    stat data. What is ``undecided`` is not looked at: what is known of it stands. ``births`` tell of renamed files.
     """
 
     def __init__(
@@ -92,7 +93,9 @@ class Walk:
         full: bool = False,
         undecided: Iterable[JournalEntry] = (),
         leave_units: bool = False,
+        births: Births | None = None,
     ) -> None:
+        self._births = births
         self._leave_units = leave_units
         self.units: list[bytes] = []
         """The units that were left for a look of their own: meanwhile, what is known of them stands."""
@@ -241,7 +244,7 @@ class Walk:
                 asked &= set(map(os.fsencode, os.listdir(fd)))
             items, directories = list_named(fd, asked)
         elif known is None and old_path is None:
-            items, directories = list_new(fd)
+            items, directories = list_new(fd, None if self._births is None else self._births.inodes)
         else:
             items, directories = list_known(fd)
         self._count(len(items))

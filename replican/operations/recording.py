@@ -124,10 +124,13 @@ def _observe(
     seen = look()
     if putting_off is not None and (held := moved_unread(root, index, seen)):
         seen = look(held)
+    if seen.births:
+        index.births.note(seen.births)  # before the rows: one that does not match costs reading
     if seen.units:
         if seen.changed or seen.gone:
             index.observe(seen.changed.values(), seen.gone, seen.root)
         seen = look_at_units(repo, seen, full=full, wait=wait, putting_off=putting_off)
+        index.births.note(seen.births)
     repo.notes += [f"{show(flaw.path)}: {flaw.cause}" for flaw in index.say_once(seen.flaws)] if seen.flaws else []
     if telling is not None:
         telling.scanned(seen)

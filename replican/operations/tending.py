@@ -64,6 +64,7 @@ def tend(
             stats = repo.objects.stats()
             kept, freed = stats.loose + stats.packed - old, 0
         else:
+            repo.index.births.tidy()
             kept, old = repo.objects.repack(keep, grace_seconds)
             freed = max(0, before - _size_of_objects(repo))
         freed += taken_size + staged_size

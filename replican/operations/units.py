@@ -53,6 +53,7 @@ def look_at_units(
         size=None if seen.changed or seen.gone else first.size,
         hashed_files=first.hashed_files + seen.hashed_files,
         hashed_size=first.hashed_size + seen.hashed_size,
+        births=seen.births,
     )
 
 

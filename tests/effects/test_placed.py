@@ -4,9 +4,11 @@ import os
 import time
 from pathlib import Path
 
+import pytest
 from folders import noise, write
 from pairs import FULL, OLD, Pair
 
+from replican.effects.index_births import BORN_FROM
 from replican.operations.recording import observe
 from replican.repository import Repository
 
@@ -42,13 +44,45 @@ def test_what_came_is_not_read_again_unless_its_time_is_young(tmp_path: Path) ->
     pair.assert_at_rest()
 
 
-def test_what_only_got_other_attributes_is_read_again(tmp_path: Path) -> None:
-    """It was the user's all along, who may have written to it while it got its time."""
+def test_what_was_moved_is_not_read_again_unless_it_got_another_time(tmp_path: Path) -> None:
+    """It was the user's all along: whoever has written to it while it got its time is not seen by that."""
     pair = Pair(tmp_path, FULL)
+    for name in ("moved", "retimed"):
+        write(pair.a / name, name, OLD)
+    pair.pull()
+    os.rename(pair.a / "moved", pair.a / "moved away")
+    os.rename(pair.a / "retimed", pair.a / "retimed away")
+    os.utime(pair.a / "retimed away", ns=(OLD + 1, OLD + 1))
     os.utime(pair.a / "a.txt", ns=(OLD, OLD))
-    os.rename(pair.a / "b.txt", pair.a / "moved")
     pair.pull()
     with Repository(str(pair.b)) as repo:
         rows = {row.name: row for row in repo.index.rows(b"", observed=False)}
-    assert rows[b"a.txt"].is_smudged
-    assert rows[b"moved"].is_smudged
+    assert {name for name, row in rows.items() if row.is_smudged} == {b"a.txt", b"retimed away"}
+    write(pair.b / "moved away", "edited")
+    assert pair.sync().recorded.tally.changed == 1, "and what somebody writes at once is seen"
+    pair.assert_at_rest()
+
+
+def test_what_came_is_known_when_it_is_renamed_here(tmp_path: Path) -> None:
+    """Alone, with a new directory, and in the place of another."""
+    pair = Pair(tmp_path, FULL)
+    names = ("new", "directory/below/new", "a.txt", "e/new")
+    for number, name in enumerate(names):
+        write(pair.a / name, noise(BORN_FROM, number), OLD)
+    pair.pull()
+    with Repository(str(pair.b)) as repo, repo.writing("look"):
+        inodes = {os.stat(pair.b / name).st_ino for name in names}
+        if not repo.index.births.inodes():
+            pytest.skip("this disk does not keep when a file was made")
+        assert repo.index.births.inodes() == inodes
+        for name in names:
+            os.rename(pair.b / name, f"{pair.b / name} renamed")
+        assert observe(repo).hashed_files == 0
+    pair.sync()
+    pair.assert_at_rest()
+    with Repository(str(pair.a)) as repo, repo.writing("look"):
+        assert observe(repo).hashed_files == 0, "nor is what was moved there"
+    for name in names:
+        os.rename(f"{pair.a / name} renamed", pair.a / name)
+    with Repository(str(pair.a)) as repo, repo.writing("look"):
+        assert observe(repo).hashed_files == 0

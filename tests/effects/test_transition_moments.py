@@ -6,10 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from folders import contents, snapshot, write
+from folders import contents, noise, snapshot, write
 from pairs import OLD, Pair, just_before, pending
 
 from replican.effects import arrivals, transition
+from replican.effects.index_births import BORN_FROM
 from replican.effects.index_check import check_index
 from replican.effects.trash import Trash
 from replican.operations.recording import record
@@ -172,3 +173,21 @@ def test_what_is_still_written_to_comes_back_beside_a_file_that_took_its_directo
     pair.sync()
     assert contents(pair.b)["three"] == b"3 and more"
     pair.assert_at_rest()
+
+
+def test_a_directory_with_a_large_file_that_goes_as_it_comes(tmp_path: Path, monkeypatch) -> None:
+    """It cannot be looked at any more to be known again by its birth: what came is noted all the same."""
+    pair = Pair(tmp_path, {"x": "x"})
+    write(pair.a / "new/below/large", noise(BORN_FROM), OLD)
+    whole = arrivals.rename_new
+
+    def then_move(*args: object) -> None:
+        whole(*args)  # type: ignore[arg-type]
+        os.rename(pair.b / "new/below", pair.b / "moved")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(arrivals, "rename_new", then_move)
+        pair.pull()
+    pair.sync()
+    pair.assert_at_rest()
+    assert sorted(contents(pair.a)) == ["moved/large", "x"]

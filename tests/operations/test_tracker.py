@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from folders import noise
 
 from replican.decisions.gates import ALLOW_MASS_DELETE
 from replican.effects.config import RemoteSettings
 from replican.effects.index import Index
+from replican.effects.index_births import BORN_FROM
 from replican.effects.observe import observe_paths
 from replican.effects.scan import scan
 from replican.operations.cloning import clone
@@ -332,3 +334,30 @@ def test_an_edit_that_was_seen_and_not_recorded_outlives_a_merge(watched: Watche
     watched.look()
     watched.assert_knows()
     assert watched.repo.index.observed_root() != watched.repo.index.base_root()
+
+
+def test_a_large_file_that_is_renamed_is_not_read(watched: Watched) -> None:
+    """By what the system tells of it: both its names at once, or one long after the other."""
+
+    def hashed() -> int:
+        watched.tracker.listen(watched.now)
+        seen = watched.tracker.look(watched.now)
+        assert seen is not None
+        watched.assert_knows()
+        watched.record()
+        return seen.hashed_files
+
+    root, outside = watched.root, watched.root / ".replican/outside"
+    (root / "large").write_bytes(noise(BORN_FROM))
+    time.sleep(2 * RACY_NS / 10**9)
+    assert hashed() == 1
+    if not watched.repo.index.births.inodes():
+        pytest.skip("this disk does not keep when a file was made")
+    for old, new in (("large", "a/other"), ("a/other", "a/new/third"), ("a/new/third", "c/file")):
+        (root / new).parent.mkdir(exist_ok=True)
+        os.rename(root / old, root / new)
+        assert hashed() == 0
+    os.rename(root / "c/file", outside)
+    assert hashed() == 0
+    os.rename(outside, root / "large")
+    assert hashed() == 0

@@ -5,10 +5,12 @@ import os
 import time
 
 import pytest
-from folders import snapshot
+from folders import noise, snapshot
 from victims import Victim
 
+from replican.effects.births import mark_of
 from replican.effects.index import Index
+from replican.effects.index_births import BORN_FROM, Birth
 from replican.effects.trash import TrashItem
 from replican.repository import Repository
 from replican.values.ids import CheckpointId, TreeId, blob_id
@@ -111,6 +113,32 @@ def test_what_lies_elsewhere_is_not_taken_out_of_the_trash(victim: Victim) -> No
     victim.run("evil", "gc", code=None)
     assert state(victim) == before
     assert not (victim.evil.root / "mine now").exists()
+
+
+@pytest.mark.parametrize("content", [b"mine alone", noise(BORN_FROM, 1)])
+def test_a_birth_that_lies(victim: Victim, content: bytes) -> None:
+    """A file over there is recorded as something else, whether or not that lies here: nobody gets what it is not."""
+    victim.run.write("b/mine", content)
+    victim.run("b", "commit")
+    large = victim.evil.root / "large"
+    large.write_bytes(noise(BORN_FROM))
+    os.utime(large, ns=(0, 1_600_000_000_000_000_000))
+    lie = blob_id(content)
+    with Index.open(str(victim.evil.root / ".replican/index.db"), writable=True) as index, large.open("rb") as file:
+        found = os.fstat(file.fileno())
+        mark = mark_of(file.fileno(), found, lie)
+        if mark is None:
+            pytest.skip("this disk does not keep when a file was made")
+        index.births.note([Birth(found.st_ino, lie, mark)])
+    elsewhere = snapshot(victim.base / "a"), snapshot(victim.base / "outside")
+    ended = victim.run("b", "pull", "evil", code=None)
+    assert (snapshot(victim.base / "a"), snapshot(victim.base / "outside")) == elsewhere
+    with Repository(str(victim.evil.root)) as repo:
+        assert repo.index.row(b"large").id == lie, "what it says is believed there"
+    got = victim.base / "b/large"
+    assert (ended.code, got.exists()) == ((0, True) if len(content) == BORN_FROM else (4, False))
+    assert not got.exists() or blob_id(got.read_bytes()) == lie
+    victim.run("b", "fsck", "--content")
 
 
 @pytest.mark.parametrize("place", [place for place in PLACES if place != b".."])

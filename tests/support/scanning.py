@@ -63,6 +63,7 @@ class Watched:
             if paths is None
             else observe_paths(str(self.root), self.index, paths)
         )
+        self.index.births.note(seen.births)
         self.index.observe(seen.changed.values(), seen.gone, seen.root)
         return seen
 
