@@ -209,7 +209,7 @@ def test_input_is_read_or_not(hooks: Make, put: Callable[..., Path], script: str
 def test_endless_output_is_cut(hooks: Make, put: Callable[..., Path]) -> None:
     put(PRE_MERGE, "head -c 8000000 /dev/zero; yes | head -c 8000000")
     heard: list[str] = []
-    assert hooks(tell=lambda _, line: heard.append(line)).ask(PRE_MERGE, []) is None
+    assert hooks(900, tell=lambda _, line: heard.append(line)).ask(PRE_MERGE, []) is None
     assert heard[-1] == "(the rest of what it wrote is left out)"
     assert sum(map(len, heard)) < 3_000_000
 
