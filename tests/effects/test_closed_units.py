@@ -178,6 +178,21 @@ def test_a_kill_at_any_step_and_a_rerun(tmp_path: Path, kind: Callable[[pytest.M
     assert number > 8, "the plan has fewer steps than this test thinks"
 
 
+def pull_and_die(pair: Pair, step: str, after: bool) -> None:
+    """Have a pull killed before or after a step of swapping."""
+
+    def killed() -> bool:
+        with pytest.MonkeyPatch.context() as patch:
+            at_step(patch, 1, after, kill, [(swapping, step)])
+            try:
+                pair.pull()
+            except Killed:
+                return True
+            return False
+
+    assert scanning.as_nobody(killed, scanning.bound_by_permissions)
+
+
 def numbered_anew(root: Path) -> None:
     """All that it holds gets another inode's number, as where a disk that has none of its own is mounted again."""
     root.rename(root.with_name("before"))
@@ -192,16 +207,7 @@ def test_a_power_cut_that_loses_its_rename_and_not_that_it_was_opened_up(
     edit(pair.a / "a.u", "head", "edited", 1)
     pair.record(pair.a)
 
-    def killed() -> bool:
-        with pytest.MonkeyPatch.context() as patch:
-            at_step(patch, 1, False, kill, [(swapping, "exchange")])
-            try:
-                pair.pull()
-            except Killed:
-                return True
-            return False
-
-    assert scanning.as_nobody(killed, scanning.bound_by_permissions)
+    pull_and_die(pair, "exchange", after=False)
     assert contents(pair.b / "a.u")["head"] == b"head"
     for below in BELOW:
         (pair.b / "a.u" / below.lstrip("/")).chmod(0o700)
@@ -218,16 +224,7 @@ def test_a_power_cut_that_loses_that_what_came_was_closed(pair: Pair) -> None:
     edit(pair.a / "a.u", "head", "edited", 1)
     pair.record(pair.a)
 
-    def killed() -> bool:
-        with pytest.MonkeyPatch.context() as patch:
-            at_step(patch, 1, True, kill, [(swapping, "discard")])
-            try:
-                pair.pull()
-            except Killed:
-                return True
-            return False
-
-    assert scanning.as_nobody(killed, scanning.bound_by_permissions)
+    pull_and_die(pair, "discard", after=True)
     assert contents(pair.b / "a.u")["head"] == b"edited"
     for below in BELOW:
         (pair.b / "a.u" / below.lstrip("/")).chmod(0o700)

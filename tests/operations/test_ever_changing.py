@@ -6,71 +6,27 @@ from pathlib import Path
 
 import pytest
 from folders import noise, write
-from links import UNION, CutLinks
+from links import UNION
+from restless import MIB, Restless
 
-from replican.effects import blocks, copying, hashing, offering
+from replican.effects import hashing, offering
 from replican.effects.freezing import UNSTEADY, Freezer
 from replican.effects.staging import Stage
 from replican.operations.recording import record
 from replican.operations.syncing import pull, sync
 from replican.repository import Repository
-from replican.values.ids import BlobId, blob_hasher, blob_id
-
-MIB = 1 << 20
-
-
-class Restless(CutLinks):
-    """Two folders, and a large file over there that is another one before it can be read to its end."""
-
-    def __init__(self, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        super().__init__(base, monkeypatch)
-        self.path = self.there / "large"
-        write(self.path, noise(3 * MIB))
-        write(self.there / "other", b"other")
-        self.versions = {self.path.read_bytes()}
-        self.is_restless = False
-        self.grows = True
-        self.count = 0
-
-    def edit(self) -> None:
-        """Another byte in each MiB, and, if it grows, 10 more at the end."""
-        self.count += 1
-        with open(self.path, "r+b") as file:
-            for at in range(3):
-                file.seek(at * MIB + self.count)
-                file.write(b"%d" % (self.count % 10))
-            if self.grows:
-                file.seek(0, os.SEEK_END)
-                file.write(b"%010d" % self.count)
-        self.versions.add(self.path.read_bytes())
-
-    def hasher(self, size: int) -> object:
-        """That of content of so many bytes, which changes when it is begun."""
-        if self.is_restless and size > MIB:
-            self.edit()
-        return blob_hasher(size)
-
-    def row_there(self) -> tuple[bytes, bool]:
-        """The id of the file's row over there, and whether it is smudged."""
-        with Repository(str(self.there)) as repo:
-            row = repo.index.row(b"large")
-        assert row is not None
-        return row.id, row.is_smudged
+from replican.values.ids import BlobId, blob_id
 
 
 @pytest.fixture
 def restless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Restless:
-    """Whoever records it finds that it has changed."""
-    restless = Restless(tmp_path, monkeypatch)
-    for module in (hashing, copying, blocks):
-        monkeypatch.setattr(module, "blob_hasher", restless.hasher)
-    return restless
+    return Restless(tmp_path, monkeypatch, "there")
 
 
 def assert_delivered(restless: Restless) -> None:
     found = (restless.here / "large").read_bytes()
     assert found in restless.versions
-    assert restless.row_there() == (blob_id(found), True)
+    assert restless.row() == (blob_id(found), True)
     assert restless.stage() == restless.stage(restless.there) == []
 
 
@@ -100,7 +56,7 @@ def test_it_is_read_by_another_process(restless: Restless) -> None:
         with closing(freezer):
             assert record(repo, mirror=freezer).problems == []
             freezer.end()
-            id, is_smudged = restless.row_there()
+            id, is_smudged = restless.row()
             fd = freezer.open(BlobId(id))
             assert fd is not None
             with open(fd, "rb") as copy:
@@ -170,9 +126,8 @@ def test_where_there_is_no_room_for_a_copy(restless: Restless, monkeypatch: pyte
 
 def test_it_changes_whenever_it_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It can be recorded: only to send it takes too long."""
-    restless = Restless(tmp_path, monkeypatch)
+    restless = Restless(tmp_path, monkeypatch, "there", [offering])
     restless.is_restless, restless.grows = True, False
-    monkeypatch.setattr(offering, "blob_hasher", restless.hasher)
     frozen: list[bool] = []
     opened = Freezer.open
 

@@ -4,47 +4,23 @@ import os
 from pathlib import Path
 
 import pytest
-from folders import noise, write
-from links import UNION, CutLinks
+from folders import write
+from links import UNION
+from restless import Restless
 
-from replican.effects import blocks, copying, freezing, hashing, offering
+from replican.effects import freezing, hashing, offering
 from replican.effects.freezing import UNSTEADY
 from replican.operations.recording import record
 from replican.operations.syncing import Pushed, Synced, push, sync
-from replican.values.ids import blob_hasher, blob_id
-
-MIB = 1 << 20
+from replican.values.ids import blob_id
 
 
-class Restless(CutLinks):
-    """Two folders, and a large file here that is another one before it can be read to its end."""
+class Pushing(Restless):
+    """It lies here."""
 
     def __init__(self, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        super().__init__(base, monkeypatch)
-        self.path = self.here / "large"
-        write(self.path, noise(3 * MIB))
-        write(self.here / "other", b"other")
-        self.versions = {self.path.read_bytes()}
-        self.is_restless = False
-        self.count = 0
+        super().__init__(base, monkeypatch, "here")
         self.notes: list[str] = []
-
-    def edit(self) -> None:
-        """Another byte in each MiB, and 10 more at the end."""
-        self.count += 1
-        with open(self.path, "r+b") as file:
-            for at in range(3):
-                file.seek(at * MIB + self.count)
-                file.write(b"%d" % (self.count % 10))
-            file.seek(0, os.SEEK_END)
-            file.write(b"%010d" % self.count)
-        self.versions.add(self.path.read_bytes())
-
-    def hasher(self, size: int) -> object:
-        """That of content of so many bytes, which changes when it is begun."""
-        if self.is_restless and size > MIB:
-            self.edit()
-        return blob_hasher(size)
 
     def sync(self) -> Synced:
         with self.open() as repo:
@@ -65,30 +41,23 @@ class Restless(CutLinks):
         assert found in self.versions
         assert done.equal
         assert done.recorded.problems == done.pushed[-1].pending == []
-        with self.open() as repo:
-            row = repo.index.row(b"large")
-        assert row is not None
-        assert (row.id, row.is_smudged) == (blob_id(found), True)
+        assert self.row() == (blob_id(found), True)
         assert self.stage() == self.stage(self.there) == []
 
 
 @pytest.fixture
-def restless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Restless:
-    """Whoever records it finds that it has changed."""
-    restless = Restless(tmp_path, monkeypatch)
-    for module in (hashing, copying, blocks):
-        monkeypatch.setattr(module, "blob_hasher", restless.hasher)
-    return restless
+def restless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pushing:
+    return Pushing(tmp_path, monkeypatch)
 
 
-def test_it_was_never_recorded(restless: Restless) -> None:
+def test_it_was_never_recorded(restless: Pushing) -> None:
     restless.is_restless = True
     restless.assert_delivered(restless.sync())
     assert restless.notes.count(f"large: {UNSTEADY}") == 1
     assert (restless.there / "other").read_bytes() == b"other"
 
 
-def test_it_was_recorded_before(restless: Restless) -> None:
+def test_it_was_recorded_before(restless: Pushing) -> None:
     restless.sync()
     restless.is_restless = True
     for _ in range(2):
@@ -98,7 +67,7 @@ def test_it_was_recorded_before(restless: Restless) -> None:
         assert (restless.there / "large").read_bytes() != before
 
 
-def test_when_it_is_at_rest_both_are_the_same(restless: Restless) -> None:
+def test_when_it_is_at_rest_both_are_the_same(restless: Pushing) -> None:
     restless.is_restless = True
     restless.sync()
     restless.is_restless = False
@@ -107,7 +76,7 @@ def test_when_it_is_at_rest_both_are_the_same(restless: Restless) -> None:
     assert (restless.there / "large").read_bytes() == restless.path.read_bytes()
 
 
-def test_it_can_be_recorded_and_not_be_sent(restless: Restless, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_can_be_recorded_and_not_be_sent(restless: Pushing, monkeypatch: pytest.MonkeyPatch) -> None:
     """It changes once it is asked for."""
     send = offering.Offer.send
 
@@ -125,7 +94,7 @@ def test_it_can_be_recorded_and_not_be_sent(restless: Restless, monkeypatch: pyt
     assert restless.stage() == restless.stage(restless.there) == []
 
 
-def test_there_is_no_room_for_a_copy(restless: Restless, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_is_no_room_for_a_copy(restless: Pushing, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not recorded, which is told, and whatever else there is comes."""
     monkeypatch.setattr(freezing, "_has_room", lambda *_: False)
     restless.is_restless = True
@@ -135,7 +104,7 @@ def test_there_is_no_room_for_a_copy(restless: Restless, monkeypatch: pytest.Mon
     assert restless.stage() == []
 
 
-def test_a_closed_gate_keeps_it_as_it_is(restless: Restless) -> None:
+def test_a_closed_gate_keeps_it_as_it_is(restless: Pushing) -> None:
     for number in range(60):
         write(restless.here / f"many/{number}", b"%d" % number)
     restless.sync()
@@ -150,7 +119,7 @@ def test_a_closed_gate_keeps_it_as_it_is(restless: Restless) -> None:
     assert (restless.there / "large").read_bytes() == before
 
 
-def test_a_push_says_why_it_is_pending(restless: Restless) -> None:
+def test_a_push_says_why_it_is_pending(restless: Pushing) -> None:
     done = restless.push()
     assert ([each.path for each in done.pending], done.tally) == ([b"large"], (1, 0, 0, 0))
     assert [note for note in restless.notes if note.startswith("large was not sent: it has changed here")]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import restless_file
+import restless_writer
 from false_ssh import false_ssh
 from folders import assert_equal, noise, write
 
@@ -28,7 +28,7 @@ def two(cli, tmp_path: Path, environment: dict[str, str]) -> tuple[Path, Path]:
 @contextmanager
 def busy(path: Path, way: str) -> Iterator[None]:
     """Somebody writes to ``path`` all the time."""
-    words = [sys.executable, restless_file.__file__, path, way]
+    words = [sys.executable, restless_writer.__file__, path, way]
     writer = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert writer.stdin is not None
     assert writer.stdout is not None
@@ -42,7 +42,7 @@ def busy(path: Path, way: str) -> Iterator[None]:
         writer.wait()
 
 
-@pytest.mark.parametrize("way", restless_file.WAYS)
+@pytest.mark.parametrize("way", restless_writer.WAYS)
 def test_a_sync_sends_it_as_it_was_read(cli, two: tuple[Path, Path], way: str) -> None:
     here, there = two
     with busy(here / "large", way):
@@ -62,7 +62,7 @@ def test_a_sync_sends_it_as_it_was_read(cli, two: tuple[Path, Path], way: str) -
     assert os.listdir(here / ".replican/stage") == []
 
 
-@pytest.mark.parametrize("way", restless_file.WAYS)
+@pytest.mark.parametrize("way", restless_writer.WAYS)
 def test_a_push_leaves_it_pending_and_says_why(cli, two: tuple[Path, Path], way: str) -> None:
     """What was recorded is nowhere any more, and a push records nothing. All else comes."""
     here, there = two

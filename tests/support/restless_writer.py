@@ -1,6 +1,6 @@
 """A program that never stops writing to one file, which is large.
 
-    python tests/support/restless_file.py FILE append|rewrite|patch
+    python tests/support/restless_writer.py FILE append|rewrite|patch
 
 It says ``ready`` when it has begun, and ends when its input does.
 """
