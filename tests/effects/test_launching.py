@@ -19,7 +19,7 @@ def shell(script: str) -> Launched:
 @pytest.mark.parametrize(
     ("script", "message", "hint"),
     [
-        ("echo no; exit 127", "there is no replican", "is it installed there?"),
+        ("echo no >&2; exit 127", "there is no replican", "is it installed there?"),
         ("echo no way >&2; exit 126", "what is there for replican cannot be run: no way", "serve_command"),
         ("exit 255", "sh ended with 255", "has to work without a question"),
         ("echo 'sh: a: Permission denied (publickey).' >&2; exit 255", "sh ended with 255: a: Permission", "the keys"),

@@ -9,7 +9,7 @@ import pytest
 from bad_link import BadLink
 from false_ssh import false_ssh
 from folders import contents, write
-from watching import Watch, descendants, eventually, holds, is_gone, watching
+from watching import PATIENCE, Watch, descendants, eventually, holds, is_gone, watching
 
 SILENCE = 3  # seconds: as core.timeout is set
 
@@ -144,6 +144,7 @@ def test_it_ends_with_a_remote_that_says_no_more(
         eventually(lambda: link.written and link.told["down"] > after, "what is swallowed")
         known = descendants(watch.process.pid)
         os.killpg(watch.process.pid, number)
+        watch.process.wait(PATIENCE)
         assert watch.stop() == 0
         eventually(lambda: all(is_gone(pid) for pid in known), "the end of its workers")
     finally:
