@@ -200,7 +200,6 @@ def zsh(found: list[Syntax]) -> str:
 # zsh completion for replican; made by: replican completion zsh
 {_shared(found)}
 _replican() {{
-    emulate -L zsh
     local command kind expects
     local current=${{words[CURRENT]}}
     _replican_look "${{(@)words[2,CURRENT-1]}}"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, Any, Final
 
-from replican.values.errors import UsageError
+from replican.values.errors import ReplicanError, UsageError
 from replican.values.paths import json_path
 from replican.values.quoting import escape_terminal
 from replican.values.quoting import quote as quoted
@@ -87,7 +87,8 @@ def write_json(value: Any) -> None:
 
 
 def write_json_list(values: Iterable[Any], *, bare: bool) -> None:
-    """Write a JSON list while it comes, an element a line; ``bare`` leaves out brackets and commas (JSON lines)."""
+    """Write a JSON list while it comes, an element a line; ``bare`` leaves out brackets and commas (JSON lines). It is
+    one also where an error ends it, unless that comes first: then nothing is written."""
     import json
 
     if bare:
@@ -95,9 +96,14 @@ def write_json_list(values: Iterable[Any], *, bare: bool) -> None:
             write(json.dumps(value).encode() + b"\n")
         return
     between = b"["
-    for value in values:
-        write(between + b"\n" + json.dumps(value).encode())
-        between = b","
+    try:
+        for value in values:
+            write(between + b"\n" + json.dumps(value).encode())
+            between = b","
+    except ReplicanError:
+        if between == b",":
+            write(b"\n]\n")  # what was found stands, and is a list
+        raise
     write(b"[]\n" if between == b"[" else b"\n]\n")
 
 

@@ -1,5 +1,6 @@
 """Status: how folder, log and remotes stand to each other. Takes no lock, and writes nothing."""
 
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -45,8 +46,8 @@ _MOST_DOUBTFUL: Final = 10_000
 
 
 def look(repo: Repository) -> Status:
-    """How the folder stands: as the watch says that runs here, else by a scan. A damaged index is left alone: then
-    every file is read."""
+    """How the folder stands: as the watch says that runs here, else by a scan. An index that is damaged, or missing, is
+    left alone: then every file is read."""
     return look_as_told(repo, ask_watch(repo.root))
 
 
@@ -63,11 +64,14 @@ def look_as_told(repo: Repository, told: Told | None) -> Status:
     else:
         repo.close_index()
     try:
-        return _look(repo, repo.index, [], told)._replace(watch=standing)
+        if repo.head is None or os.path.exists(f"{repo.dotdir}/index.db"):
+            return _look(repo, repo.index, [], told)._replace(watch=standing)
+        note = "the index is missing"
     except DamagedError as error:
         if error.code != "index-damaged" and "index is damaged" not in error.message:
             raise
-        note = f"{error.message}: the next command that writes rebuilds it"
+        note = error.message
+    note += ": the next command that writes rebuilds it"
     with Index.open(":memory:", writable=True) as empty:
         return _look(repo, empty, [note], None, lost=True)
 

@@ -1,6 +1,9 @@
 import importlib
+import os
+import select
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -88,6 +91,53 @@ def ask_bash(script: str, typed: list[str], where: Path) -> list[str]:
     done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, cwd=where, check=True)
     assert done.stderr == ""
     return done.stdout.splitlines()
+
+
+ZSH = """\
+PS1=; unsetopt zle_bracketed_paste; autoload -U compinit; compinit -D -u; source script
+show() { print -r -- "<$BUFFER>"; BUFFER= }
+zle -N show; bindkey '^P' show; print ready
+"""
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh here")
+@pytest.mark.parametrize(
+    ("typed", "made"),
+    [
+        ("ver", "version "),
+        ("-C su", "-C sub/"),
+        ("clone su", "clone sub/"),
+        ("hash-object my", "hash-object my\\ file "),
+        ("hash-object --stdin-", "hash-object --stdin-paths "),
+    ],
+)
+def test_zsh_completes(typed: str, made: str, found: list[_shells.Syntax], tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "my file").touch()
+    (tmp_path / "script").write_text(_shells.zsh(found))
+    own, other = os.openpty()
+    with subprocess.Popen(["zsh", "-f", "-i"], cwd=tmp_path, stdin=other, stdout=other, stderr=other) as shell:
+        os.close(other)
+        try:
+            os.write(own, ZSH.encode())
+            read_until(own, "\nready\r")
+            os.write(own, f"replican {typed}\t\x10".encode())
+            shown = read_until(own, ">\r")
+        finally:
+            shell.kill()
+            os.close(own)
+    assert f"<replican {made}>" in shown
+    assert "bad pattern" not in shown
+    assert "no matches" not in shown
+
+
+def read_until(terminal: int, what: str) -> str:
+    """What a terminal shows until this is there."""
+    shown, end = "", time.monotonic() + 30
+    while what not in shown:
+        assert select.select([terminal], [], [], max(0, end - time.monotonic()))[0], f"no {what!r} in {shown!r}"
+        shown += os.read(terminal, 1 << 16).decode("utf-8", "replace")
+    return shown
 
 
 def test_bash_completes_values_through_the_plumbing(tmp_path: Path) -> None:

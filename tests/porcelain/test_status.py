@@ -163,3 +163,15 @@ def test_somebody_at_work_is_not_somebody_who_was_interrupted(cli, here: Path) -
         assert f"process {os.getpid()} (sync)" in (told := cli("status", cwd=here)).err + told.text
         assert "interrupted" not in told.err + told.text
     assert "interrupted" in (told := cli("status", cwd=here)).err + told.text
+
+
+def test_an_index_that_is_missing_is_no_folder_that_is_empty(cli, here: Path) -> None:
+    for path in (here / ".replican").glob("index.db*"):
+        path.unlink()
+    write(here / "new", "new")
+    seen = cli("status", "--json", cwd=here).json()
+    assert [change["path"] for change in seen["changes"]] == ["new"]
+    assert seen["pending"] == []
+    assert "the index is missing: the next command that writes rebuilds it" in cli("status", cwd=here).err
+    cli("commit", cwd=here)
+    assert "index" not in cli("status", cwd=here).err

@@ -1,12 +1,13 @@
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from replican.plumbing._front.context import Context, change_directory, plumbing_path
-from replican.values.errors import NoRepositoryError, UsageError
+from replican.values.errors import NoRepositoryError, NotFoundError, UsageError
 
 
 class Folder:
@@ -92,6 +93,19 @@ def test_lists_in_json(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     ctx.emit_all({"n": n} for n in range(2))
     ctx.flush()
     assert capfdbinary.readouterr().out == b'[]\n[\n{"n": 0},\n{"n": 1}\n]\n'
+
+
+@pytest.mark.parametrize(("before", "shown"), [(0, b""), (1, b'[\n{"n": 0}\n]\n')])
+def test_a_list_that_an_error_ends_is_one(before: int, shown: bytes, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    def found() -> Iterator[dict[str, int]]:
+        yield from ({"n": number} for number in range(before))
+        raise NotFoundError("no such file")
+
+    ctx = Context(json=True)
+    with pytest.raises(NotFoundError):
+        ctx.emit_all(found())
+    ctx.flush()
+    assert capfdbinary.readouterr().out == shown
 
 
 def test_what_a_repository_has_to_tell_is_told_at_the_end(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
