@@ -51,6 +51,14 @@ class Transition:
         late = [group for group in plan.groups if any(change.path in waiting for change in group.changes)]
         in_the_way = set(map(id, late))
         groups = [group for group in plan.groups if id(group) not in in_the_way] if late else plan.groups
+        coming = [
+            change.new
+            for group in plan.groups
+            for change in group.changes
+            if change.new is not None and needs_content(change.old, change.new)
+        ]
+        if coming:
+            self._progress.begin("placing", len(coming), sum([entry.size for entry in coming]))
         try:
             for move in plan.recased:  # those below first
                 with self._site.batch([(move.old, move.was, None), (move.new, None, move.was)]):
