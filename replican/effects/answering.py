@@ -53,7 +53,11 @@ class Listener:
         self._dotdir = dotdir
         self._command = command
         self._clients: dict[int, _Client] = {}
-        self._lock = _take_lock(dotdir, command)
+        self._enter()
+
+    def _enter(self) -> None:
+        """Be the one who answers, in the folder."""
+        self._lock = _take_lock(self._dotdir, self._command)
         try:
             self._socket = self._bind()
         except BaseException:
@@ -69,9 +73,7 @@ class Listener:
         mask = os.umask(0o177)
         try:
             _remove_socket(fd)
-            bound.bind(address_of(self._dotdir, fd))
-            bound.listen(MOST_CLIENTS)
-            bound.setblocking(False)
+            _listen(bound, address_of(self._dotdir, fd))
         except OSError as error:
             bound.close()
             reason = (error.strerror or str(error)).lower()
@@ -111,9 +113,7 @@ class Listener:
             return
         aside = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            aside.bind(aside_of(self._dotdir))
-            aside.listen(MOST_CLIENTS)
-            aside.setblocking(False)
+            _listen(aside, aside_of(self._dotdir))
         except OSError:  # somebody else has the name
             aside.close()
             return
@@ -126,12 +126,7 @@ class Listener:
         if self._lock.held:
             return
         self._socket.close()
-        self._lock = _take_lock(self._dotdir, self._command)
-        try:
-            self._socket = self._bind()
-        except BaseException:
-            self._lock.release()
-            raise
+        self._enter()
 
     @property
     def sources(self) -> list[int]:
@@ -214,6 +209,12 @@ class Mute:
         pass  # it has to be asked to
 
     come_back = stand_aside
+
+
+def _listen(listening: "socket.socket", address: str) -> None:
+    listening.bind(address)
+    listening.listen(MOST_CLIENTS)
+    listening.setblocking(False)
 
 
 def _take_lock(dotdir: str, command: str) -> Lock:

@@ -16,7 +16,7 @@ from replican.decisions.treediff import Change
 from replican.effects.arrivals import bring_directory, finish_permissions
 from replican.effects.linux import exchange, rename_case, rename_new
 from replican.effects.placing import CHANGED_HERE, Looked, adopt_attributes, as_placed, cause_of, look, place_across
-from replican.effects.preparing import BuiltDirectory, Prepared, needs_content
+from replican.effects.preparing import BuiltDirectory, Prepared, needs_content, wanted_of
 from replican.effects.site import BATCH, Meant, Site
 from replican.effects.staging import Slot
 from replican.effects.swapping import Swapping, close_again, opened_up
@@ -51,12 +51,7 @@ class Transition:
         late = [group for group in plan.groups if any(change.path in waiting for change in group.changes)]
         in_the_way = set(map(id, late))
         groups = [group for group in plan.groups if id(group) not in in_the_way] if late else plan.groups
-        coming = [
-            change.new
-            for group in plan.groups
-            for change in group.changes
-            if change.new is not None and needs_content(change.old, change.new)
-        ]
+        coming = [entry for entry, _ in wanted_of(plan.groups)]
         if coming:
             self._progress.begin("placing", len(coming), sum([entry.size for entry in coming]))
         try:

@@ -89,11 +89,11 @@ class Unswapping:
         found = _lstat(name_of(path), fd)
         if self._stands(path, row, fd, found):
             return False  # it has not come so far
-        staged = self._came_out(entry, row)
+        staged, is_old = self._came_out(entry, row)
         if staged is None and found is not None and found.st_ino == row.ino and not self._is_new(entry, fd):
             return False  # nor has this one, and its user has been at work in it since
         if staged is not None:
-            if staged != out_name(path) and not self._is(staged, old.tree):
+            if not is_old:
                 self._put_back(staged, path, fd, found is not None)
                 return False
             if found is None and entry.new is not None:
@@ -121,10 +121,11 @@ class Unswapping:
         close_whole(fd, name, row, held)
         return True
 
-    def _came_out(self, entry: JournalEntry, row: Row) -> bytes | None:
-        """Where on the stage the old unit lies. What it holds tells that. Its number does not: some file systems give
-        others each time that they are mounted, and then what came in its place may have it. Where neither the old nor
-        the new one lies, though, the number says that somebody wrote to the old one in its last moment."""
+    def _came_out(self, entry: JournalEntry, row: Row) -> tuple[bytes | None, bool]:
+        """Where on the stage the old unit lies, and whether it is as it was. What it holds tells that. Its number does
+        not: some file systems give others each time that they are mounted, and then what came in its place may have it.
+        Where neither the old nor the new one lies, though, the number says that somebody wrote to the old one in its
+        last moment."""
         path, old, new, _ = entry
         assert old is not None
         numbered = None
@@ -132,13 +133,14 @@ class Unswapping:
             found = _lstat(staged, self._stage.fd)
             if found is None:
                 continue
-            if staged in (out_name(path), aside_name(path)) or self._is(staged, old.tree):
-                return staged
+            is_old = staged == out_name(path) or self._is(staged, old.tree)
+            if is_old or staged == aside_name(path):
+                return staged, is_old
             if found.st_ino == row.ino and (
                 new is None or not holds_tree(self._stage.fd, staged, new.tree, self._trees)
             ):
                 numbered = staged
-        return numbered
+        return numbered, False
 
     def _is_new(self, entry: JournalEntry, fd: int) -> bool:
         return entry.new is not None and holds_tree(fd, name_of(entry.path), entry.new.tree, self._trees)

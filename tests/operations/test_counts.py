@@ -1,10 +1,11 @@
 """What a command says that it did is what it did: what is pending is told as that, and not counted."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from counted import Counted
 from folders import assert_equal, write
 from links import CutLinks
 from pairs import FULL, Pair
@@ -16,7 +17,7 @@ from replican.operations.syncing import merge_again, merge_remote, pull, push, s
 from replican.operations.undoing import undo
 from replican.repository import Repository
 from replican.values import messages
-from replican.values.progress import Problem, Silent, Traffic
+from replican.values.progress import Problem
 
 
 def paths(problems: Sequence[Problem]) -> list[bytes]:
@@ -132,28 +133,6 @@ def test_more_is_pending_there_than_a_message_takes(tmp_path: Path, monkeypatch:
     assert (pushed.tally, len(pushed.pending), pushed.unnoted) == ((1, 0, 0, 0), 3, 2)
 
 
-class Counted(Silent):
-    """Each task that was shown: its name, what it was to come to, and what it came to, in files and bytes."""
-
-    def __init__(self) -> None:
-        self.tasks: list[tuple[str, list[int | None], list[int]]] = []
-
-    def begin(
-        self,
-        task: str,
-        files: int | None = None,
-        size: int | None = None,
-        *,
-        wire: Callable[[], Traffic] | None = None,
-    ) -> None:
-        self.tasks.append((task, [files, size], [0, 0]))
-
-    def advance(self, files: int = 0, size: int = 0) -> None:
-        done = self.tasks[-1][2]
-        done[0] += files
-        done[1] += size
-
-
 def test_no_file_is_shown_as_done_twice(tmp_path: Path) -> None:
     pair = Pair(tmp_path, FULL)
     edit(pair.a)
@@ -161,6 +140,5 @@ def test_no_file_is_shown_as_done_twice(tmp_path: Path) -> None:
     shown = Counted()
     with Repository(str(pair.b), progress=shown) as repo:
         pull(repo, "origin")
-    tasks = {task: (wanted, done) for task, wanted, done in shown.tasks}
-    assert tasks["staging"][0] == tasks["staging"][1] == tasks["placing"][0] == tasks["placing"][1]
-    assert tasks["placing"][1][0] == 3
+    assert shown.wanted["staging"] == shown.done["staging"] == shown.wanted["placing"] == shown.done["placing"]
+    assert shown.done["placing"][0] == 3

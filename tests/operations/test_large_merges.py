@@ -52,30 +52,17 @@ def versions(tracked: Tracked, name: str) -> set[bytes]:
     }
 
 
-def test_it_is_edited_over_there_too(tracked: Tracked, other: Repository) -> None:
-    theirs = Path(other.root, "large")
-    theirs.write_bytes(PAST + b" and theirs")
-    tracked.write("large", NEW)
+@pytest.mark.parametrize("name", ["large", "new"])
+def test_it_is_edited_or_new_on_both_sides(tracked: Tracked, other: Repository, name: str) -> None:
+    Path(other.root, name).write_bytes(PAST + b" and theirs")
+    tracked.write(name, NEW)
     tracked.step()
     merge(tracked)
-    assert (tracked.root / "large").read_bytes() == NEW
+    assert (tracked.root / name).read_bytes() == NEW
     tracked.settle()
     merge(tracked)
     tracked.settle()
-    assert versions(tracked, "large") == {NEW, PAST + b" and theirs"}
-    tracked.assert_knows()
-
-
-def test_it_is_new_on_both_sides(tracked: Tracked, other: Repository) -> None:
-    Path(other.root, "new").write_bytes(PAST + b" and theirs")
-    tracked.write("new", NEW)
-    tracked.step()
-    merge(tracked)
-    assert (tracked.root / "new").read_bytes() == NEW
-    tracked.settle()
-    merge(tracked)
-    tracked.settle()
-    assert versions(tracked, "new") == {NEW, PAST + b" and theirs"}
+    assert versions(tracked, name) == {NEW, PAST + b" and theirs"}
     tracked.assert_knows()
 
 

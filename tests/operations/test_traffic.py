@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from counted import Counted
 from false_ssh import cut_after, false_ssh
 from folders import assert_equal, write
 from in_process import InProcess
@@ -282,29 +283,6 @@ class Watched(Silent):
         self.advance()
 
 
-class Counted(Silent):
-    """A sink that adds up what a task comes to."""
-
-    def __init__(self) -> None:
-        self.done: dict[str, list[int]] = {}
-        self.task = ""
-
-    def begin(
-        self,
-        task: str,
-        files: int | None = None,
-        size: int | None = None,
-        *,
-        wire: Callable[[], Traffic] | None = None,
-    ) -> None:
-        self.task = task
-
-    def advance(self, files: int = 0, size: int = 0) -> None:
-        done = self.done.setdefault(self.task, [0, 0, 0])
-        for number, count in enumerate((1, files, size)):
-            done[number] += count
-
-
 def test_progress_of_a_push_by_blocks(folders: tuple[Path, Path]) -> None:
     _, here = folders
     inserted = OTHER_NOISE[:1_000_000]
@@ -313,10 +291,10 @@ def test_progress_of_a_push_by_blocks(folders: tuple[Path, Path]) -> None:
     with Repository(str(here), progress=counted) as repo:
         record(repo)
         push(repo, "origin")
-    times, files, size = counted.done["sending"]
+    files, size = counted.done["sending"]
     assert files == 1
     assert len(inserted) <= size < len(inserted) + 300_000
-    assert times > 4  # while it goes, and not in the end only
+    assert counted.steps["sending"] > 4  # while it goes, and not in the end only
 
 
 def test_progress_looks_at_the_link_that_there_is(folders: tuple[Path, Path], ssh: Path, tmp_path: Path) -> None:
