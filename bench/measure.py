@@ -11,6 +11,9 @@ from collections.abc import Callable, Sequence
 
 Command = Sequence[str]
 
+GIT = ["git", "-c", "user.name=bench", "-c", "user.email=bench@example.org", "-c", "gc.auto=0", "-c", "gc.autoDetach=0"]
+"""Git tidies up by itself after a commit, in the background: it would do so beside what is measured next."""
+
 
 def run(command: Command, cwd: str | None = None, env: dict[str, str] | None = None) -> float:
     """Run to the end; the wall time in s. Raises when it fails."""

@@ -60,7 +60,7 @@ class Bench:
         return run(["unison", one, other, *options], env=env)
 
     def git(self, *words: str, cwd: str) -> float:
-        return run(["git", "-c", "user.name=bench", "-c", "user.email=bench@example.org", *words], cwd=cwd)
+        return run([*measure.GIT, *words], cwd=cwd)
 
     # -- the benchmarks -----------------------------------------------------------------------------------------
 

@@ -219,9 +219,8 @@ def _used(pid: int) -> float:
 def status(program: str, folder: str, root: str) -> None:
     git = f"{root}/git"
     shutil.copytree(folder, git, ignore=shutil.ignore_patterns(".replican"), symlinks=True)
-    for words in (["init", "-q"], ["add", "-A"], ["-c", "user.name=b", "-c", "user.email=b@b", "commit", "-qm", "all"]):
-        measure.run(["git", *words], cwd=git)
-    measure.run(["git", "status"], cwd=git)
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"], ["status"]):
+        measure.run([*measure.GIT, *words], cwd=git)
     ours = [measure.run([program, "-C", folder, "status"]) for _ in range(9)]
     theirs = [measure.run(["git", "status"], cwd=git) for _ in range(9)]
     mine, other = statistics.median(ours), statistics.median(theirs)
