@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _END: Final = 1 << 14
 _PIECE: Final = 1 << 12
 _PIECES: Final = 6
+_FEW: Final = 64
 
 
 def mark_of(fd: int, found: os.stat_result, blob: bytes) -> bytes | None:
@@ -154,10 +155,17 @@ def _recognised(name: bytes, dir_fd: int, dev: int, birth: Birth) -> "Hashed | N
 
 
 class _Asked:
-    """The inodes that are known, each looked up when it is asked for."""
+    """The inodes that are known: each looked up when it is asked for, as long as few are."""
 
     def __init__(self, known: IndexBirths) -> None:
         self._known = known
+        self._asked = 0
+        self._all: Container[int] = ()
 
     def __contains__(self, ino: object) -> bool:
-        return isinstance(ino, int) and self._known.find(ino) is not None
+        self._asked += 1
+        if self._asked <= _FEW:
+            return isinstance(ino, int) and self._known.find(ino) is not None
+        if self._asked == _FEW + 1:
+            self._all = self._known.inodes()
+        return ino in self._all

@@ -350,13 +350,13 @@ class Index:
             tables.add_trash(connection, items, undo)
 
     def trash(
-        self, blob: BlobId | None = None, undo: bytes | None = None, since_ns: int | None = None
+        self, blobs: Iterable[BlobId] | None = None, undo: bytes | None = None, since_ns: int | None = None
     ) -> list["TrashItem"]:
-        """What the trash holds, oldest first: all of it, or only content with the id ``blob``, or what one merge
-        took, or what was taken at ``since_ns`` (ns since 1970) or later."""
+        """What the trash holds, oldest first: all of it, or only content with one of the ids ``blobs``, or what
+        one merge took, or what was taken at ``since_ns`` (ns since 1970) or later."""
         with self._database.reading() as connection:
-            if blob is not None:
-                return tables.trash(connection, "WHERE blob = ?", (blob,))
+            if blobs is not None:
+                return tables.trash_with(connection, blobs)
             if undo is not None:
                 return tables.trash(connection, "WHERE undo = ?", (undo,))
             if since_ns is not None:

@@ -7,14 +7,14 @@ recovery relies on is sealed with a checksum: SQLite has none of its own.
 import hashlib
 import sqlite3
 from collections.abc import Iterable
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Final
 
 from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
 from replican.effects.index_schema import IndexDamagedError
 from replican.values.errors import MalformedError
-from replican.values.ids import CheckpointId, TreeId
+from replican.values.ids import BlobId, CheckpointId, TreeId
 from replican.values.journal import JournalEntry
 from replican.values.progress import Problem
 from replican.values.trees import Entry, encode_tree, parse_tree
@@ -29,6 +29,8 @@ _ALL_OF_JOURNAL: Final = "SELECT path, old, new, cause, seal FROM journal"
 WINDOW_NS: Final = 600_000_000_000
 """How long a deletion is counted against the folder's former size: ten minutes."""
 SEAL_OFFSET: Final = 1 << 63
+_VARIABLES: Final = 900
+"""Of one statement: SQLite may allow no more than 999."""
 
 
 def seal_of(data: bytes, seed: int = 0) -> int:
@@ -184,6 +186,15 @@ def trash(connection: sqlite3.Connection, where: str, values: tuple[bytes | int,
             raise IndexDamagedError("the index is damaged: its list of the trash has what lies elsewhere")
         items.append(TrashItem(blob, file, path, kind, perm, size, mtime_ns, unsigned(ino), time_ns, ctime_ns))
     return items
+
+
+def trash_with(connection: sqlite3.Connection, blobs: Iterable[BlobId]) -> list["TrashItem"]:
+    """What the trash holds of some content, oldest first."""
+    wanted, found = list(blobs), list["TrashItem"]()
+    for at in range(0, len(wanted), _VARIABLES):
+        some = tuple(wanted[at : at + _VARIABLES])
+        found += trash(connection, f"WHERE blob IN ({', '.join('?' * len(some))})", some)
+    return sorted(found, key=attrgetter("time_ns", "file"))
 
 
 def drop_trash(connection: sqlite3.Connection, files: Iterable[bytes]) -> None:

@@ -56,23 +56,29 @@ def _wanted(paths: Iterable[bytes]) -> tuple[Wanted | None, list[Problem]]:
     """The paths as a tree of names, without what lies below another of them; None for no path at all."""
     top: Wanted | None = None
     refused: list[Problem] = []
+    before, within = b"", dict[bytes, Wanted]()
     for path in sorted(set(paths)):
         if not path:
             return {}, refused
+        above, _, name = path.rpartition(b"/")
+        if within and above == before and name not in within and is_tree_name(name):
+            within[name] = {}  # most lie beside the one before
+            continue
         parts = path.split(b"/")
         if not all(is_tree_name(part) for part in parts):
             refused.append(Problem(path, NAME_NOT_ALLOWED))
             continue
-        top = at = {} if top is None else top
+        top = at = within = {} if top is None else top
         for depth, part in enumerate(parts, 1):
             below = at.get(part)
             if below is None:
                 below = at[part] = {}
             elif not below:
+                within = {}
                 break  # all of it is wanted already: sorted, what is above comes first
             elif depth == len(parts):
                 below.clear()
-            at = below
+            before, within, at = above, at, below
     return top, refused
 
 

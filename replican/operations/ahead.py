@@ -68,6 +68,8 @@ def bring_ahead(repo: Repository, remote: Remote) -> None:
     """Bring what a merge with the remote's head, as last fetched, will need from afar, if that is much: without the
     lock, to a place of its own. :func:`take_ahead` has the merge find it. What cannot be had now the merge asks for.
     """
+    if remote.traffic is None:
+        return  # it is no farther than the stage
     theirs = repo.refs.read(remote_head(remote.name))
     if theirs is None or theirs == repo.head:
         return
@@ -126,8 +128,8 @@ def _lies_at(place: str, entry: Entry) -> bool:
 def _lacking(repo: Repository, theirs: CheckpointId | None) -> list[tuple[Entry, Wanted]]:
     """The contents of a head that are not in this folder, each once."""
     found = _differing(repo, theirs)
-    here = repo.index.find_paths(found.keys())
-    return [each for blob, each in found.items() if blob not in here and not repo.index.trash(blob=blob)]
+    here = {*repo.index.find_paths(found.keys()), *[item.blob for item in repo.index.trash(blobs=found)]}
+    return [each for blob, each in found.items() if blob not in here]
 
 
 def _differing(repo: Repository, theirs: CheckpointId | None) -> dict[BlobId, tuple[Entry, Wanted]]:

@@ -67,7 +67,10 @@ def test_the_trash_table(index: Index) -> None:
     index.add_trash([one, two], ONE)
     index.add_trash([three])
     assert index.trash() == [three, two, one]
-    assert index.trash(blob=BlobId(b"2" * 32)) == [two]
+    assert index.trash(blobs=[BlobId(b"2" * 32)]) == [two]
+    others = [BlobId(b"%032d" % number) for number in range(2500)]
+    assert index.trash(blobs={one.blob, *others, three.blob}) == [three, one]
+    assert index.trash(blobs=()) == []
     assert index.trash(undo=ONE) == [two, one]
     index.drop_trash([b"2", b"no"])
     assert index.trash() == [three, one]

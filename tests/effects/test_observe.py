@@ -14,7 +14,7 @@ from indexes import totals
 from scanning import Watched
 
 from replican.effects.index_check import check_index
-from replican.effects.observe import observe_paths, poll
+from replican.effects.observe import _wanted, observe_paths, poll
 from replican.effects.scan import Scan, scan
 from replican.values.progress import Problem
 
@@ -37,6 +37,23 @@ def polled(folder: Watched) -> list[bytes]:
 
 def assert_found(folder: Watched, seen: Scan) -> None:
     assert scanning.plain(folder.entries(seen)) == scanning.on_disk(folder.root)
+
+
+_NAMES = st.sampled_from([b"a", b"a!", b"a0", b"b", b"..", b".replican", b"c"])
+
+
+@given(st.lists(st.lists(_NAMES, min_size=1, max_size=4).map(b"/".join), max_size=12))
+def test_paths_are_the_tree_of_their_names(paths: list[bytes]) -> None:
+    refused = {path for path in paths if {b"..", b".replican"}.intersection(path.split(b"/"))}
+    good = set(paths) - refused
+    topmost = {path for path in good if not any(path.startswith(above + b"/") for above in good)}
+    tree: dict[bytes, dict] = {}
+    for path in topmost:
+        at = tree
+        for name in path.split(b"/"):
+            at = at.setdefault(name, {})
+    wanted, problems = _wanted(paths)
+    assert (wanted, {problem.path for problem in problems}) == (tree if good else None, refused)
 
 
 # -- some paths -------------------------------------------------------------------------------------------------------
