@@ -248,10 +248,12 @@ def exchange(
     pulled: list[Merged] = []
     pushed: list[Pushed] = []
     theirs: Refreshed | None = None
+    recorded_there = False
     for round_ in range(MOST_ROUNDS):
-        if round_:
+        if round_ and not recorded_there:
             theirs = remote.refresh(prompt=unlocked)
             repo.notes += theirs.notes
+        recorded_there = False
         if round_ or ahead is None:
             if repo.head != remote.head or repo.head != repo.refs.read(remote_head(remote.name)):
                 with repo.tailing.lasting():
@@ -270,7 +272,9 @@ def exchange(
         try:
             pushed.append(push_to(repo, remote))
         except DivergedError:
-            continue  # somebody recorded something over there just now
+            # Just now, by somebody who has looked through it for that. Where it is not afar, its head is read anew.
+            recorded_there = remote.traffic is None
+            continue
         if record_again is None or not remote.unsent or round_ + 1 == MOST_ROUNDS:
             break
         record_again(remote.unsent)

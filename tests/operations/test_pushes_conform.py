@@ -8,8 +8,9 @@ from folders import assert_equal, contents, write
 from worlds import LARGE, World
 
 from replican.effects.refs import remote_head
+from replican.operations import syncing
 from replican.operations.recording import record
-from replican.operations.syncing import pull, push
+from replican.operations.syncing import exchange, pull, push
 from replican.operations.undoing import undo
 from replican.values.errors import DivergedError, RefusedError
 
@@ -40,6 +41,30 @@ def test_a_diverged_push(world: World) -> None:
         with pytest.raises(DivergedError, match="origin has checkpoints that are not here"):
             push(repo, "origin")
     assert contents(world.there) == before
+
+
+def test_who_was_faster_has_looked_through_the_folder(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What somebody records over there just before the push is taken in; a folder here is not looked through for it."""
+    world.start()
+    write(world.here / "mine", b"m")
+    refreshed: list[bool] = []
+    with world.both() as (repo, remote):
+        record(repo)
+        remote.refresh()
+        push_to, refresh = syncing.push_to, remote.refresh
+
+        def push_late(*words: object) -> object:
+            if not (world.there / "theirs").exists():
+                write(world.there / "theirs", b"t")
+                world.record_there()
+            return push_to(*words)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(syncing, "push_to", push_late)
+        monkeypatch.setattr(remote, "refresh", lambda **how: refreshed.append(True) or refresh(**how))
+        exchanged = exchange(repo, remote, unlocked=True)
+        assert exchanged.equal
+        assert len(refreshed) == (0 if remote.traffic is None else 1)
+    assert_equal(world.here, world.there)
 
 
 def test_a_push_of_nothing_to_a_log(world: World) -> None:
