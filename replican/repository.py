@@ -5,7 +5,7 @@ stands in ``replican.operations``.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -73,6 +73,8 @@ class Repository:
         self.for_another = False
         self.launched: dict[str, Launched] = {}
         self.notes: list[str] = []
+        self.at_hand: Mapping[TreeId, bytes] = {}
+        """Payloads of trees that were observed just now, for who records them next."""
         self._hooks: Hooks = NoHooks()
         self._hooks_to_be: Callable[[], Hooks] | None = None
         tail = Tail(self.dotdir)

@@ -13,6 +13,7 @@ from replican.operations.polling import Poller
 from replican.operations.tracker import Tracker
 from replican.repository import Repository
 from replican.values.errors import LockedError, NoRepositoryError, ReplicanError, UnsupportedError
+from replican.values.ids import TreeId
 
 Clock = Callable[[], float]
 Chance = Callable[[], float]
@@ -21,6 +22,7 @@ Done = TypeVar("Done")
 _TIDY_SECONDS: Final = 2.0
 """What is in the tail is put where it belongs once nothing has been recorded for so long."""
 _TIDY_AGAIN: Final = 30.0
+_LATE_SECONDS: Final = 10.0
 
 
 class Recorder:
@@ -33,6 +35,9 @@ class Recorder:
         self._quiet = Quiet()
         self._polling = Polling.begin(bounds, clock())
         self._poller = Poller(repo, most=LARGE)
+        self._seen: dict[TreeId, bytes] | None = None
+        """The trees of what has been looked at and waits for the folder to be still; None where nothing has."""
+        self._ahead = 0
         self.tracker = Tracker(repo)
         try:
             self.tracker.watch()
@@ -66,8 +71,14 @@ class Recorder:
     @property
     def due(self) -> float:
         """When :meth:`record` has something to do, by the clock."""
-        times = [self._polling.next.at, self._quiet.due, self.tracker.due]
+        times = [self._polls_at, self._quiet.due, self.tracker.due]
         return min([each for each in times if each is not None])
+
+    @property
+    def _polls_at(self) -> float:
+        """When to poll: what has been noticed anyhow is recorded first, unless there is always something."""
+        at = self._polling.next.at
+        return at if self._quiet.due is None else at + _LATE_SECONDS
 
     def hear(self) -> None:
         """Take in all that has happened before this call. Never waits."""
@@ -91,9 +102,10 @@ class Recorder:
         self.hear()
         now = self._clock()
         if self.due > now and not everything:
+            self._look_ahead(now)
             return None
         next_round = self._polling.next
-        polls = everything or next_round.at <= now
+        polls = everything or self._polls_at <= now
         found = 0  # that nobody had told of
         if everything:
             self._poller.begin()
@@ -103,20 +115,50 @@ class Recorder:
             found = len(polled)
             self.tracker.take_polled(polled, now)
         before, self._quiet = self._quiet, self._quiet.begin(now)
+        done: Done | None = None
         try:
             with self._repo.writing("watch"):
                 self.tracker.resume()  # others may have recorded or merged; they have left the index as the folder is
-                seen = self.tracker.look(now)
-                done = None if seen is None else work()
+                if self._look(now):
+                    done = work()
+                self._seen, self._ahead = None, 0
                 self.tracker.resume()
         except BaseException:
             self._quiet = before
+            self._seen = None if self._seen is None else {}  # it is still to be recorded; the index has it
             raise
+        finally:
+            self._repo.at_hand = {}
         self.hear()  # what has changed while it was being recorded tells that changes keep coming
         self._quiet = self._quiet.end()
         if polls:
             self._polling = self._polling.after(next_round, now, self._clock(), found, self._chance())
         return done
+
+    def _look(self, now: float) -> bool:
+        """Look at what has changed; whether there is anything to record."""
+        seen = self.tracker.look(now)
+        if seen is not None:
+            self._seen = {**(self._seen or {}), **seen.payloads}
+        self._repo.at_hand = self._seen or {}
+        return self._seen is not None
+
+    def _look_ahead(self, now: float) -> None:
+        """Look already at what has to wait, since more keeps coming: when that is as much as was looked at before it,
+        so that a file that is written again and again is not read as often."""
+        waiting = self.tracker.waiting
+        if not self._quiet.period or waiting <= self._ahead:
+            return
+        self._ahead += waiting
+        try:
+            with self._repo.writing("watch"):
+                self.tracker.resume()
+                self._look(now)
+        except ReplicanError:
+            pass  # whatever it is, who records meets it again
+        finally:
+            self._repo.at_hand = {}
+        self.hear()
 
     def later(self, seconds: float) -> None:
         """What is due is tried again after so many seconds, and not before."""

@@ -5,7 +5,7 @@ the head, an edit made on the old version joins the newer one instead of burying
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 from typing import NamedTuple
 
@@ -173,6 +173,7 @@ def record(
         head_tree = repo.tree_of(head)
         base, observed = index.base_root(), index.observed_root()
         overlay = TreeOverlay(repo)
+        overlay.new.update(repo.at_hand)
         overlay.new.update(seen.payloads)
         tree = observed if base == head_tree else reconcile(overlay, base, head_tree, observed).tree
         if tree == head_tree:
@@ -264,9 +265,15 @@ def append(
 
 def new_trees(repo: Repository, overlay: TreeOverlay, tree: TreeId) -> dict[bytes, bytes]:
     """The trees at and below ``tree`` that the log does not have, with their payloads, those below first."""
+    absent = frozenset(repo.objects.lacking(overlay.new))  # one look for all of them
+
+    def lacking(trees: Iterable[TreeId]) -> list[TreeId]:
+        others = [each for each in trees if each not in overlay.new]
+        lost = frozenset(repo.objects.lacking(others)) if others else ()
+        return [each for each in trees if each in absent or each in lost]
+
     return {
-        at: overlay.new.get(at) or encode_tree(entries)
-        for at, entries in unknown_below(overlay.tree, repo.objects.lacking, tree)
+        at: overlay.new.get(at) or encode_tree(entries) for at, entries in unknown_below(overlay.tree, lacking, tree)
     }
 
 

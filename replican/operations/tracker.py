@@ -192,6 +192,11 @@ class Tracker:
         return self._root is None or bool(self._settled)
 
     @property
+    def waiting(self) -> int:
+        """How many paths there are to look at now."""
+        return len(self._settled)
+
+    @property
     def due(self) -> float | None:
         """When files that are being written to are to be looked at; None where there are none."""
         times = [min(each.still_since + STILL, each.since + PATIENCE) for each in self._waiting.values()]
