@@ -7,6 +7,7 @@ each way, and may hold it up.
 import os
 import shlex
 import sys
+import time
 from pathlib import Path
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -30,6 +31,10 @@ class Watched:
         self.path = path
 
     def take(self) -> tuple[int, int]:
+        for _ in range(500):  # ssh does not wait for its proxy to end
+            if os.path.exists(self.path):
+                break
+            time.sleep(0.01)
         with open(self.path) as file:
             lines = [line.split() for line in file]
         os.unlink(self.path)

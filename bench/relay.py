@@ -7,6 +7,7 @@ end a line with both counts, to and fro, is put to the file COUNTS.
 
 import os
 import queue
+import signal
 import socket
 import subprocess
 import sys
@@ -67,6 +68,7 @@ class Way:
 def main() -> int:
     counts, delay, kind, *words = sys.argv[1:]
     seconds = float(delay) / 1000
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # ssh sends that to its proxy in the end, which has counts to write
     for fd in (0, 1):
         os.set_blocking(fd, True)  # rsync hands over sockets that are not
     if kind == "tcp":
