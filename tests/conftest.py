@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -64,6 +64,16 @@ def program() -> Sequence[str]:
     if not installed.exists():
         pytest.fail(f"replican is not installed beside {sys.executable}: run `make test`")
     return [str(installed)]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nothing_is_flushed() -> Iterator[None]:
+    """In this process: see ``tests/support/unflushed.py``."""
+    from unflushed import unflushed
+
+    with pytest.MonkeyPatch.context() as patch:
+        unflushed(patch)
+        yield
 
 
 @pytest.fixture(name="program")

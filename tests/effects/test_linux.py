@@ -1,11 +1,11 @@
-"""What the system tells of holes."""
+"""What the system tells of holes, and how it flushes."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from replican.effects.linux import data_of
+from replican.effects.linux import data_of, flush_filesystem
 
 PIECE = 1 << 16
 
@@ -43,3 +43,14 @@ def test_without_holes_it_is_all(tmp_path: Path) -> None:
         file.write(bytes(3 * PIECE + 1))
         file.flush()
         assert data_of(file.fileno(), 3 * PIECE + 1, PIECE) == 3 * PIECE + 1
+
+
+def test_a_flush_where_nothing_is_open_fails(tmp_path: Path) -> None:
+    """In the tests, too, where flushes do nothing else."""
+    fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    for flush in (os.fsync, os.fdatasync, flush_filesystem):
+        flush(fd)
+    os.close(fd)
+    for flush in (os.fsync, os.fdatasync, flush_filesystem):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            flush(fd)

@@ -23,10 +23,10 @@ from machine import Machine, moment
 from one_command import ALLOWED, about, forget, left_by, missing, run
 from oracle import Oracle
 from simulation import links_of
+from unflushed import unflushed
 from users import BEGINNING, DAY, User
 from verdicts import WrongError, broke_off, verdict
 
-from replican.effects import linux, preparing, worktree
 from replican.effects.config import RemoteSettings
 from replican.operations import folders
 from replican.repository import Repository
@@ -73,10 +73,7 @@ class History:
         patch.setenv("XDG_CONFIG_HOME", f"{base}/home")
         patch.setenv("REPLICAN_AUTHOR_NAME", "user")
         patch.setattr(folders, "beside_telling", InTurns)
-        # No power is cut here: what is written need not be flushed.
-        patch.setattr(os, "fsync", lambda fd: None)
-        for module in (preparing, worktree, linux):
-            patch.setattr(module, "flush_filesystem", lambda fd: None)
+        unflushed(patch)
         self.peers = [self._begin(number) for number in range(count)]
         self.say(f"{count} replicas, links {self.links}{', only p0 is edited' if self.alone else ''}")
         for i, j in self.links:

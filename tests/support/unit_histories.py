@@ -22,12 +22,13 @@ from killing import BrokenOffError, Moments, killed
 from machine import Machine, moment
 from one_command import run
 from simulation import links_of
+from unflushed import unflushed
 from users import BEGINNING
 from verdicts import WrongError, broke_off, verdict
 
 from replican.decisions.treediff import walk_tree
 from replican.decisions.units import unit_at
-from replican.effects import linux, preparing, reading, worktree
+from replican.effects import reading
 from replican.effects.config import RemoteSettings
 from replican.operations import folders
 from replican.repository import Repository
@@ -61,9 +62,7 @@ class History:
         patch.setenv("XDG_CONFIG_HOME", f"{base}/home")
         patch.setenv("REPLICAN_AUTHOR_NAME", "user")
         patch.setattr(folders, "beside_telling", InTurns)
-        patch.setattr(os, "fsync", lambda fd: None)
-        for module in (preparing, worktree, linux):
-            patch.setattr(module, "flush_filesystem", lambda fd: None)
+        unflushed(patch)
         count = rng.choice([2, 2, 3])
         self.links = links_of(rng.choice(["chain", "mesh"]), count)
         self.roots = [f"{base}/p{number}" for number in range(count)]
