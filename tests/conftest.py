@@ -91,8 +91,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture
-def cli(tmp_path: Path, environment: dict[str, str]) -> CommandLine:
+def cli(tmp_path: Path, environment: dict[str, str], request: pytest.FixtureRequest) -> CommandLine:
     """The command line, run in ``tmp_path`` unless ``cwd`` says otherwise."""
+    if request.node.get_closest_marker("within"):
+        return within(tmp_path, environment)
 
     def run(
         *words: str | bytes | os.PathLike[str],
@@ -114,6 +116,25 @@ def cli(tmp_path: Path, environment: dict[str, str]) -> CommandLine:
         assert code is None or result.code == code, f"exit code {result.code} for {words}\n{result.text}\n{result.err}"
         assert "Traceback" not in result.err, result.err
         return result
+
+    return run
+
+
+def within(tmp_path: Path, environment: Mapping[str, str]) -> CommandLine:
+    """The command line within this process, which has that environment meanwhile, and no other."""
+    from in_process import InProcess
+
+    call = InProcess(tmp_path)
+
+    def run(*words: Any, env: Mapping[str, str] | None = None, **how: Any) -> Result:
+        before = dict(os.environ)
+        try:
+            os.environ.clear()
+            os.environ.update({**environment, **(env or {})})
+            return Result(*call(*words, **how))
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
     return run
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.within
+
 
 @pytest.fixture
 def here(cli, tmp_path: Path) -> Path:

@@ -8,6 +8,8 @@ from folders import contents, head, snapshot, write
 
 from replican.repository import Repository
 
+pytestmark = pytest.mark.within
+
 
 @pytest.fixture
 def here(cli, tmp_path: Path) -> Path:

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from folders import contents, snapshot, write
 
+pytestmark = pytest.mark.within
+
 
 @pytest.fixture
 def here(cli, tmp_path: Path) -> Path:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from folders import assert_equal, write
 
+pytestmark = pytest.mark.within
+
 
 @pytest.fixture
 def here(cli, tmp_path: Path) -> Path:

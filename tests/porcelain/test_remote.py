@@ -7,6 +7,8 @@ from folders import write
 
 from replican.repository import Repository
 
+pytestmark = pytest.mark.within
+
 
 @pytest.fixture
 def here(cli, tmp_path: Path) -> Path:

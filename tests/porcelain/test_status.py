@@ -11,6 +11,8 @@ from replican.effects.index import Index
 from replican.effects.lock import Lock
 from replican.values.journal import JournalEntry
 
+pytestmark = pytest.mark.within
+
 
 @pytest.fixture
 def here(cli, tmp_path: Path) -> Path:

@@ -13,6 +13,8 @@ from folders import assert_equal, in_step, write
 from replican.values.frames import MESSAGE, Deframer
 from replican.values.messages import Hello, decode_message
 
+pytestmark = pytest.mark.within
+
 MANY = 300
 
 

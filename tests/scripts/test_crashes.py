@@ -16,6 +16,8 @@ import pytest
 from folders import assert_equal, remove, snapshot, write
 from replicas import OLD
 
+pytestmark = pytest.mark.within
+
 SCRIPT = Path(__file__).resolve().parents[1] / "support/crashing.py"
 TORTURE = int(os.environ.get("REPLICAN_TORTURE", "0"))
 STEP = 1 if TORTURE else 23

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from folders import assert_equal, contents, snapshot, write
 
+pytestmark = pytest.mark.within
+
 Change = Callable[[Path], object]
 
 

@@ -8,6 +8,8 @@ import pytest
 from false_ssh import false_ssh
 from folders import assert_equal, noise, write
 
+pytestmark = pytest.mark.within
+
 MIB = 1 << 20
 OLD = noise(6 * MIB)
 NEW = OLD[: 3 * MIB] + noise(100_000) + OLD[3 * MIB :]

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from folders import assert_equal, snapshot, write
 
+pytestmark = pytest.mark.within
+
 
 def run(*words: str | Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False)

@@ -10,6 +10,8 @@ from false_ssh import false_ssh
 from folders import assert_equal, snapshot, write
 from watching import eventually, watching
 
+pytestmark = pytest.mark.within
+
 KIB = 1024
 
 

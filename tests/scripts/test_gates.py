@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from folders import contents, head, write
 
+pytestmark = pytest.mark.within
+
 PLENTY = 60
 
 

@@ -83,6 +83,7 @@ CASES = {
 }
 
 
+@pytest.mark.within  # but for the command whose workers are killed
 @pytest.mark.skipif(worker_count() < 2, reason="with one core, directories are built without workers")
 @pytest.mark.parametrize("name", CASES)
 def test_a_killed_worker(cli, tmp_path: Path, environment: Mapping[str, str], name: str) -> None:

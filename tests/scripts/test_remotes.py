@@ -3,7 +3,10 @@
 import shutil
 from pathlib import Path
 
+import pytest
 from folders import assert_equal, head, in_step, snapshot, write
+
+pytestmark = pytest.mark.within
 
 
 def test_a_diverged_push_is_refused(cli, two) -> None:
