@@ -51,16 +51,23 @@ CODES = {"ENOSPC": (0, 3, 4), "EIO": (0, 4), "EDQUOT": (0, 3, 4)}
 pytestmark = pytest.mark.skipif(faults.why_not() is not None, reason=str(faults.why_not()))
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """For each command two replicas as they are before it."""
-    made: dict[str, Path] = {}
-    for name in dict(WAYS):
-        base = tmp_path_factory.mktemp(name)
+class Kept(dict[str, Path]):
+    """For each command two replicas as they are before it; made when they are asked for."""
+
+    def __init__(self, places: pytest.TempPathFactory) -> None:
+        super().__init__()
+        self._places = places
+
+    def __missing__(self, name: str) -> Path:
+        base = self[name] = self._places.mktemp(name)
         with pytest.MonkeyPatch.context() as patch:
             prepare(Replicas(base, patch), name)
-        made[name] = base
-    return made
+        return base
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return Kept(tmp_path_factory)
 
 
 def points(calls: Sequence[str], name: str, creating: Sequence[int]) -> Iterator[tuple[str, Iterator[int]]]:
