@@ -11,9 +11,9 @@ SECONDS ?= 300
 FOLDERS := $(shell find replican plumbing porcelain man -type d -not -name __pycache__ 2>/dev/null)
 INSTALL := $(PIP) install --config-settings editable_mode=strict -e
 
-# Tests share nothing but the machine, so processes take them from each other: one more than there are cores in the smallest
+# Tests share nothing but the machine, so processes take them from each other: two more than there are cores in the smallest
 # machine, since many of them wait, for clocks, flushes and links.
-SIDE_BY_SIDE := -n 3 --dist worksteal
+SIDE_BY_SIDE := -n 4 --dist worksteal
 
 .PHONY: help sync test torture torture-check fuzz bench bench-wire bench-watch dist clean
 
