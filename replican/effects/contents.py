@@ -57,6 +57,10 @@ class ContentStore(Protocol):
     def is_reached(self) -> bool:
         """Whether it can be asked at all, as far as is known."""
 
+    @property
+    def came_early(self) -> Collection[BlobId]:
+        """What a far store need not be asked for: to bring it is no more than to have it on the stage."""
+
     def bring(
         self,
         wanted: Sequence[tuple[Entry, Wanted]],
@@ -109,6 +113,7 @@ class _NearStore:
 
     is_far = False
     is_reached = True
+    came_early: Collection[BlobId] = ()
 
     def bring(
         self,

@@ -1,6 +1,7 @@
-"""Sending early files: an edited file goes to the other end of a link while it is read to be recorded.
+"""Sending early files: an edited or copied file goes to the other end of a link while it is read to be recorded.
 
-It goes as steps from its old version, of which the blocks are known here. Whoever records waits for nobody: what the
+It goes as steps from its old version, of which the blocks are known here, or from the file that it seems to be a copy
+of. Whoever records waits for nobody: what the
 link does not take at once is held, which is bounded by how many new bytes may be sent unasked.
 """
 
@@ -57,6 +58,15 @@ class EarlySender:
         self._files += 1
         self.say(encode_beginning(old, size))
         return EarlySteps(self, blocks, sums, size)
+
+    def copy(self, of: BlobId, size: int) -> "EarlyCopy | None":
+        """Begin with a file of ``size`` bytes that seems to be a copy of this content; None where it is not to be
+        sent."""
+        if self._files == _FILES:
+            return None
+        self._files += 1
+        self.say(encode_beginning(of, size))
+        return EarlyCopy(self)
 
     def may_send(self, count: int) -> bool:
         """Whether so many new bytes may be sent; they are counted then."""
@@ -204,3 +214,27 @@ class EarlySteps:
     def _stop(self, is_whole: bool) -> None:
         self._sender.say(encode_ending(is_whole))
         self._is_off = True
+
+
+class EarlyCopy:
+    """The steps of a file that has all bytes of the other one in their order, as far as it has been read."""
+
+    def __init__(self, sender: EarlySender) -> None:
+        self._sender = sender
+        self._told = self._read = 0
+
+    def go_on(self, count: int) -> None:
+        """So many bytes more have been read."""
+        self._read += count
+        while self._read - self._told >= RUN_LIMIT:
+            self._tell(RUN_LIMIT)
+
+    def _tell(self, length: int) -> None:
+        self._sender.say(encode_run(self._told, length))
+        self._told += length
+
+    def end(self, is_one: bool) -> None:
+        """That was all: whether it is a copy, or only seemed to be one."""
+        if is_one and self._read > self._told:
+            self._tell(self._read - self._told)
+        self._sender.say(encode_ending(is_one))

@@ -7,7 +7,7 @@ come to its end: the next run takes blocks from these.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -62,6 +62,11 @@ class EarlyTaker:
         self._directory = -1
         self._found: dict[BlobId, EarlyFound] = {}
         self._count = 0
+
+    @property
+    def came(self) -> Collection[BlobId]:
+        """What has been put together and not been taken over."""
+        return self._found.keys()
 
     def __enter__(self) -> "EarlyTaker":
         return self
@@ -197,7 +202,9 @@ class _Putting:
         self._waiting: list[Future[None]] = []
         self._at = self._flushed = 0
         self._relisting = None if old.blocks is None else Relisting(old.blocks)
-        self._cutting = CuttingBeside() if old.blocks is None and is_fast() else None
+        # What is as long as it was is likely to be a copy, which is not cut in vain.
+        is_cut = old.blocks is None and size != found.st_size and is_fast()
+        self._cutting = CuttingBeside() if is_cut else None
 
     def put(self, step: Step) -> None:
         """Put the next step. Where one is not possible, nothing is put any more."""

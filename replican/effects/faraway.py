@@ -31,7 +31,10 @@ Pair = tuple[Entry, Wanted]
 
 
 class Patcher(Protocol):
-    """Brings large files of which there is a part here."""
+    """Brings large files of which there is a part here. What ``came_early`` is here already, and lands when it is to be
+    brought."""
+
+    came_early: Collection[BlobId]
 
     def bring(
         self, far: "Far", wanted: Sequence[Pair], stage: Stage, progress: Progress, going: Sequence[bytes]
@@ -58,6 +61,7 @@ class Far:
         patcher: Patcher | None = None,
     ) -> None:
         self._patcher = patcher
+        self.came_early: Collection[BlobId] = () if patcher is None else patcher.came_early
         self._channel = channel
         self._failed = failed
         self._is_able = is_able
@@ -220,6 +224,7 @@ class FarStore:
 
     def __init__(self, far: Far, name: str, known: set[BlobId]) -> None:
         self._far = far
+        self.came_early = far.came_early
         self._name = name
         self._known = known
 

@@ -2,7 +2,8 @@
 
 Who has the old version of a file asks for the blocks of the new one as soon as it is recorded. To cut it then would be
 to read it once more, while the other end waits; here it is cut from the buffers that it is hashed from, by this thread
-while another one hashes.
+while another one hashes. A new file that seems to be a copy of one that is known needs no list: it is only told that it
+is one.
 """
 
 import os
@@ -14,15 +15,18 @@ from replican.chunking import LARGE, is_fast
 from replican.effects.block_cache import BlockCache
 from replican.effects.blocks import read_hashed_blocks
 from replican.values.blocks import BlockList
-from replican.values.ids import BlobId
+from replican.values.ids import BlobId, blob_hasher
 from replican.values.listing import Row
 from replican.values.trees import FILE
 
 if TYPE_CHECKING:
+    from replican.effects.doubles import Doubles
     from replican.effects.earlysending import EarlySender
     from replican.effects.hashing import Job
     from replican.effects.mirror import Copied, Copier, Copy, Copying
     from replican.values.streams import CopyRecord
+
+_CHUNK = 1 << 18
 
 
 class Precutter:
@@ -30,8 +34,9 @@ class Precutter:
 
     ``rows`` are those of a directory, as it was known until now: only what was a file before is cut. The lists go to
     the cache at ``path``. Where nobody ``will_ask`` for certain, only those files are cut of whose old version there is
-    a list. Of these, ``early`` sends what differs to whoever waits. What is copied besides goes ``to``. Of
-    what is read by other processes, as much of a folder is, nothing is cut.
+    a list. Of these, ``early`` sends what differs to whoever waits, and of new files of which there are ``doubles``
+    what they are copies of. What is copied besides goes ``to``. Of what is read by other processes, as much of a folder
+    is, nothing is cut.
     """
 
     def __init__(
@@ -41,12 +46,14 @@ class Precutter:
         will_ask: bool,
         to: "Copying | None" = None,
         early: "EarlySender | None" = None,
+        doubles: "Doubles | None" = None,
     ) -> None:
         self._path = path
         self._rows = rows
         self._will_ask = will_ask
         self._to = to
         self._early = early
+        self._doubles = doubles
         self._process = os.getpid()
 
     def has_room(self, files: int, size: int) -> bool:
@@ -54,15 +61,17 @@ class Precutter:
 
     def reads_here(self, jobs: "Sequence[Job]") -> bool:
         """Most of it comes early then, and need not be asked for and cut, which is to read it twice more."""
-        if self._early is None or self._to is not None or not is_fast():
+        if self._early is None or self._to is not None:
             return False
         with BlockCache(self._path) as cache:
-            known = cache.blobs()
+            known = cache.blobs() if is_fast() else frozenset()
         size = early = 0
         for job in jobs:
             names = frozenset(job.names)
             large = [row for row in self._rows(job.path) if row.name in names and _is_large(row)]
             early += sum([row.size for row in large if row.id in known])
+            if self._doubles is not None:
+                early += self._doubles.size_of(job.path, names.difference([row.name for row in large]))
             size += max(job.size, sum([row.size for row in large]))
         return 2 * early > size
 
@@ -73,16 +82,14 @@ class Precutter:
                 if copier is not None:
                     yield copier
                     return
-        large = (
-            {}
-            if os.getpid() != self._process
-            else {row.name: BlobId(row.id) for row in self._rows(path) if _is_large(row)}
-        )
-        if not large:
+        is_here = os.getpid() == self._process
+        large = {row.name: BlobId(row.id) for row in self._rows(path) if _is_large(row)} if is_here else {}
+        doubles = self._doubles if is_here else None
+        if not large and doubles is None:
             yield None
             return
         with BlockCache(self._path) as cache:
-            yield _Cutting(cache, large, self._will_ask, self._early)
+            yield _Cutting(cache, large, self._will_ask, self._early, doubles)
 
     def note(self, copied: "Copied") -> None:
         if self._to is not None:
@@ -108,9 +115,15 @@ class _Cutting:
     """Cuts files of one directory of whose names is known what they held. It copies nothing."""
 
     def __init__(
-        self, cache: BlockCache, large: dict[bytes, BlobId], will_ask: bool, early: "EarlySender | None"
+        self,
+        cache: BlockCache,
+        large: dict[bytes, BlobId],
+        will_ask: bool,
+        early: "EarlySender | None",
+        doubles: "Doubles | None",
     ) -> None:
         self._early = early
+        self._doubles = doubles
         self._cache = cache
         self._large = large
         self._will_ask = will_ask
@@ -122,7 +135,10 @@ class _Cutting:
         self, source: int, name: bytes, mode: int, mtime_ns: int, size: int
     ) -> "tuple[BlobId, Copy | None] | None":
         before = self._large.get(name)
-        if before is None or size <= LARGE or not is_fast():
+        if before is None:
+            blob = self._read_double(source, size)
+            return None if blob is None else (blob, None)
+        if size <= LARGE or not is_fast():
             return None
         known = self._cache.get(before)
         if known is None and not self._will_ask:
@@ -135,6 +151,24 @@ class _Cutting:
             return None
         self._cache.put(*found)
         return found[0], None
+
+    def _read_double(self, source: int, size: int) -> BlobId | None:
+        """Hash what seems to be a copy, and tell meanwhile what of; None where it does not, or cannot be read."""
+        of = None if self._doubles is None else self._doubles.of(source)
+        steps = None if of is None or self._early is None else self._early.copy(of, size)
+        if steps is None:
+            return None
+        hasher, buffer, at = blob_hasher(size), memoryview(bytearray(_CHUNK)), 0
+        try:
+            while at < size and (count := os.preadv(source, [buffer[: size - at]], at)):
+                hasher.update(buffer[:count])
+                at += count
+                steps.go_on(count)
+        except OSError:
+            at = 0
+        blob = BlobId(hasher.digest()) if at == size else None
+        steps.end(blob == of)
+        return blob
 
     def _read_early(
         self, source: int, before: BlobId, known: BlockList | None, size: int, early: "EarlySender"

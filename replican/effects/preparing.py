@@ -113,6 +113,7 @@ class Preparation:
         self._lacking: list[Problem] = []
         self._going: list[bytes] = []
         self._units: set[bytes] = set()
+        self._came = {blob for store in remote for blob in store.came_early}
 
     def prepare(self, plan: Plan, meanwhile: Callable[[Plan], None] | None = None) -> Prepared:
         """Stage everything, and flush it, with something to do ``meanwhile``; raises ``NoSpaceError`` on a full disk,
@@ -147,6 +148,8 @@ class Preparation:
         if not wanted:
             return slots
         self._progress.begin("staging", len(wanted), sum(entry.size for entry, _ in wanted))
+        if early := [pair for pair in wanted if pair[1].blob in self._came]:
+            self._bring(early)  # of a copy, what it is a copy of is here: it would be copied once more
         groundwork = self._groundwork
         if groundwork is not None:
             wanted = self._put_each(wanted, slots, lambda entry, _: groundwork.take(entry))
@@ -184,9 +187,8 @@ class Preparation:
 
     def _spare(self, size: int) -> None:
         """So many bytes were found nearer than in any far store."""
-        far = next((store for store in self._remote if store.is_far), None)
-        if far is not None:
-            far.spare(size)
+        for store in self._remote[:1]:
+            store.spare(size)
 
     @staticmethod
     def _locate(stores: Sequence[ContentStore], wanted: list[tuple[Entry, Wanted]]) -> None:
@@ -200,7 +202,7 @@ class Preparation:
             slot = self._mirrored(entry, item)
             if slot is None:
                 slot = self._stage.put(entry, item, stores)
-                if slot is not None and stores is self._local:
+                if slot is not None and stores is self._local and not slot.source:
                     self._spare(entry.size)
             return slot
 
@@ -341,6 +343,7 @@ class Preparation:
         for store in self._local:
             store.locate(wanted)
             local.update(store.located())
+        local -= self._came
         if not local:
             return jobs, []
         kept = [

@@ -1,11 +1,11 @@
-"""Early files from a remote at the far end of a link: edited files that come while it records them.
+"""Early files from a remote at the far end of a link: edited and copied files that come while it records them.
 
 Whoever pulls asks for them with the request to record. What came is put together when the answer is waited for, beside
 the reading over there, and lies on the stage when the merge wants it; whatever else the merge wants is asked for as
 ever.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from replican.effects.block_cache import BlockCache
 from replican.effects.earlytaking import EarlyTaker, OldVersion
@@ -31,6 +31,11 @@ class EarlyFiles:
         if self._taker is not None:
             self._taker.close()
             self._taker = None
+
+    @property
+    def came(self) -> Collection[BlobId]:
+        """What has come and has not landed."""
+        return () if self._taker is None else self._taker.came
 
     def take(self, reader: StreamReader) -> None:
         """Take a stream of them. Raises ``ProtocolError``, and what the reader raises."""

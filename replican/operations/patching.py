@@ -8,7 +8,7 @@ is brought whole.
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Final
 
@@ -61,6 +61,7 @@ class BlockPatcher:
         early: EarlyFiles | None = None,
     ) -> None:
         self._early = early
+        self.came_early: Collection[BlobId] = () if early is None else early.came
         self._repo = repo
         self._channel = channel
         self._is_able = is_able

@@ -6,12 +6,13 @@ lie. What it pushes is verified as anything that is taken over, and passes the g
 
 import os
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from replican.decisions.treediff import Tally
 from replican.effects.channel import Channel
+from replican.effects.doubles import Doubles
 from replican.effects.earlysending import EarlySender
 from replican.effects.freezing import UNSTEADY
 from replican.effects.hashing import CHANGED_WHILE_READ
@@ -38,6 +39,7 @@ from replican.values.streams import encode_object, end_of_objects, read_objects
 if TYPE_CHECKING:
     from replican.operations.attending import FolderMinding
     from replican.operations.supplying import Supplier
+    from replican.values.listing import Row
 
 _SAMPLE = 64
 
@@ -255,10 +257,18 @@ class Server:
         has_blocks = messages.BLOCKS in self._asker_is_able
         has_some = has_blocks and len(repo.objects.lacking(message.known)) < len(message.known)
         has_sums = messages.SUMS in messages.ABLE and messages.SUMS in self._asker_is_able
-        with EarlySender(channel.put, channel.put_rest, has_sums) as sender:
+        with ExitStack() as held:
+            sender = held.enter_context(EarlySender(channel.put, channel.put_rest, has_sums))
             early = sender if message.early and messages.EARLY in messages.ABLE else None
             freezer = None if self._supplier is None else self._supplier.new_freezer()
-            precutter = Precutter(repo.block_cache_path, lambda path: repo.index.rows(path), has_some, freezer, early)
+
+            def rows(path: bytes) -> "list[Row]":
+                return repo.index.rows(path)
+
+            doubles = (
+                None if early is None or not has_some else held.enter_context(Doubles(repo.root, lambda: repo.index))
+            )
+            precutter = Precutter(repo.block_cache_path, rows, has_some, freezer, early, doubles)
             refreshed = record_for(repo, message.name, mirror=precutter, prompt=message.prompt)
             if early is not None:
                 early.end()
