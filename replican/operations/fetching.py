@@ -71,7 +71,7 @@ def fetch_from(repo: Repository, remote: Remote, *, trust: bool = False) -> Fetc
         try:
             counts = (0, 0) if head is None else _take_theirs(repo, remote, head, trust)
         except (DamagedError, MissingObjectError) as error:
-            raise _damaged_here(error) from error
+            raise damaged_here(error) from error
         except NotFoundError as error:  # what it names is here, and is something else
             raise remote.damaged(error) from error
         except LimitError as error:  # no gate of the user's: nothing that is typed here opens it
@@ -120,7 +120,8 @@ class _Theirs:
             raise self._remote.damaged(error) from error
 
 
-def _damaged_here(error: ReplicanError) -> ReplicanError:
+def damaged_here(error: ReplicanError) -> ReplicanError:
+    """What to raise where an object that should be in the log here is missing or damaged."""
     if isinstance(error, DamagedError) and error.code not in (DamagedError.code, MalformedError.code):
         return error  # of the index, which is no log
     hint = "run `replican fsck --repair`: what is lost is taken from the remotes where they have it"

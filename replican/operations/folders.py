@@ -15,6 +15,7 @@ from replican.operations.receiving import record_for, take_in
 from replican.operations.remotes import Refreshed, Taken, check_folder, diverged, place_of
 from replican.operations.telling import Tell
 from replican.repository import Repository
+from replican.values.checkpoints import Checkpoint
 from replican.values.errors import (
     DamagedError,
     NoRepositoryError,
@@ -136,19 +137,26 @@ class FolderRemote:
         return self._reader.candidates(blob, hint)
 
     def push(self, repo: Repository, head: CheckpointId | None) -> Taken:
-        def check(old: CheckpointId | None) -> None:
-            known = head is not None and (old is None or repo.objects.has(old))
-            if not known or join(repo.graph, old, head).kind is not JoinKind.FAST_FORWARD:
-                raise diverged(self.name)
+        ours = _Pushing(repo)
 
-        store = FolderStore("the pushing folder", repo.root, repo.index)
+        def check(old: CheckpointId | None) -> None:
+            with ours.noting():
+                known = head is not None and (old is None or repo.objects.has(old))
+                if not known or join(repo.graph, old, head).kind is not JoinKind.FAST_FORWARD:
+                    raise diverged(self.name)
+
+        store = FolderStore("the pushing folder", repo.root, ours)
         try:
             trash = ShelfStore("the trash of the pushing folder", f"{repo.dotdir}/trash")
-            taken = take_in(self.repository, self.name, head, repo.objects, [store, trash], check)
+            taken = take_in(self.repository, self.name, head, ours, [store, trash], check)
             self.seen = taken.new
             return taken
         except RefusedError as error:
             raise self._refused(repo, error) from error
+        except (DamagedError, NotFoundError) as error:
+            if error is ours.error:
+                raise
+            raise self.damaged(error) from error
         finally:
             store.close()
 
@@ -187,6 +195,34 @@ class FolderRemote:
         """Give back what is held, but for the repository."""
         if self._reader is not None:
             self._reader.close()
+
+
+class _Pushing:
+    """What is asked of the folder that pushes. ``error``: what was wrong with that, and is not with the remote."""
+
+    def __init__(self, repo: Repository) -> None:
+        self._repo = repo
+        self.error: ReplicanError | None = None
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        try:
+            yield
+        except ReplicanError as error:
+            self.error = error
+            raise
+
+    def checkpoint(self, checkpoint: CheckpointId, /) -> Checkpoint:
+        with self.noting():
+            return self._repo.objects.checkpoint(checkpoint)
+
+    def payload(self, kind: bytes, id: bytes, /) -> bytes:
+        with self.noting():
+            return self._repo.objects.payload(kind, id)
+
+    def find_paths(self, blobs: Collection[BlobId]) -> Mapping[BlobId, bytes]:
+        with self.noting():
+            return self._repo.index.find_paths(blobs)
 
 
 def _name_for(root: str, taken: Collection[str]) -> str:

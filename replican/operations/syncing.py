@@ -15,7 +15,7 @@ from replican.effects.mirror import Mirror
 from replican.effects.precutting import Precutter
 from replican.effects.refs import remote_head
 from replican.operations.ahead import bring_ahead, take_ahead
-from replican.operations.fetching import Fetched, fetch_from
+from replican.operations.fetching import Fetched, damaged_here, fetch_from
 from replican.operations.foretold import Foretold, merge_foretold
 from replican.operations.hooking import PUSHING, told_at_gates
 from replican.operations.keeping import Keeping
@@ -23,7 +23,7 @@ from replican.operations.merging import Merged, merge
 from replican.operations.recording import Recorded, record
 from replican.operations.remotes import Refreshed, Remote, opened_remote
 from replican.repository import Repository
-from replican.values.errors import DivergedError, RefusedError
+from replican.values.errors import DamagedError, DivergedError, MissingObjectError, RefusedError
 from replican.values.ids import CheckpointId
 from replican.values.paths import show
 from replican.values.progress import Problem, Traffic
@@ -182,6 +182,8 @@ def push_to(repo: Repository, remote: Remote) -> Pushed:
     except RefusedError:
         repo.notes += repo.hooks.tell_now()
         raise
+    except (DamagedError, MissingObjectError) as error:  # what is wrong over there is the remote's error
+        raise damaged_here(error) from error
     repo.notes += taken.notes
     if taken.new is not None:
         with repo.writing("push"):

@@ -11,7 +11,7 @@ from replican.effects.refs import HEAD
 from replican.operations.checking import check
 from replican.operations.fetching import fetch_from
 from replican.operations.recording import record
-from replican.operations.syncing import pull
+from replican.operations.syncing import pull, push_to
 from replican.repository import Repository
 from replican.values.errors import DamagedError, RemoteError
 from replican.values.ids import CheckpointId
@@ -86,3 +86,41 @@ def test_a_head_that_is_here_and_is_no_checkpoint(world: World) -> None:
         there.close()
     with world.both() as (repo, remote), pytest.raises(RemoteError, match="remote origin"):
         fetch_from(repo, remote)
+
+
+def spoil_all(root: Path) -> None:
+    for path in (root / ".replican/objects/loose").rglob("*"):
+        if path.is_file():
+            spoil(path)
+
+
+def start_a_push(world: World) -> None:
+    """There is something new here."""
+    world.start()
+    write(world.here / "folder/mine", b"m")
+    with world.open() as repo:
+        record(repo)
+
+
+def test_a_push_says_whose_damage_it_is_here(world: World) -> None:
+    start_a_push(world)
+    spoil_all(world.here)
+    with world.both() as (repo, remote):
+        remote.refresh()
+        with pytest.raises(DamagedError, match=r"^the log here is damaged: ") as caught:
+            push_to(repo, remote)
+    assert "fsck --repair" in str(caught.value.hint)
+    with Repository(str(world.there)) as there:
+        assert check(there, content=True).damage == []
+
+
+def test_a_push_says_whose_damage_it_is_there(world: World) -> None:
+    start_a_push(world)
+    with world.both() as (repo, remote):
+        remote.refresh()
+        spoil_all(world.there)
+        with pytest.raises(RemoteError, match=r"^remote origin is damaged: ") as caught:
+            push_to(repo, remote)
+    assert f"{world.there}" in str(caught.value.hint)
+    with world.open() as repo:
+        assert check(repo, content=True).damage == []
