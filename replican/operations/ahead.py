@@ -5,6 +5,7 @@ that nobody waits for a lock that is held for as long as a slow remote sends.
 import os
 from typing import Final, NamedTuple
 
+from replican.decisions.frontier import JoinKind, join
 from replican.decisions.treediff import diff_trees, walk_tree
 from replican.effects import durable
 from replican.effects.contents import Wanted
@@ -71,8 +72,8 @@ def bring_ahead(repo: Repository, remote: Remote) -> None:
     if remote.traffic is None:
         return  # it is no farther than the stage
     theirs = repo.refs.read(remote_head(remote.name))
-    if theirs is None or theirs == repo.head:
-        return
+    if theirs is None or join(repo.graph, repo.head, theirs).kind is JoinKind.UP_TO_DATE:
+        return  # what it has at other paths is what was there here before
     if sum([entry.size for entry, _ in _differing(repo, theirs).values()]) <= LITTLE:
         return  # soon known: of an edit, nobody waits for a look into the index
     place = _place(repo, remote.name)
