@@ -10,6 +10,7 @@ from replican.effects.assemble import Assembled, chain
 from replican.effects.examine import NAME_NOT_ALLOWED, Examined
 from replican.effects.hashing import Job, PuttingOff
 from replican.effects.index import Index
+from replican.effects.mirror import Copying
 from replican.effects.reading import hash_all
 from replican.effects.scan import Scan, Survey, uncollected
 from replican.effects.walk import Wanted
@@ -30,6 +31,7 @@ def observe_paths(
     progress: Progress | None = None,
     workers: int | None = None,
     full: bool = False,
+    mirror: Copying | None = None,
     leave_units: bool = False,
     putting_off: PuttingOff | None = None,
     held: Iterable[Problem] = (),
@@ -37,14 +39,14 @@ def observe_paths(
     """Look at these paths alone, of a directory at everything below it; raises as a scan does.
 
     A path that is not there any more is gone; where a directory above it is gone or has become something else, that is
-    seen. The path ``b""`` means the whole folder; one that no tree may hold is a problem. ``putting_off`` and ``held``
-    are those of a scan.
+    seen. The path ``b""`` means the whole folder; one that no tree may hold is a problem. ``mirror``, ``putting_off``
+    and ``held`` are those of a scan.
     """
     with uncollected():
         wanted, refused = _wanted(paths)
         partly = wanted != {}
         survey = Survey(
-            root, index, full, None, workers, None, partly, None, leave_units, putting_off=putting_off, held=held
+            root, index, full, None, workers, mirror, partly, None, leave_units, putting_off=putting_off, held=held
         )
         survey.walk.problems += refused
         if wanted is not None:

@@ -7,7 +7,7 @@ is tried again later and later, and no other remote waits for it.
 
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack, closing
 from random import Random
 from typing import Final, NamedTuple
@@ -18,6 +18,7 @@ from replican.decisions.treediff import Tally
 from replican.effects.companion import Post
 from replican.operations.attending import Attendance, attend
 from replican.operations.herald import Herald
+from replican.operations.keeping import Keeping
 from replican.operations.remotes import Remote, opened_remote
 from replican.operations.syncing import Exchanged, exchange
 from replican.repository import Repository
@@ -41,6 +42,8 @@ _BUSY_SECONDS: Final = 1.0
 _AGAIN_SECONDS: Final = 0.5
 _PENDING_SECONDS: Final = 30.0
 """After so many seconds at most, what could not be written is tried again."""
+_KEPT_SECONDS: Final = 20.0
+"""After so many seconds, what changes all the time is recorded once more to be sent."""
 
 
 class Carry(NamedTuple):
@@ -71,6 +74,8 @@ class Courier:
         self._again_at: float | None = None
         """What could not be done is tried again at this time, if nothing else has it tried before."""
         self._again = 0
+        self._kept_until = 0.0
+        """Until then, nothing is recorded here by the courier."""
         self._gate: RefusedError | None = None
         self._closed: dict[str, Kind] = {}
         self._in_the_way: tuple[object, ...] | None = None
@@ -148,7 +153,8 @@ class Courier:
                 self._tell(events.Syncing(time.time_ns(), self._name))
             elif not self._lost and not self._behind:
                 return self._found(remote)
-            exchanged = exchange(repo, remote, unlocked=True)
+            with closing(Keeping(repo, remote, only=True)) as keeping:
+                exchanged = exchange(repo, remote, unlocked=True, record_again=self._record_again(keeping))
             self._found(remote)
             self._report(repo, remote, exchanged, time.monotonic() - began)
         except NoSpaceError as error:
@@ -166,6 +172,19 @@ class Courier:
             self._carried += 1
             if self._carried % _RENEW == 0:
                 self._close()
+
+    def _record_again(self, keeping: Keeping) -> Callable[[Collection[bytes]], None] | None:
+        """What records what could not be sent since it had changed, with copies of it; None where that was done not
+        long ago. A file that is written to all the time would keep the couriers of two remotes busy with nothing else:
+        what one records, the other has no copy of."""
+        if time.monotonic() < self._kept_until:
+            return None
+
+        def record_again(unsent: Collection[bytes]) -> None:
+            self._kept_until = time.monotonic() + _KEPT_SECONDS
+            keeping.again(unsent)
+
+        return record_again
 
     def _open(self) -> tuple[Repository, Remote, Attendance]:
         if self._repo is None or self._remote is None or self._attendance is None:

@@ -2,7 +2,7 @@
 
 What a sync pushes is asked for by the other end, after it has been recorded. By then a file that is written to all the
 time is another one, and nobody has what was recorded. As the answerer does for who asks it, so does this end for its
-own pushes over a link.
+own pushes over a link: those of a sync, and in a watch those of a courier.
 """
 
 from collections.abc import Collection
@@ -17,10 +17,18 @@ from replican.values.paths import show
 
 
 class Keeping:
-    """Has ``repo`` recorded with copies of some files, which ``remote`` sends when they are asked for. Close it before
-    the remote."""
+    """Has ``repo`` recorded with copies of some files, which ``remote`` sends when they are asked for. ``only`` these
+    are looked at where somebody else looks at the rest. Close it before the remote."""
 
-    def __init__(self, repo: Repository, remote: Remote, allowed: frozenset[str], message: str | None) -> None:
+    def __init__(
+        self,
+        repo: Repository,
+        remote: Remote,
+        allowed: frozenset[str] = frozenset(),
+        message: str | None = None,
+        only: bool = False,
+    ) -> None:
+        self._only = only
         self._repo = repo
         self._remote = remote
         self._allowed = allowed
@@ -50,14 +58,19 @@ class Keeping:
 
     def record(self, recorded: Recorded, changing: Collection[bytes]) -> Recorded:
         """Record once more, with copies of these paths; what was recorded in all."""
+        return recorded.then(self.again(changing))
+
+    def again(self, changing: Collection[bytes]) -> Recorded:
+        """Record, with copies of these paths."""
         self._drop()  # nobody asks for what was recorded before
         if self._stage is None:
             self._stage = Stage(f"{self._repo.dotdir}/stage")
         self._paths.update(changing)
         copies = self._remote.copies = Freezer(self._stage, ())
         copies.add(self._paths)
-        again = record(self._repo, self._message, allowed=self._allowed, past_gates=True, mirror=copies)
+        paths = list(self._paths) if self._only else None
+        done = record(self._repo, self._message, allowed=self._allowed, past_gates=True, mirror=copies, paths=paths)
         copies.end()
         self._repo.notes += [f"{show(path)}: {UNSTEADY}" for path in sorted(copies.unsteady - self._unsteady)]
         self._unsteady |= copies.unsteady
-        return recorded.then(again)
+        return done

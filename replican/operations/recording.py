@@ -118,7 +118,14 @@ def _observe(
                 held=held,
             )
         return observe_paths(
-            root, index, paths, progress=repo.progress, leave_units=True, putting_off=putting_off, held=held
+            root,
+            index,
+            paths,
+            progress=repo.progress,
+            mirror=mirror,
+            leave_units=True,
+            putting_off=putting_off,
+            held=held,
         )
 
     seen = look()

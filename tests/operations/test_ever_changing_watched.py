@@ -1,0 +1,91 @@
+"""Files here that change all the time, in a watched folder: the courier of a remote at the far end of a link delivers
+them."""
+
+import os
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+from restless import Restless
+
+from replican.decisions.pace import Bounds
+from replican.effects.freezing import UNSTEADY
+from replican.operations import courier as module
+from replican.operations.courier import Courier
+from replican.operations.recording import record
+from replican.values import events
+from replican.values.ids import blob_id
+
+
+class Collecting:
+    """In the place of the socket to the main process: what a courier tells until it has told of an exchange."""
+
+    def __init__(self) -> None:
+        self.events: list[events.Event] = []
+        self.ended = False
+
+    def fileno(self) -> int:
+        raise AssertionError("it is to carry, and not to wait")
+
+    def receive(self) -> list[object]:
+        return []
+
+    def send(self, event: events.Event) -> None:
+        self.events.append(event)
+        self.ended = isinstance(event, events.Synced | events.RemoteLost | events.Error)
+
+
+class Watched(Restless):
+    """It lies here, and was recorded before it was edited once more."""
+
+    def __init__(self, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(base, monkeypatch, "here")
+        with self.open() as repo:
+            record(repo)
+        self.edit()
+
+    def carry(self, kept_until: float = 0.0) -> list[events.Event]:
+        post = Collecting()
+        courier = Courier(str(self.here), "origin", post, Bounds(), Random(1))  # type: ignore[arg-type]
+        courier._kept_until = kept_until
+        courier.run()
+        return post.events
+
+
+@pytest.fixture
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    return Watched(tmp_path, monkeypatch)
+
+
+def synced(told: list[events.Event]) -> events.Synced:
+    (found,) = [event for event in told if isinstance(event, events.Synced)]
+    return found
+
+
+@pytest.mark.parametrize("is_restless", [False, True])
+def test_it_is_recorded_once_more_and_comes(watched: Watched, is_restless: bool) -> None:
+    watched.is_restless = is_restless
+    told = watched.carry()
+    found = (watched.there / "large").read_bytes()
+    assert found in watched.versions
+    assert watched.row() == (blob_id(found), is_restless)
+    assert (synced(told).pending, synced(told).equal) == (0, True)
+    notes = [event.line() for event in told if isinstance(event, events.Note)]
+    assert [note for note in notes if UNSTEADY in note] == ([f"origin: large: {UNSTEADY}"] if is_restless else [])
+    assert (watched.stage(), watched.stage(watched.there)) == ([], [])
+
+
+def test_nothing_else_is_recorded_by_the_courier(watched: Watched) -> None:
+    (watched.here / "new").write_bytes(b"new")
+    watched.carry()
+    assert sorted(os.listdir(watched.there)) == [".replican", "large", "other"]
+    assert (watched.there / "large").read_bytes() == watched.path.read_bytes()
+
+
+def test_it_is_not_recorded_again_and_again(watched: Watched) -> None:
+    """What is not sent is pending, and whatever else there is comes."""
+    told = watched.carry(time.monotonic() + module._KEPT_SECONDS)
+    assert synced(told).pending == 1
+    assert not (watched.there / "large").exists()
+    assert (watched.there / "other").read_bytes() == b"other"
