@@ -32,6 +32,7 @@ _BUFFERS: Final = 4
 _WRITE: Final = 32 << 20
 _FILES: Final = 64
 _LEFT_FREE: Final = 64 << 20
+_ABANDONED: Final = 8
 
 
 class OldVersion(NamedTuple):
@@ -62,6 +63,8 @@ class EarlyTaker:
         self._directory = -1
         self._found: dict[BlobId, EarlyFound] = {}
         self._count = 0
+        self.abandoned: list[BlobId] = []
+        """The old versions of some files of which not all came: the rest is likely to be in these."""
 
     @property
     def came(self) -> Collection[BlobId]:
@@ -145,6 +148,8 @@ class EarlyTaker:
             if blob is None and putting is not None:
                 self._give_up(name, file.old, putting.new)
         if blob is None or putting is None:
+            if file.old not in self.abandoned and len(self.abandoned) < _ABANDONED:
+                self.abandoned.append(file.old)
             return
         if blob in self._found:
             self._remove(self._found[blob].name)

@@ -5,6 +5,7 @@ the reading over there, and lies on the stage when the merge wants it; whatever 
 ever.
 """
 
+import os
 from collections.abc import Callable, Collection
 
 from replican.effects.block_cache import BlockCache
@@ -48,6 +49,11 @@ class EarlyFiles:
 
             self._taker = EarlyTaker(f"{self._repo.dotdir}/stage", find)
             self._taker.take(reader, self._repo.progress)
+            for old in self._taker.abandoned:
+                # What only seemed to be a copy is asked for by its blocks, if those of what it is like are known.
+                basis = files.in_folder(old)
+                if basis is not None:
+                    os.close(basis.fd)
 
     def land(
         self, far: Far, wanted: list[Pair], stage: Stage, progress: Progress, count: Callable[[int], None]
