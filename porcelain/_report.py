@@ -9,7 +9,7 @@ from replican.plumbing._front.output import json_path, quoted
 from replican.plumbing._front.params import Option
 from replican.values.errors import RefusedError, ReplicanError, UsageError
 from replican.values.paths import name_of
-from replican.values.progress import told_wire
+from replican.values.progress import PUT_OFF, told_wire
 
 if TYPE_CHECKING:
     from replican.decisions.plan import Plan
@@ -251,9 +251,11 @@ class Ending:
         """Tell which paths could not be read."""
         from replican.effects.units import STILL_CHANGING
 
+        put_off = [each for each in problems if each.cause in PUT_OFF]
         changing = [each for each in problems if each.cause == STILL_CHANGING]
-        others = [each for each in problems if each.cause != STILL_CHANGING]
+        others = [each for each in problems if each.cause != STILL_CHANGING and each.cause not in PUT_OFF]
         self._list(others, f"{where}cannot read", "'replican status' lists all of them")
+        self._list(put_off, f"{where}told as it was recorded:", "the watch of this folder reads them")
         self._list(changing, f"{where}left as it was:", "the next command records it, if it is at rest then")
         self._pending = self._pending or bool(problems)
 

@@ -9,7 +9,8 @@ kind, and a lower-case a permissions or time alone, which are told after another
 path, NUL. With --json, a list of objects with "path", "status" and "old" and "new" (each null, or "kind", "id",
 "mode", "size" and "mtime_ns").
 
-Exit codes: 0 done; 1 there are differences, with --exit-code; 4 some paths could not be read.
+Exit codes: 0 done; 1 there are differences, with --exit-code; 4 some paths could not be read, or are left to the watch
+of the folder: large files that have changed, which take long to read.
 
     replican diff
     replican diff HEAD@{1} HEAD
@@ -60,12 +61,15 @@ def command(
 def compare(
     repo: "Repository", names: list[str], paths: tuple[bytes, ...]
 ) -> tuple[list["Difference"], list["Problem"]]:
-    """What differs between the states that were named, and which paths could not be read."""
+    """What differs between the states that were named, and which of the paths could not be read."""
     from replican.operations.comparing import differences, on_disk
     from replican.operations.revisions import tree_named
+    from replican.operations.status import ask_watch
+    from replican.values.paths import overlap
 
     old = tree_named(repo, names[0]) if names else repo.head_tree
     if len(names) == 2:
         return differences(repo, old, tree_named(repo, names[1]), paths), []
-    now = on_disk(repo)
-    return differences(now.trees, old, now.disk, paths), now.problems
+    now = on_disk(repo, ask_watch(repo.root))
+    problems = [each for each in now.problems if not paths or any(overlap(each.path, path) for path in paths)]
+    return differences(now.trees, old, now.disk, paths), problems

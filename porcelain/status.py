@@ -82,7 +82,7 @@ def describe(status: Status, shown: int) -> list[str]:
         lines = [f"head {report.short(status.head)} {status.title}".rstrip()]
     lines += [f"{remote.name}: {standing.of_remote(remote.name, *remote[2:])}" for remote in status.remotes]
     lines += standing.lines(status.watch)
-    known = len(lines)
+    known, when = len(lines), "once it goes on" if status.watch and status.watch.paused else "meanwhile"
     changes = [f"{_word(each)}{_shown(each)}" for each in status.summary]
     conflicts = [f"{quoted(each.path)} ({len(each.copies) + 1} versions)" for each in status.conflicts]
     pending = [f"{quoted(each.path)}: {each.cause}" for each in status.pending if not each.held]
@@ -94,7 +94,7 @@ def describe(status: Status, shown: int) -> list[str]:
         ("with more than one version:", "'replican conflicts' lists them, 'replican resolve' settles them", conflicts),
         ("in the log, and not in the folder yet:", "the next merge, pull or sync tries again", pending),
         ("in the log, and not possible here:", "it stays there, and comes as soon as it can", held),
-        ("not recorded yet, since it takes long to read:", "the watch does it meanwhile", reading),
+        ("not recorded yet, since it takes long to read:", f"the watch does it {when}", reading),
         ("cannot be read, and stands as it was recorded:", "'replican commit' records the rest", unread),
     ):
         if found:

@@ -78,6 +78,8 @@ def disk_lines(found: "Explained") -> list[str]:
         return [f"  a {found.lies_there} that is ignored (.replicanignore), and not recorded"]
     if not found.lies_there:
         return ["  not on the disk" + (", though it is recorded" if found.recorded else "")]
+    if found.is_put_off:
+        return [f"  a {found.lies_there} on the disk that is not read yet"]
     if found.disk is None:
         return [f"  a {found.lies_there} on the disk that is not recorded"]
     if found.recorded is None:

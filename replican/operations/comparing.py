@@ -4,12 +4,11 @@ from typing import NamedTuple
 
 from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import Change, diff_trees
-from replican.effects.scan import scan
-from replican.operations.looking import ADDED, DELETED, expand
-from replican.operations.status import Changed
+from replican.operations.looking import ADDED, DELETED, expand, heard, see
+from replican.operations.status import Changed, Told
 from replican.repository import Repository
 from replican.values.ids import TreeId
-from replican.values.paths import is_below
+from replican.values.paths import is_below, overlap
 from replican.values.progress import Problem
 from replican.values.trees import Entry, TreeOverlay, TreeReader
 
@@ -35,9 +34,15 @@ class OnDisk(NamedTuple):
     problems: list[Problem]
 
 
-def on_disk(repo: Repository) -> OnDisk:
-    """Look at the folder, as a reader: the index stays as it is."""
-    seen = scan(repo.root, repo.index, progress=repo.progress)
+def on_disk(repo: Repository, told: Told | None = None) -> OnDisk:
+    """Look at the folder, as a reader: the index stays as it is. With what its watch has just ``told``, only as far as
+    that does not know; then large files that have changed are left to the watch, and are problems, which stand as they
+    were last seen."""
+    if told is not None and told.rest is not None and not repo.is_locked_here:
+        tree = repo.tree_of(told.rest.head)
+        return OnDisk(TreeOverlay(repo), tree, tree, [])
+    told = heard(repo, told)
+    seen = see(repo, repo.index, told)
     overlay = TreeOverlay(repo)
     overlay.new.update(seen.payloads)
     base, head_tree = repo.index.base_root(), repo.head_tree
@@ -51,7 +56,7 @@ def differences(trees: TreeReader, old: TreeId, new: TreeId, paths: tuple[bytes,
     changes = [
         change
         for change in diff_trees(trees, old, new)
-        if not paths or any(is_below(change.path, path) or is_below(path, change.path) for path in paths)
+        if not paths or any(overlap(change.path, path) for path in paths)
     ]
     both = {change.path: change for change in changes if change.old is not None and change.new is not None}
     return [

@@ -12,11 +12,12 @@ from replican.effects.contents import Wanted, find
 from replican.operations.comparing import on_disk
 from replican.operations.history import LogEntry, at_path, last_change, writer_of
 from replican.operations.sources import sources
+from replican.operations.status import ask_watch
 from replican.repository import Repository
 from replican.values.ids import TreeId
 from replican.values.names import group_key
 from replican.values.paths import ancestors_of, join, name_of, parent_of
-from replican.values.progress import Problem
+from replican.values.progress import PUT_OFF, Problem
 from replican.values.trees import DIRECTORY, Entry, TreeReader
 
 
@@ -53,12 +54,17 @@ class Explained(NamedTuple):
     def is_known(self) -> bool:
         return bool(self.recorded or self.disk or self.lies_there or self.last)
 
+    @property
+    def is_put_off(self) -> bool:
+        """Whether what lies there has changed, and is not read yet: then ``disk`` is as it was before."""
+        return any(each.path == self.path and each.cause in PUT_OFF for each in self.holding)
+
 
 def explain(repo: Repository, path: bytes) -> Explained:
     """All that is known about ``path``. Takes no lock."""
     head = repo.head
     recorded = at_path(repo, repo.head_tree, path)
-    now = on_disk(repo)
+    now = on_disk(repo, ask_watch(repo.root))
     disk = at_path(now.trees, now.disk, path)
     last = last_change(repo, head, path)
     if recorded is not None and recorded.kind != DIRECTORY and (last is None or last.new != recorded):

@@ -59,10 +59,7 @@ def look_as_told(repo: Repository, told: Told | None) -> Status:
     standing = None if told is None else told.standing
     if told is not None and told.rest is not None and not repo.is_locked_here:
         return told.rest
-    if told is None or told.state is None or repo.is_locked_here:
-        told = None
-    else:
-        repo.close_index()
+    told = heard(repo, told)
     try:
         if repo.head is None or os.path.exists(f"{repo.dotdir}/index.db"):
             return _look(repo, repo.index, [], told)._replace(watch=standing)
@@ -74,6 +71,16 @@ def look_as_told(repo: Repository, told: Told | None) -> Status:
     note += ": the next command that writes rebuilds it"
     with Index.open(":memory:", writable=True) as empty:
         return _look(repo, empty, [note], None, lost=True)
+
+
+def heard(repo: Repository, told: Told | None) -> Told | None:
+    """What a watch has told, made ready for :func:`see`; None where it is of no use. The index that is read from now on
+    has all that the watch has noted."""
+    if told is None or repo.is_locked_here:
+        return None
+    if told.state is not None:
+        repo.close_index()
+    return told
 
 
 def look_at_rest(repo: Repository, state: State, marked: State) -> Status | None:
@@ -105,7 +112,7 @@ def title_of(repo: Repository, head: CheckpointId | None) -> str | None:
     return "a merge" if checkpoint.is_merge else checkpoint.message.partition("\n")[0]
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """What the folder holds: as :class:`~replican.effects.scan.Scan` has it."""
 
     root: TreeId
@@ -114,9 +121,9 @@ class _Seen(NamedTuple):
     skipped: list[Problem]
 
 
-def _see(repo: Repository, index: Index, told: Told | None) -> "_Seen | Scan":
+def see(repo: Repository, index: Index, told: Told | None) -> "Seen | Scan":
     """What the folder holds. The index is not taken for what the tracker meant unless it has the same tree. Large files
-    are not read where there is a tracker, which does that."""
+    are not read where there is a watch, which does that, if it is paused, then later."""
     state = None if told is None else told.state
     if (
         state is None
@@ -127,9 +134,9 @@ def _see(repo: Repository, index: Index, told: Told | None) -> "_Seen | Scan":
         from replican.effects.hashing import PuttingOff
         from replican.effects.scan import scan
 
-        return scan(repo.root, index, progress=repo.progress, putting_off=None if state is None else PuttingOff())
+        return scan(repo.root, index, progress=repo.progress, putting_off=None if told is None else PuttingOff())
     if not state.doubtful:
-        return _Seen(state.root, {}, sorted(index.problems()), [])  # and what looks at folders is not even loaded
+        return Seen(state.root, {}, sorted(index.problems()), [])  # and what looks at folders is not even loaded
     from replican.effects.hashing import PuttingOff
     from replican.effects.observe import observe_paths
 
@@ -154,7 +161,7 @@ def _look(repo: Repository, index: Index, notes: list[str], told: Told | None, *
         from replican.effects.recovery import told_of_undecided
 
         notes += told_of_undecided([entry for entry in journal if entry.cause])
-    seen = _see(repo, index, told)
+    seen = see(repo, index, told)
     overlay = TreeOverlay(repo)
     overlay.new.update(seen.payloads)
     tree = seen.root if lost or base == head_tree else reconcile(overlay, base, head_tree, seen.root).tree

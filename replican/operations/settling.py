@@ -19,6 +19,7 @@ from replican.operations.comparing import on_disk
 from replican.operations.reading import BlobReader
 from replican.operations.recording import record
 from replican.operations.sources import sources
+from replican.operations.status import ask_watch
 from replican.repository import Repository
 from replican.values.errors import NotFoundError, RefusedError
 from replican.values.ids import CheckpointId, TreeId
@@ -29,7 +30,7 @@ from replican.values.trees import DIRECTORY, Entry, TreeOverlay, TreeReader
 
 def conflicts(repo: Repository) -> list[OpenConflict]:
     """The open conflicts, unrecorded edits included. Takes no lock."""
-    found = on_disk(repo)
+    found = on_disk(repo, ask_watch(repo.root))
     return list(conflicts_in(found.trees, found.recorded))
 
 

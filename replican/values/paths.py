@@ -21,6 +21,11 @@ def is_below(path: bytes, directory: bytes) -> bool:
     return not directory or path == directory or path.startswith(directory + b"/")
 
 
+def overlap(path: bytes, other: bytes) -> bool:
+    """Whether one of both is the other, or lies under it."""
+    return is_below(path, other) or is_below(other, path)
+
+
 def ancestors_of(path: bytes) -> list[bytes]:
     """The directories above ``path``, nearest first, the root last; none for the root."""
     found: list[bytes] = []

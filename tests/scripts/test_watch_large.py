@@ -116,6 +116,36 @@ def test_a_pause_lets_go_of_it(two: tuple[Path, Path], cli) -> None:
         eventually(lambda: (b / "large").exists() and (b / "large").stat().st_size == SOON)
 
 
+@pytest.mark.parametrize("paused", [False, True])
+def test_who_asks_does_not_wait_for_it(two: tuple[Path, Path], cli, paused: bool) -> None:
+    """Also where the watch does nothing for now. What is small is seen as ever."""
+    a, _ = two
+    write(a / "large", "as it was")
+    write(a / "small", "as it was")
+    write(a / "other", "as it was")
+    cli("-C", a, "commit", code=0)
+    with watching(a) as (here,):
+        if paused:
+            cli("-C", a, "watch", "--pause")
+        else:
+            large(a / "first")  # the only reader has something to do
+        path = large(a / "large")
+        if not paused:
+            eventually(lambda: is_read(here, a / "first"))
+        else:
+            write(a / "small", "edited")
+        assert "large" in unread(cli, a)
+        told = cli("-C", a, "status").out.decode()
+        assert f"the watch does it {'once it goes on' if paused else 'meanwhile'}" in told
+        found = cli("-C", a, "diff", code=4)
+        assert found.lines == (["M\tsmall"] if paused else [])
+        assert f"told as it was recorded: large: {UNREAD}" in found.err
+        assert cli("-C", a, "diff", "--", "other", code=0).lines == []
+        assert cli("-C", a, "conflicts", code=0).lines == []
+        assert "not read yet" in cli("-C", a, "why", path, code=0).text
+        assert not (paused and is_read(here, path))
+
+
 @pytest.mark.parametrize("linked", [False, True])
 def test_in_a_remote_that_nobody_watches(
     two: tuple[Path, Path], cli, linked: bool, monkeypatch: pytest.MonkeyPatch
