@@ -10,6 +10,7 @@ from replican import commands
 from replican.plumbing._front import exits, output, quick
 from replican.plumbing._front.context import Context, change_directory
 from replican.plumbing._front.params import GLOBALS, Command, Parameter, parameters
+from replican.porcelain import _entry
 from replican.values.errors import UsageError
 
 ASKS_FOR_HELP: Final = Parameter("global_help", ("-h", "--help"), bool, False, False, False, "", "", (), "")
@@ -50,6 +51,7 @@ def run(words: Sequence[str]) -> int:
     elif asks_for_help:
         rest = [rest[0], "--help"]
     row = commands.find(rest[0])
+    _entry.settle("" if row is None else row.name)
     if row is not None:
         return run_command(row, rest[1:], given)
     from replican.porcelain import _others

@@ -60,7 +60,7 @@ def program() -> list[bytes]:
     if os.path.isfile(script):
         return [os.fsencode(sys.executable), os.fsencode(script)]
     # -P: no module is taken from the directory that it happens to be begun in.
-    return [os.fsencode(sys.executable), b"-P", b"-c", b"from replican.porcelain._main import main; main()"]
+    return [os.fsencode(sys.executable), b"-P", b"-c", b"from replican.porcelain._entry import main; main()"]
 
 
 def _is_launchd() -> bool:

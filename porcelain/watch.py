@@ -3,7 +3,8 @@
 What you do in the folder is recorded as you do it, and exchanged with every remote: at once with one that can be
 reached, later with one that cannot. It runs until it is ended, by Ctrl-C or SIGTERM, within a second and at any
 moment; what it had in hand then goes on the next time. It ends likewise when its terminal is closed, and when nobody
-reads its output any more. SIGHUP has the config read again, as changing it does, unless a terminal sent it.
+reads its output any more. Where SIGINT was ignored when it was begun, as a shell does for what a script runs in the
+background, it ends it, too. SIGHUP has the config read again, as changing it does, unless a terminal sent it.
 
 R are the remotes to keep in step with; if none is given, all of them are. A gate stops what it stands before, and
 nothing else. It is told, and stays closed until you decide, with the command that its hint names. All other commands
@@ -33,6 +34,7 @@ from typing import TYPE_CHECKING, Annotated
 from replican.plumbing._front import output
 from replican.plumbing._front.context import Context
 from replican.plumbing._front.params import Argument, Option
+from replican.porcelain import _entry
 from replican.values.errors import NoRepositoryError, UsageError
 
 if TYPE_CHECKING:
@@ -50,6 +52,9 @@ def command(
 ) -> int | None:
     if sum([install or print_only, uninstall, pause, resume]) > 1:
         raise UsageError("--install, --uninstall, --pause and --resume do not go together")
+    if not (install or print_only or uninstall or pause or resume):
+        return _watch(ctx, remotes)
+    _entry.settle()
     if install or print_only:
         from replican.porcelain import _service
 
@@ -58,10 +63,8 @@ def command(
         from replican.porcelain import _service
 
         _service.uninstall(ctx)
-    elif pause or resume:
-        _ask_to(ctx, pause)
     else:
-        return _watch(ctx, remotes)
+        _ask_to(ctx, pause)
     return None
 
 
@@ -84,10 +87,10 @@ def _watch(ctx: Context, remotes: tuple[str, ...]) -> int | None:
     repo = ctx.repository()
     for name in remotes:
         repo.config.remote(name)
-    signals = Signals()
     repo.config.check()
     configure(repo.dotdir, repo.config)
     os.chdir("/")  # a process that stands in a folder keeps its disk from being unmounted
+    signals = Signals()
     board = None if ctx.json or not sys.stdout.isatty() else Board()
     code: int | None = None
 
