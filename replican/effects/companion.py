@@ -137,11 +137,9 @@ def _settle_in(keep: int) -> None:
     """Let go of what the other process has open: an end of a socket that stays open here would never be seen to
     close."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number in (signal.SIGTERM, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # A terminal that is closed tells all its processes. It is for the other one to say what that means: a handler that
     # does nothing is, unlike none, not handed on to programs that are run from here.
     signal.signal(signal.SIGHUP, lambda *_: None)
-    signal.set_wakeup_fd(-1)
     os.closerange(3, keep)
     os.closerange(keep + 1, _MOST_OPEN)

@@ -26,6 +26,7 @@ _LENGTH = struct.Struct("<Q")
 _TOLD = -1  # in place of a job's number
 _WIDE = 1 << 20
 _NARROW = 1 << 16
+_TAKEN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGIO)
 
 
 def worker_count() -> int:
@@ -50,7 +51,23 @@ def fork() -> int:
     Since Python 3.12 it warns, since a child may wait for ever for a lock that another thread held. Ours take none that
     the threads here (the display of progress, one that hashes) could hold: they read files, hash, write to their
     own pipe and leave by ``os._exit``.
+
+    In the child, signals do what they do to any program, from the beginning: how this process takes them is not for it.
+    By a descriptor for wake-ups, which both would have, one that is meant for the child would be heard here.
     """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TAKEN)
+    try:
+        pid = _fork()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            for number in _TAKEN:
+                signal.signal(number, signal.SIG_DFL)
+        return pid
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _fork() -> int:
     if sys.version_info >= (3, 12):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r".*multi-threaded, use of fork\(\)", DeprecationWarning)
@@ -60,10 +77,7 @@ def fork() -> int:
 
 def _end_with(line: int) -> None:
     """End this process when nobody has the other end of a pipe open any more, whatever it is doing: the system sends
-    SIGIO then. How the parent takes signals is not how this one does."""
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGIO):
-        signal.signal(number, signal.SIG_DFL)
+    SIGIO then."""
     fcntl.fcntl(line, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(line, fcntl.F_SETFL, fcntl.fcntl(line, fcntl.F_GETFL) | os.O_ASYNC)
     if select.select([line], [], [], 0)[0]:
