@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from replican.effects.forkpool import fork
+from replican.effects.linux import end_with
 from replican.values.errors import WorkerError
 
 _TOLD: Final = 20_000
@@ -86,10 +87,11 @@ class Companion(Post):
         """Begin ``work`` in a process of its own. It must use nothing that is open here; when it returns or raises,
         the process ends."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        parent = os.getpid()
         self.pid = fork()
         if self.pid == 0:
             try:
-                _settle_in(theirs.fileno())
+                _settle_in(theirs.fileno(), parent)
                 _work(work, Post(theirs))
             finally:
                 os._exit(1)
@@ -133,10 +135,11 @@ def _work(work: Callable[[Post], None], post: Post) -> None:
     os._exit(0)
 
 
-def _settle_in(keep: int) -> None:
+def _settle_in(keep: int, parent: int) -> None:
     """Let go of what the other process has open: an end of a socket that stays open here would never be seen to
     close."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    end_with(parent, signal.SIGINT)  # who is at something does not see the end of a socket
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # A terminal that is closed tells all its processes. It is for the other one to say what that means: a handler that
     # does nothing is, unlike none, not handed on to programs that are run from here.

@@ -9,10 +9,12 @@ import fcntl
 import os
 import select
 import shlex
+import signal
 import subprocess
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from replican.values.addresses import SshAddress
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from replican.effects.channel import Terms
 
 _PATIENCE_SECONDS: Final = 5.0
+_MOMENT_SECONDS: Final = 0.1
 _NOT_RUNNABLE: Final = 126
 _NOT_FOUND: Final = 127
 _NO_WAY: Final = 255
@@ -43,6 +46,56 @@ _WHAT_HELPS: Final = (
 
 _left: "list[subprocess.Popen[bytes]]" = []
 """Those that were not waited for any longer."""
+
+
+class _Ties:
+    """Whether what is launched ends with this process, and whether that is about to end."""
+
+    bound = False
+    ending = False
+
+
+@contextmanager
+def bound() -> Iterator[None]:
+    """What is launched meanwhile ends with this process, where the system has a way to have that so: an ssh over a dead
+    link hears of nothing. Else one may go on for others, by its connection."""
+    _Ties.bound = True
+    try:
+        yield
+    finally:
+        _Ties.bound = False
+
+
+def _tie() -> Callable[[], None]:
+    from replican.effects.linux import end_with
+
+    return partial(end_with, os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def ending() -> Iterator[None]:
+    """This process is about to end: what it has launched has a moment, when its link is closed, and is ended."""
+    _Ties.ending = True
+    try:
+        yield
+    finally:
+        _Ties.ending = False
+        for child in _left:
+            _end(child)
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    """End a child, with all that it has begun, such as the program of a proxy: by itself, asked to, or by force."""
+    from replican.effects.linux import descendants
+
+    for number in (None, signal.SIGTERM, signal.SIGKILL):
+        if number is not None:
+            for pid in (*descendants(child.pid), child.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(_MOMENT_SECONDS)
+            return
 
 
 def ssh_words(program: Sequence[str], address: SshAddress, serve: str) -> list[str]:
@@ -120,7 +173,14 @@ class Launched:
         self._overhearing = _Overhearing()
         pipe = subprocess.PIPE
         try:
-            self._child = subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=self._overhearing.target, bufsize=0)
+            self._child = subprocess.Popen(
+                words,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=self._overhearing.target,
+                bufsize=0,
+                preexec_fn=_tie() if _Ties.bound else None,
+            )
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise LinkError(
@@ -152,6 +212,8 @@ class Launched:
         """Wait until it has ended, a while, then no longer; how it ended, as Popen tells it. None where it goes on: by
         its connection others may reach the same machine."""
         try:
+            if _Ties.ending:
+                _end(self._child)
             return self._child.wait(0 if self._is_left else _PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             if not self._is_left:

@@ -21,6 +21,8 @@ _renameat2 = getattr(_libc, "renameat2", None)
 _syncfs = getattr(_libc, "syncfs", None)
 _sync_file_range = getattr(_libc, "sync_file_range", None)
 _statx = getattr(_libc, "statx", None)
+_prctl = getattr(_libc, "prctl", None)
+_SET_PDEATHSIG = 1
 _RANGE_WRITE = 2
 _AT_EMPTY_PATH = 0x1000
 _STATX_BTIME = 0x800
@@ -155,3 +157,24 @@ def birth_ns(fd: int) -> int | None:
     # Elsewhere it is a float, which is good enough to tell one file from the next.
     born = getattr(os.fstat(fd), "st_birthtime", 0.0)
     return None if born == int(born) else int(born * 1_000_000_000)
+
+
+def end_with(parent: int, number: signal.Signals) -> None:
+    """Have this process get that signal when ``parent``, which has just begun it, ends, however it does; or at once
+    where that has happened already. Nothing happens where the system has nothing of the kind."""
+    if _prctl is not None:
+        _prctl(_SET_PDEATHSIG, int(number), 0, 0, 0)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), number)
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that one has begun, and those that they have begun, as far as the system tells."""
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+    except OSError:
+        pass  # it is gone, or this is another system
+    return found + [below for each in found for below in descendants(each)]

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from replican.decisions.gates import hint_of
 from replican.decisions.pace import Bounds, retry_after
 from replican.decisions.treediff import Tally
+from replican.effects import launching
 from replican.effects.companion import Post
 from replican.operations.attending import Attendance, attend
 from replican.operations.herald import Herald
@@ -86,15 +87,17 @@ class Courier:
 
     def run(self) -> None:
         """Carry until the main process ends."""
-        try:
-            while not self._post.ended:
-                self._hear()
-                if self._is_due():
-                    self._go()
-                else:
-                    self._wait()
-        finally:
-            self._close()
+        with launching.bound():
+            try:
+                while not self._post.ended:
+                    self._hear()
+                    if self._is_due():
+                        self._go()
+                    else:
+                        self._wait()
+            finally:
+                with launching.ending():
+                    self._close()
 
     # -- waiting ------------------------------------------------------------------------------------------------
 
