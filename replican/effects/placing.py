@@ -142,16 +142,18 @@ def adopt_attributes(
 
 
 def as_placed(name: bytes, fd: int, placed: os.stat_result) -> os.stat_result:
-    """What lies at ``name``, where just now ``placed`` came to lie; raises ``FileExistsError`` if it is not that.
+    """``placed`` as it lies at ``name``, where it came to lie just now; raises ``FileExistsError`` if it does not.
 
     A row of what a user put there in between would call their file ours: its time and permissions would be those
-    that we gave, and not their edit.
+    that we gave, and not their edit. On which version that was made, nobody knows. But who has written to the very file
+    that came has opened what came: the row says how that was, and the next look finds an edit of it.
     """
     found = os.lstat(name, dir_fd=fd)
-    same = is_same_inode(found, placed.st_ino, placed.st_size, placed.st_mtime_ns)
-    if not same or found.st_mode != placed.st_mode:
+    if is_same_inode(found, placed.st_ino, placed.st_size, placed.st_mtime_ns) and found.st_mode == placed.st_mode:
+        return found
+    if found.st_ino != placed.st_ino or stat.S_IFMT(found.st_mode) != stat.S_IFMT(placed.st_mode):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-    return found
+    return placed
 
 
 def _temporary(name: bytes) -> bytes:

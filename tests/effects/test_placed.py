@@ -5,9 +5,10 @@ import time
 from pathlib import Path
 
 import pytest
-from folders import noise, write
+from folders import contents, noise, write
 from pairs import FULL, OLD, Pair
 
+from replican.effects import transition
 from replican.effects.index_births import BORN_FROM
 from replican.operations.recording import observe
 from replican.repository import Repository
@@ -86,3 +87,35 @@ def test_what_came_is_known_when_it_is_renamed_here(tmp_path: Path) -> None:
         os.rename(f"{pair.a / name} renamed", pair.a / name)
     with Repository(str(pair.a)) as repo, repo.writing("look"):
         assert observe(repo).hashed_files == 0
+
+
+@pytest.mark.parametrize("step", ["exchange", "rename_new"])
+@pytest.mark.parametrize("saved", ["in place", "by a rename"])
+def test_an_edit_in_the_moment_in_which_a_file_comes(tmp_path: Path, monkeypatch, step: str, saved: str) -> None:
+    """Who writes to what came has seen it: an edit of it, and no conflict. What takes its place may be an edit of
+    what was there before."""
+    pair = Pair(tmp_path, FULL)
+    name = "a.txt" if step == "exchange" else "new"
+    write(pair.a / name, "theirs")
+    whole = getattr(transition, step)
+
+    def and_then(*args: object) -> bool:
+        done = whole(*args)
+        monkeypatch.setattr(transition, step, whole)
+        at = pair.b / name
+        if saved == "in place":
+            with at.open("a") as file:
+                file.write(", and mine")
+        else:
+            write(pair.b / "saved", "mine")
+            (pair.b / "saved").rename(at)
+        return bool(done)
+
+    monkeypatch.setattr(transition, step, and_then)
+    merged = pair.pull().merged
+    left = {each.path.decode(): each.cause for each in merged.pending}
+    assert left == ({} if saved == "in place" else {name: "changed here"})
+    pair.sync()
+    kept = {content for path, content in contents(pair.b).items() if path.startswith(name[:1])}
+    assert kept == ({b"theirs, and mine"} if saved == "in place" else {b"mine", b"theirs"})
+    pair.assert_at_rest()
