@@ -62,21 +62,30 @@ class _Trees:
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
         self._sent: set[bytes] = {EMPTY_TREE}
+        self._whole: set[bytes] = {EMPTY_TREE}
+        """Those that were sent with all below them."""
 
     def new(self, tree: TreeId, olds: list[TreeId]) -> Iterator[Sent]:
-        """The trees at and below ``tree`` that are not below ``olds``, as far as that is seen where they differ."""
+        """The trees at and below ``tree`` that are not below ``olds``, as far as that is seen where they differ.
+
+        One that was sent for another checkpoint is walked through again: what had been left out below it, since that
+        one's parents have it, may be what these lack.
+        """
         old: set[bytes] = set()
+        met = set() if olds else self._whole
         stack = [(tree, olds)]
         while stack:
             at, there = stack.pop()
-            if at in self._sent or at in old or at in there:
+            if at in met or at in self._whole or at in old or at in there:
                 continue
-            self._sent.add(at)
+            met.add(at)
             payload = self._objects.payload(TREE, at)
             below = [_directories(self._objects.tree(each)) for each in there]
             for names in below:
                 old.update(names.values())  # what was moved is known, too
-            yield Sent(TREE, payload)
+            if at not in self._sent:
+                self._sent.add(at)
+                yield Sent(TREE, payload)
             stack += [
                 (TreeId(id), [names[name] for names in below if name in names])
                 for name, id in _directories_in(at, payload).items()
