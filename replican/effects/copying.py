@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from replican.effects.linux import begin_to_write, share_content
 from replican.effects.staging import write_all, write_with_holes
+from replican.effects.underway import Advance, Told
 from replican.values.ids import BlobId, blob_hasher
 
 if TYPE_CHECKING:
@@ -25,16 +26,30 @@ _CHUNK: Final = 1 << 20
 _READ: Final = 1 << 18
 
 
-def copy_hashed(source: int, target: int, size: int) -> BlobId | None:
+def copy_hashed(source: int, target: int, size: int, advance: Advance | None = None) -> BlobId | None:
     """Copy ``size`` bytes from one descriptor to another, both at offset 0; the id of what was copied, None if the
-    source has more or fewer, or cannot be read. Holes stay holes. Raises ``OSError`` where it cannot be written."""
+    source has more or fewer, or cannot be read. Holes stay holes. Raises ``OSError`` where it cannot be written.
+
+    ``advance`` is told of ``size`` bytes on the way; of none in the end where there is no id."""
+    told = Told(advance)
+    blob = None
+    try:
+        blob = _copy(source, target, size, told)
+    finally:
+        if blob is None:
+            told.take_back()
+    return blob
+
+
+def _copy(source: int, target: int, size: int, told: Told) -> BlobId | None:
     sparse = os.fstat(source).st_blocks * 512 < size
     if size >= BY_KERNEL and not sparse and _is_read_back(target):
-        blob = _copy_by_kernel(source, target, size)
+        blob = _copy_by_kernel(source, target, size, told)
         if blob is not None:
             return None if os.pread(source, 1, size) else blob
+        told.take_back()
         os.ftruncate(target, 0)
-    return _copy_by_buffers(source, target, size, sparse)
+    return _copy_by_buffers(source, target, size, sparse, told)
 
 
 def copy_as_read(source: int, target: int) -> int:
@@ -61,7 +76,7 @@ def _is_read_back(target: int) -> bool:
     return hasattr(os, "copy_file_range") and fcntl.fcntl(target, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
 
 
-def _copy_by_kernel(source: int, target: int, size: int) -> BlobId | None:
+def _copy_by_kernel(source: int, target: int, size: int, told: Told) -> BlobId | None:
     """None where the kernel does not copy all of it: whatever is in the way, the buffers meet it, too."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -80,6 +95,7 @@ def _copy_by_kernel(source: int, target: int, size: int) -> BlobId | None:
             waiting.append(beside.submit(_hash, hasher, target, at, count, buffer))
             begin_to_write(target, at, count)
             at += count
+            told.add(count)
             if len(waiting) == _WAITING:
                 hashed += waiting.pop(0).result()
         hashed += sum([future.result() for future in waiting])
@@ -101,7 +117,7 @@ def _hash(hasher: "_Hash", fd: int, at: int, length: int, buffer: memoryview) ->
     return at - begun
 
 
-def _copy_by_buffers(source: int, target: int, size: int, sparse: bool) -> BlobId | None:
+def _copy_by_buffers(source: int, target: int, size: int, sparse: bool, told: Told) -> BlobId | None:
     hasher = blob_hasher(size)
     # Hashing releases the interpreter for large pieces, so it runs beside the reading and writing; the buffers are
     # few and used again, since fresh memory for
@@ -129,6 +145,7 @@ def _copy_by_buffers(source: int, target: int, size: int, sparse: bool) -> BlobI
             else:
                 write_all(target, piece)
             left -= count
+            told.add(count)
             turn = (turn + 1) % len(buffers)
     if sparse:
         os.ftruncate(target, size)

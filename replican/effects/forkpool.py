@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
+from replican.effects.underway import Reporter
 from replican.values.errors import WorkerError
 
 Job = TypeVar("Job")
@@ -86,9 +87,10 @@ def _end_with(line: int) -> None:
 
 class _Worker:
     """One process of a pool: where its jobs go, of how many bytes they may be to be two at a time, how many it has, and
-    what of its answers has come. ``line`` is the end of a pipe that it ends with."""
+    what of its answers has come, and how many bytes of its job it has told to be done. ``line`` is the end of a pipe
+    that it ends with."""
 
-    __slots__ = ("answer", "jobs", "line", "pid", "small", "waiting")
+    __slots__ = ("answer", "jobs", "line", "pid", "small", "told", "waiting")
 
     def __init__(self, jobs: int, small: int, pid: int, line: int) -> None:
         self.jobs = jobs
@@ -96,6 +98,7 @@ class _Worker:
         self.pid = pid
         self.line = line
         self.waiting = 0
+        self.told = 0
         self.answer = bytearray()
 
 
@@ -103,12 +106,16 @@ class Pool(Generic[Job, Result]):
     """Workers that are given jobs as these become known. A context manager that ends them.
 
     ``work`` runs in other processes: what it changes is not seen here. Jobs and results are pickled. What it raises is
-    raised by whoever takes results; so is ``WorkerError`` when a worker died.
+    raised by whoever takes results; so is ``WorkerError`` when a worker died. What it tells the ``reporter`` is what
+    the pool then says of it.
     """
 
-    def __init__(self, work: Callable[[Job], Result], workers: int | None = None) -> None:
+    def __init__(
+        self, work: Callable[[Job], Result], workers: int | None = None, reporter: Reporter | None = None
+    ) -> None:
         self._waiting: deque[bytes] = deque()
         self._workers: dict[int, _Worker] = {}  # by the descriptors that their answers come from
+        self._reporter = reporter or Reporter()
         try:
             for _ in range(workers or worker_count()):
                 self._begin(work)
@@ -149,7 +156,7 @@ class Pool(Generic[Job, Result]):
                 for ours in (feed, out, line):
                     os.close(ours)
                 _end_with(theirs)
-                _serve(work, jobs, into)
+                _serve(work, jobs, into, self._reporter)
             finally:
                 os._exit(1)
         for each in (jobs, into, theirs):
@@ -160,6 +167,11 @@ class Pool(Generic[Job, Result]):
     def busy(self) -> bool:
         """Whether there are results to come."""
         return bool(self._waiting) or any(worker.waiting for worker in self._workers.values())
+
+    @property
+    def told(self) -> int:
+        """How many bytes are done of jobs that are not, as far as their workers have told."""
+        return sum([worker.told for worker in self._workers.values()])
 
     @property
     def is_full(self) -> bool:
@@ -192,29 +204,42 @@ class Pool(Generic[Job, Result]):
             if not data:
                 raise _died()
             worker.answer += data
-            for _, result in _take_whole(worker.answer):
+            for number, result in _take_whole(worker.answer):
+                if number == _TOLD:
+                    worker.told += result  # type: ignore[operator]
+                    continue
+                worker.told = 0
                 worker.waiting -= 1
                 results.append(result)  # type: ignore[arg-type]
         self._hand_out()
         return results
 
 
-def run_forked(jobs: Sequence[Job], work: Callable[[Job], Result]) -> Iterator[tuple[int, Result]]:
+def run_forked(
+    jobs: Sequence[Job],
+    work: Callable[[Job], Result],
+    reporter: Reporter | None = None,
+    heard: Callable[[int, Sequence[tuple[int, Result]]], None] | None = None,
+) -> Iterator[tuple[int, Result]]:
     """Each job's number with its result, as they are done, in no order: a :class:`Pool` whose jobs are all known, and
-    not sent but inherited."""
+    not sent but inherited. ``heard`` is told first of how many bytes are done of what is not, and what is."""
 
     def numbered(number: int) -> tuple[int, Result]:
         return number, work(jobs[number])
 
-    with Pool(numbered, min(worker_count(), max(1, len(jobs)))) as pool:
+    with Pool(numbered, min(worker_count(), max(1, len(jobs))), reporter) as pool:
         for number in range(len(jobs)):
             pool.give(number)
         while pool.busy:
-            yield from pool.done()
+            done = pool.done()
+            if heard is not None:
+                heard(pool.told, done)
+            yield from done
 
 
-def _serve(work: Callable[[Job], object], jobs: int, into: int) -> None:
+def _serve(work: Callable[[Job], object], jobs: int, into: int, reporter: Reporter) -> None:
     """Do the jobs that come, until no more can."""
+    reporter.send = lambda count: _send(into, pickle.dumps((_TOLD, count, None), protocol=5))
     for number in (signal.SIGINT, signal.SIGTERM):
         # Who sends them to the whole group means the parent, who is not to find that its workers died.
         signal.signal(number, signal.SIG_IGN)
@@ -222,6 +247,7 @@ def _serve(work: Callable[[Job], object], jobs: int, into: int) -> None:
         while head := pipe.read(_LENGTH.size):
             job = pickle.loads(pipe.read(*_LENGTH.unpack(head)))
             _answer(into, lambda job=job: work(job))  # type: ignore[misc]
+            reporter.end()
     os._exit(0)
 
 

@@ -9,11 +9,13 @@ import errno
 import os
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 from replican.effects.births import births_of
 from replican.effects.index_births import Birth
 from replican.effects.mirror import Copier, Copy, Copying
+from replican.effects.underway import Advance, Told
 from replican.effects.worktree import FILE_FLAGS, opened_directory
 from replican.values.ids import blob_hasher, blob_id
 from replican.values.listing import SMUDGED
@@ -94,16 +96,24 @@ def cause_of(error: OSError) -> str:
     return (error.strerror or type(error).__name__).lower()
 
 
-def hash_directory(root_fd: int, job: Job, progress: Progress | None = None, mirror: Copying | None = None) -> Found:
-    """What is found under the names of one directory; with a mirror, they are copied there."""
+def hash_directory(
+    root_fd: int,
+    job: Job,
+    progress: Progress | None = None,
+    mirror: Copying | None = None,
+    advance: Advance | None = None,
+) -> Found:
+    """What is found under the names of one directory; with a mirror, they are copied there.
+
+    Where no ``progress`` is told of each file, ``advance`` is of large ones, while they are read."""
     copies: list[Copy | None] = []
     try:
         with opened_directory(root_fd, job.path) as fd:
             if mirror is None:
-                answers = [hash_name(name, fd, progress, job=job) for name in job.names]
+                answers = [hash_name(name, fd, progress, job=job, advance=advance) for name in job.names]
                 return Found(answers, copies, 0, births=births_of(root_fd, fd, job.names, answers))
             with mirror.directory(job.path, os.fstat(fd).st_mode) as into:
-                answers = [hash_name(name, fd, progress, into, copies, job) for name in job.names]
+                answers = [hash_name(name, fd, progress, into, copies, job, advance) for name in job.names]
                 found = Found(answers, copies, 0) if into is None else Found(answers, copies, *into.end())
             return found._replace(births=births_of(root_fd, fd, job.names, answers))
     except FileNotFoundError:
@@ -120,6 +130,7 @@ def hash_name(
     into: Copier | None = None,
     copies: list[Copy | None] | None = None,
     job: Job | None = None,
+    advance: Advance | None = None,
 ) -> Answer:
     """What ``name`` holds: a file is read, unless the ``job`` has it put off; of a link the target is taken.
 
@@ -139,7 +150,7 @@ def hash_name(
                 answer = _hash_link(name, dir_fd)
             else:
                 try:
-                    answer, copy = _hash_file(fd, progress, name, into, job)
+                    answer, copy = _hash_file(fd, progress, name, into, job, advance)
                 finally:
                     os.close(fd)
         except FileNotFoundError:
@@ -170,7 +181,12 @@ def _hash_link(name: bytes, dir_fd: int) -> Answer:
 
 
 def _hash_file(
-    fd: int, progress: Progress | None, name: bytes, into: Copier | None, job: Job | None
+    fd: int,
+    progress: Progress | None,
+    name: bytes,
+    into: Copier | None,
+    job: Job | None,
+    advance: Advance | None,
 ) -> tuple[Answer, Copy | None]:
     found = os.fstat(fd)
     if found.st_mode & 0o170000 != 0o100000:
@@ -179,7 +195,7 @@ def _hash_file(
     if job is not None and job.most is not None and size > job.most:
         return _put_off(found, job.known.get(name)), None
     copy: Copy | None = None
-    long_copy = None
+    told = long_copy = None
     if size < _WHOLE:
         content = os.read(fd, size + 1)
         length, made = len(content), bytes(blob_id(content))
@@ -188,15 +204,14 @@ def _hash_file(
         if progress is not None:
             progress.advance(0, length)
     else:
+        told = Told(advance if progress is None else partial(progress.advance, 0))
         if into is not None:
-            long_copy = into.copy_long(fd, name, found.st_mode, mtime_ns, size)
+            long_copy = into.copy_long(fd, name, found.st_mode, mtime_ns, size, told.add)
         if long_copy is not None:
             length, (made, copy) = size, long_copy
-            if progress is not None:
-                progress.advance(0, length)
         else:
             os.lseek(fd, 0, os.SEEK_SET)
-            length, made = _hash_long(fd, size, progress)
+            length, made = _hash_long(fd, size, told)
     after = os.fstat(fd)
     if length != size or (after.st_size, after.st_mtime_ns, after.st_ctime_ns) != (
         size,
@@ -205,6 +220,8 @@ def _hash_file(
     ):
         if into is not None:
             into.drop(name)
+        if told is not None:
+            told.take_back()
         return CHANGED_WHILE_READ, None
     return (FILE, found.st_mode & 0o7777, size, mtime_ns, found.st_ctime_ns, found.st_ino, made), copy
 
@@ -232,7 +249,7 @@ def _hash_changing(name: bytes, dir_fd: int, into: Copier, looks: int) -> tuple[
     return (FILE, found.st_mode & 0o7777, size, found.st_mtime_ns, SMUDGED, found.st_ino, blob), copy
 
 
-def _hash_long(fd: int, size: int, progress: Progress | None) -> tuple[int, bytes]:
+def _hash_long(fd: int, size: int, told: Told) -> tuple[int, bytes]:
     hasher = blob_hasher(size)
     buffer = bytearray(_CHUNK)
     view = memoryview(buffer)
@@ -243,6 +260,5 @@ def _hash_long(fd: int, size: int, progress: Progress | None) -> tuple[int, byte
             break
         hasher.update(view[:count])
         length += count
-        if progress is not None:
-            progress.advance(0, count)
+        told.add(count)
     return length, hasher.digest()

@@ -15,6 +15,7 @@ from replican.effects.copying import copy_hashed
 from replican.effects.forkpool import Beside, beside
 from replican.effects.linux import flush_filesystem
 from replican.effects.staging import Stage, write_all
+from replican.effects.underway import Advance
 from replican.effects.worktree import give_mode, open_made
 from replican.values.ids import BlobId, TreeId
 from replican.values.listing import Row, decode_listing
@@ -63,9 +64,10 @@ class Copier(Protocol):
         """A small file, of which all is at hand."""
 
     def copy_long(
-        self, source: int, name: bytes, mode: int, mtime_ns: int, size: int
+        self, source: int, name: bytes, mode: int, mtime_ns: int, size: int, advance: Advance | None
     ) -> tuple[BlobId, Copy | None] | None:
-        """A large file, which is hashed on the way; None where it was not, and is left to whoever asked."""
+        """A large file, which is hashed on the way, and ``advance`` is told of all its bytes; None where it was not,
+        and is left to whoever asked: then ``advance`` was told of none in the end."""
 
     def copy_changing(self, source: int, name: bytes, looks: int) -> tuple[BlobId, int, Copy] | None:
         """A file that has changed at each of so many looks: the id and the size of a copy that was made of it as it is
@@ -108,8 +110,10 @@ class StagedCopier:
     def copy(self, name: bytes, mode: int, mtime_ns: int, content: bytes) -> Copy | None:
         return write_copy(name, self._fd, mode, mtime_ns, content)
 
-    def copy_long(self, source: int, name: bytes, mode: int, mtime_ns: int, size: int) -> tuple[BlobId, Copy] | None:
-        return write_long_copy(source, name, self._fd, mode, mtime_ns, size)
+    def copy_long(
+        self, source: int, name: bytes, mode: int, mtime_ns: int, size: int, advance: Advance | None
+    ) -> tuple[BlobId, Copy] | None:
+        return write_long_copy(source, name, self._fd, mode, mtime_ns, size, advance)
 
     def copy_changing(self, source: int, name: bytes, looks: int) -> tuple[BlobId, int, Copy] | None:
         return None
@@ -244,7 +248,7 @@ def write_copy(name: bytes, into: int, mode: int, mtime_ns: int, content: bytes)
 
 
 def write_long_copy(
-    source: int, name: bytes, into: int, mode: int, mtime_ns: int, size: int
+    source: int, name: bytes, into: int, mode: int, mtime_ns: int, size: int, advance: Advance | None
 ) -> tuple[BlobId, Copy] | None:
     """Copy a large file while hashing it; None if it could not be written, or has not ``size`` bytes."""
     try:
@@ -252,7 +256,7 @@ def write_long_copy(
     except OSError:
         return None
     try:
-        blob = copy_hashed(source, fd, size)
+        blob = copy_hashed(source, fd, size, advance)
         if blob is not None:
             return blob, finish_copy(fd, mode, mtime_ns)
     except OSError:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from replican.chunking import LARGE, is_fast
 from replican.effects.block_cache import BlockCache
 from replican.effects.blocks import read_hashed_blocks
+from replican.effects.underway import Told
 from replican.values.blocks import BlockList
 from replican.values.ids import BlobId, blob_hasher
 from replican.values.listing import Row
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from replican.effects.earlysending import EarlySender
     from replican.effects.hashing import Job
     from replican.effects.mirror import Copied, Copier, Copy, Copying
+    from replican.effects.underway import Advance
     from replican.values.streams import CopyRecord
 
 _CHUNK = 1 << 18
@@ -132,7 +134,7 @@ class _Cutting:
         return None
 
     def copy_long(
-        self, source: int, name: bytes, mode: int, mtime_ns: int, size: int
+        self, source: int, name: bytes, mode: int, mtime_ns: int, size: int, advance: "Advance | None"
     ) -> "tuple[BlobId, Copy | None] | None":
         before = self._large.get(name)
         if before is None:
@@ -143,11 +145,13 @@ class _Cutting:
         known = self._cache.get(before)
         if known is None and not self._will_ask:
             return None
+        told = Told(advance)
         if self._early is None:
-            found = read_hashed_blocks(source, size, known)
+            found = read_hashed_blocks(source, size, known, lambda data, _: told.add(len(data)))
         else:
-            found = self._read_early(source, before, known, size, self._early)
+            found = self._read_early(source, before, known, size, self._early, told)
         if found is None:
+            told.take_back()
             return None
         self._cache.put(*found)
         return found[0], None
@@ -171,7 +175,7 @@ class _Cutting:
         return blob
 
     def _read_early(
-        self, source: int, before: BlobId, known: BlockList | None, size: int, early: "EarlySender"
+        self, source: int, before: BlobId, known: BlockList | None, size: int, early: "EarlySender", told: Told
     ) -> tuple[BlobId, BlockList] | None:
         from replican.values.sums import Summing
 
@@ -180,6 +184,7 @@ class _Cutting:
         summing = Summing(known, sums)
 
         def take(data: memoryview, hash: bytes) -> None:
+            told.add(len(data))
             summing.take(data, hash)
             if steps is not None:
                 steps.take(data, hash)

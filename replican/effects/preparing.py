@@ -23,6 +23,7 @@ from replican.effects.linux import flush_filesystem
 from replican.effects.mirror import PLACE, Filled, Mirror
 from replican.effects.staging import SMALL, Slot, Stage
 from replican.effects.treebuild import Building, Landed, TreeBuilder, folded
+from replican.effects.underway import Underway
 from replican.effects.units import without_units
 from replican.effects.worktree import give_mode
 from replican.values.errors import FoldedError, NoSpaceError
@@ -106,6 +107,7 @@ class Preparation:
         self._local = list(local)
         self._remote = list(remote)
         self._progress = progress
+        self._underway = Underway(progress)
         self._mirror = mirror
         self._groundwork = groundwork
         self._own_mirror: Mirror | None = None
@@ -144,14 +146,12 @@ class Preparation:
 
     def _stage_files(self, plan: Plan) -> dict[bytes, Slot]:
         slots: dict[bytes, Slot] = {}
-        wanted = list(wanted_of(plan.groups))
-        if not wanted:
+        if not (wanted := list(wanted_of(plan.groups))):
             return slots
         self._progress.begin("staging", len(wanted), sum(entry.size for entry, _ in wanted))
         if early := [pair for pair in wanted if pair[1].blob in self._came]:
             self._bring(early)  # of a copy, what it is a copy of is here: it would be copied once more
-        groundwork = self._groundwork
-        if groundwork is not None:
+        if (groundwork := self._groundwork) is not None:
             wanted = self._put_each(wanted, slots, lambda entry, _: groundwork.take(entry))
         for stores in (self._local, self._remote):
             if not stores or not wanted:
@@ -182,7 +182,7 @@ class Preparation:
                 left.append((entry, item))
             else:
                 slots[item.hint] = slot
-                self._progress.advance(1, entry.size)
+                self._underway.count(1, entry.size)
         return left
 
     def _spare(self, size: int) -> None:
@@ -201,7 +201,7 @@ class Preparation:
         def put(entry: Entry, item: Wanted) -> Slot | None:
             slot = self._mirrored(entry, item)
             if slot is None:
-                slot = self._stage.put(entry, item, stores)
+                slot = self._stage.put(entry, item, stores, self._underway.advance)
                 if slot is not None and stores is self._local and not slot.source:
                     self._spare(entry.size)
             return slot
@@ -377,7 +377,6 @@ class Preparation:
                 lost.add(path)
             else:
                 added.setdefault(path, []).append(row)
-                self._progress.advance(1, entry.size)
         return lost
 
     def _wanted_by(self, jobs: Iterable[Building]) -> list[tuple[Entry, Wanted]]:

@@ -12,6 +12,7 @@ from replican.effects.forkpool import Pool
 from replican.effects.hashing import Answer, Found, Job, hash_directory
 from replican.effects.index_births import Birth
 from replican.effects.mirror import Copy, Copying
+from replican.effects.underway import Reporter
 from replican.effects.worktree import Directories, open_root
 from replican.values.progress import Progress
 from replican.values.streams import CopyRecord
@@ -89,6 +90,7 @@ class Reading(Generic[Item, Result]):
         self._held = False  # until all is known
         self._files = self._size = 0  # to be read
         self._read_files = self._read_size = 0
+        self._reporter = Reporter()
 
     def __enter__(self) -> "Reading[Item, Result]":
         return self
@@ -177,13 +179,14 @@ class Reading(Generic[Item, Result]):
         told_files = told_size = 0
         while self._pool.busy:
             results = self._come(0.25)
-            progress.advance(self._read_files - told_files, self._read_size - told_size)
-            told_files, told_size = self._read_files, self._read_size
+            files, size = self._read_files, self._read_size + self._pool.told
+            progress.advance(files - told_files, size - told_size)
+            told_files, told_size = files, size
             yield from results
 
     def _begin(self) -> None:
         self._root_fd = open_root(self._root)
-        self._pool = Pool(self._work)
+        self._pool = Pool(self._work, reporter=self._reporter)
         for item, job in self._given:
             self._put(item, job)
         self._given.clear()
@@ -226,7 +229,7 @@ class Reading(Generic[Item, Result]):
         done: list[_Done] = []
         elsewhere: list[CopyRecord] = []
         for part in batch:
-            found = hash_directory(self._root_fd, part.job, None, self._mirror)
+            found = hash_directory(self._root_fd, part.job, None, self._mirror, self._reporter.advance)
             elsewhere += found.copied_elsewhere
             found = found._replace(copied_elsewhere=())
             if part.item is None:

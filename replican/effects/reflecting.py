@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from replican.effects.channel import Channel
     from replican.effects.hashing import Job
     from replican.effects.mirror import Copier, Copy
+    from replican.effects.underway import Advance
 
 _FORK_FILES: Final = 500
 _BATCH_FILES: Final = 400
@@ -49,7 +50,9 @@ class _Keeper:
             self._kept[name] = CopiedFile(name, mode & 0o777, mtime_ns, content)
         return None
 
-    def copy_long(self, source: int, name: bytes, mode: int, mtime_ns: int, size: int) -> "tuple[BlobId, Copy] | None":
+    def copy_long(
+        self, source: int, name: bytes, mode: int, mtime_ns: int, size: int, advance: "Advance | None"
+    ) -> "tuple[BlobId, Copy] | None":
         return None
 
     def copy_changing(self, source: int, name: bytes, looks: int) -> "tuple[BlobId, int, Copy] | None":

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from replican.effects.clearing import PARTS, remove_tree
 from replican.effects.contents import NO_CONTENT, ContentStore, ShelfStore, Wanted
 from replican.effects.durable import open_shelf
+from replican.effects.underway import Advance, Told
 from replican.effects.worktree import DIRECTORY_FLAGS, FILE_FLAGS, give_mode, set_mode
 from replican.values.ids import BlobId, blob_hasher, blob_id
 from replican.values.trees import LINK, Entry
@@ -38,10 +39,11 @@ class Slot(NamedTuple):
     source: str = ""
 
 
-def copy_verified(source: int, target: int, size: int, blob: BlobId) -> bool:
+def copy_verified(source: int, target: int, size: int, blob: BlobId, advance: Advance | None = None) -> bool:
     """Copy ``size`` bytes from one descriptor to another; whether they are the content of ``blob``.
 
-    Holes stay holes. The source may change while it is read: then the answer is no.
+    Holes stay holes. The source may change while it is read: then the answer is no. ``advance`` is told of a large
+    file's bytes on the way; of none in the end where the answer is no.
     """
     if size <= SMALL:
         data = read_exactly(source, size)
@@ -51,7 +53,10 @@ def copy_verified(source: int, target: int, size: int, blob: BlobId) -> bool:
         return True
     from replican.effects.copying import copy_hashed
 
-    return copy_hashed(source, target, size) == blob
+    made = copy_hashed(source, target, size, advance)
+    if made is not None and made != blob and advance is not None:
+        advance(-size)
+    return made == blob
 
 
 def read_exactly(source: int, size: int) -> bytes | None:
@@ -114,8 +119,11 @@ class Stage:
             os.close(self.fd)
             self.fd = -1
 
-    def put(self, entry: Entry, wanted: Wanted, stores: list[ContentStore]) -> Slot | None:
+    def put(
+        self, entry: Entry, wanted: Wanted, stores: list[ContentStore], advance: Advance | None = None
+    ) -> Slot | None:
         """Stage the content of ``entry``, with its attributes, from the first store that really has it; else None.
+        ``advance`` is told of a large file's bytes, as they are copied or read again.
 
         Raises ``OSError`` when the stage cannot be written (a full disk).
         """
@@ -126,9 +134,9 @@ class Stage:
         if source is not None:
             set_mode(name, self.fd, entry.perm, False)
             os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=self.fd, follow_symlinks=False)
-        elif not self._reuse(name, entry):
+        elif not self._reuse(name, entry, advance):
             for store in stores:
-                if self.put_from(store, name, self.fd, entry, wanted):
+                if self.put_from(store, name, self.fd, entry, wanted, advance):
                     break
             else:
                 return None
@@ -146,7 +154,7 @@ class Stage:
         self.shelf.note(name)
         return Slot(name)
 
-    def _reuse(self, name: bytes, entry: Entry) -> bool:
+    def _reuse(self, name: bytes, entry: Entry, advance: Advance | None = None) -> bool:
         """Whether an earlier run left this very content under ``name``; what is not it is removed."""
         if name not in self.left:
             return False
@@ -155,6 +163,7 @@ class Stage:
         except FileNotFoundError:
             return False
         whole = False
+        told = Told(advance if entry.size > SMALL else None)
         if stat.S_ISREG(found.st_mode) and entry.kind != LINK and found.st_size == entry.size:
             try:
                 fd = os.open(name, FILE_FLAGS, dir_fd=self.fd)
@@ -165,6 +174,7 @@ class Stage:
                 hasher = blob_hasher(entry.size)
                 while data := os.read(fd, _CHUNK):
                     hasher.update(data)
+                    told.add(len(data))
                 whole = hasher.digest() == entry.id
                 if whole:
                     give_mode(fd, entry.perm)
@@ -172,6 +182,7 @@ class Stage:
             finally:
                 os.close(fd)
         if not whole:
+            told.take_back()
             os.unlink(name, dir_fd=self.fd)
         return whole
 
@@ -226,7 +237,14 @@ class Stage:
         self.shelf.note(name)
 
     @staticmethod
-    def put_from(store: ContentStore, name: bytes, directory: int, entry: Entry, wanted: Wanted) -> bool:
+    def put_from(
+        store: ContentStore,
+        name: bytes,
+        directory: int,
+        entry: Entry,
+        wanted: Wanted,
+        advance: Advance | None = None,
+    ) -> bool:
         """Make ``name`` in ``directory`` from what ``store`` has; whether it had it, and it was the right content."""
         if entry.kind == LINK:
             target = store.read_link(wanted)
@@ -242,7 +260,7 @@ class Stage:
             target_fd = os.open(name, _NEW, 0o600, dir_fd=directory)
             good = False
             try:
-                good = copy_verified(source, target_fd, entry.size, entry.blob)
+                good = copy_verified(source, target_fd, entry.size, entry.blob, advance)
                 if good:
                     give_mode(target_fd, entry.perm)
                     os.utime(target_fd, ns=(entry.mtime_ns, entry.mtime_ns))

@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from replican.effects.clearing import remove_tree
@@ -18,6 +18,7 @@ from replican.effects.forkpool import run_forked, worker_count
 from replican.effects.linux import rename_new
 from replican.effects.mirror import Filled, Mirror
 from replican.effects.staging import SMALL, Stage, copy_verified, read_exactly, write_all
+from replican.effects.underway import Advance, Reporter, Underway
 from replican.effects.worktree import give_mode, open_made, open_regular, set_mode
 from replican.values.errors import FoldedError
 from replican.values.ids import BlobId, blob_id
@@ -72,7 +73,7 @@ class Landed:
             finally:
                 os.close(fd)
         if self._counts[entry.id] > 1:
-            return _make_file(entry._replace(name=shown), into, self._stage_fd, name)
+            return _make_file(entry._replace(name=shown), into, self._stage_fd, name=name)
         try:
             rename_new(self._stage_fd, shown, into, name)
         except FileNotFoundError:
@@ -90,10 +91,15 @@ def row_of(entry: Entry, found: os.stat_result) -> Row:
 
 
 def fill_directory(
-    job: Building, into: int, source: int | None, mirror: Mirror | None = None, landed: Landed | None = None
+    job: Building,
+    into: int,
+    source: int | None,
+    mirror: Mirror | None = None,
+    landed: Landed | None = None,
+    advance: Advance | None = None,
 ) -> Filled:
     """Create the files and links of ``job`` in the directory ``into``, from the directory ``source``, or from what
-    has ``landed`` on the stage.
+    has ``landed`` on the stage. ``advance`` is told of large ones while they are copied.
 
     Its subdirectories are made, and get their permissions, but always those that their owner needs to reach into them.
     Raises ``FoldedError`` where one of them is there under another's name.
@@ -130,7 +136,7 @@ def fill_directory(
             continue
         made = None if landed is None else landed.take(entry, into, listed)
         if made is None:
-            made = _make(entry, into, source, listed)
+            made = _make(entry, into, source, listed, advance)
         if made is None:
             missing.append(entry)
             continue
@@ -184,19 +190,23 @@ def folded(name: bytes) -> FoldedError:
     )
 
 
-def _make(entry: Entry, into: int, source: int | None, listed: _Listed) -> os.stat_result | None:
+def _make(
+    entry: Entry, into: int, source: int | None, listed: _Listed, advance: Advance | None
+) -> os.stat_result | None:
     make = _make_file if entry.kind == FILE else _make_link
     try:
-        return None if source is None else make(entry, into, source)
+        return None if source is None else make(entry, into, source, advance)
     except FileExistsError:
         if entry.name not in listed:
             return None  # another's: it is left, and told by who looks for what is missing
         # An interrupted run was here. What it left is ours, but never believed.
-        kept = _keep_whole(entry, into)
-        return kept if kept is not None or source is None else make(entry, into, source)
+        kept = _keep_whole(entry, into, advance)
+        return kept if kept is not None or source is None else make(entry, into, source, advance)
 
 
-def _make_file(entry: Entry, into: int, source: int, name: bytes | None = None) -> os.stat_result | None:
+def _make_file(
+    entry: Entry, into: int, source: int, advance: Advance | None = None, name: bytes | None = None
+) -> os.stat_result | None:
     from_name, _, perm, size, mtime_ns, wanted = entry
     name = name or from_name
     from_fd = open_regular(from_name, source)
@@ -218,7 +228,7 @@ def _make_file(entry: Entry, into: int, source: int, name: bytes | None = None) 
         fd = os.open(name, _NEW, perm, dir_fd=into)
         good = False
         try:
-            good = copy_verified(from_fd, fd, size, BlobId(wanted))
+            good = copy_verified(from_fd, fd, size, BlobId(wanted), advance)
             return _finish(fd, perm, mtime_ns) if good else None
         finally:
             os.close(fd)
@@ -237,7 +247,7 @@ def _finish(fd: int, perm: int, mtime_ns: int) -> os.stat_result:
     return made
 
 
-def _make_link(entry: Entry, into: int, source: int) -> os.stat_result | None:
+def _make_link(entry: Entry, into: int, source: int, _: Advance | None = None) -> os.stat_result | None:
     try:
         target = os.readlink(entry.name, dir_fd=source)
     except OSError:
@@ -249,7 +259,7 @@ def _make_link(entry: Entry, into: int, source: int) -> os.stat_result | None:
     return os.lstat(entry.name, dir_fd=into)
 
 
-def _keep_whole(entry: Entry, into: int) -> os.stat_result | None:
+def _keep_whole(entry: Entry, into: int, advance: Advance | None) -> os.stat_result | None:
     """What lies under this name, if it is the content; else it is removed."""
     found = os.lstat(entry.name, dir_fd=into)
     if entry.kind == FILE and stat.S_ISREG(found.st_mode) and found.st_size == entry.size:
@@ -257,7 +267,7 @@ def _keep_whole(entry: Entry, into: int) -> os.stat_result | None:
         if fd is not None:
             null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
             try:
-                if copy_verified(fd, null, entry.size, entry.blob):
+                if copy_verified(fd, null, entry.size, entry.blob, advance):
                     return _finish(fd, entry.perm, entry.mtime_ns)
             finally:
                 os.close(null)
@@ -275,7 +285,7 @@ class TreeBuilder:
 
     def __init__(self, stage: Stage, place: bytes, progress: Progress, mirror: Mirror | None = None) -> None:
         self.landed: Landed | None = None
-        self._progress = progress
+        self._underway = Underway(progress)
         self._mirror = mirror
         self._stage_fd = stage.fd
         self._place = place
@@ -295,33 +305,34 @@ class TreeBuilder:
     def build(self, jobs: list[Building], source: ContentStore) -> Iterator[Filled]:
         """Make the directories of ``jobs`` and fill them from ``source``, in no order.
 
-        A directory is made when the one above it is filled, or when its own turn comes: made all at once, ahead of
-        the files,
-        they would lie together in one part of an ext4 disk, and each file would search for room elsewhere.
+        A directory is made when the one above it is filled, or when its own turn comes: made all at once, ahead of the
+        files, they would lie together in one part of an ext4 disk, and each file would search for room elsewhere.
         """
         if worker_count() < 2 or sum([job.files for job in jobs]) < _FORK_FROM:
             for job in jobs:
-                yield self._report(self._fill(job, source))
+                filled = self._fill(job, source, self._underway.advance)
+                self._underway.count(filled.files, filled.size)
+                yield filled
             return
+        reporter = Reporter()
 
         def work(batch: list[Building]) -> list[Filled]:
             os.umask(0)
-            return [self._fill(job, source) for job in batch]
+            return [self._fill(job, source, reporter.advance) for job in batch]
 
-        for _, done in run_forked(list(_batches(jobs)), work):
-            for filled in done:
-                yield self._report(filled)
+        def hear(told: int, done: Sequence[tuple[int, list[Filled]]]) -> None:
+            came = [filled for _, batch in done for filled in batch]
+            self._underway.note(told, sum([each.files for each in came]), sum([each.size for each in came]))
 
-    def _report(self, filled: Filled) -> Filled:
-        self._progress.advance(filled.files, filled.size)
-        return filled
+        for _, done in run_forked(list(_batches(jobs)), work, reporter, hear):
+            yield from done
 
-    def _fill(self, job: Building, source: ContentStore) -> Filled:
+    def _fill(self, job: Building, source: ContentStore, advance: Advance) -> Filled:
         from_fd = source.open_directory(job.path)
         try:
             into = self.open(job.path)
             try:
-                return fill_directory(job, into, from_fd, self._mirror, self.landed)
+                return fill_directory(job, into, from_fd, self._mirror, self.landed, advance)
             finally:
                 os.close(into)
         finally:
@@ -349,11 +360,12 @@ class TreeBuilder:
         return whole
 
     def fill_missing(self, path: bytes, entry: Entry, wanted: Wanted, stores: list[ContentStore]) -> Row | None:
-        """Try the other stores for one entry of the directory ``path``; its row, if one had the content.
+        """Try the other stores for one entry of the directory ``path``; its row, if one had the content. Then it is
+        counted, too.
 
         Raises ``FileExistsError`` where something else is there, under a name that is the same to the file system.
         """
-        into = self.open(path)
+        into, advance = self.open(path), self._underway.advance
         try:
             try:
                 os.lstat(entry.name, dir_fd=into)
@@ -362,13 +374,13 @@ class TreeBuilder:
             else:
                 if entry.name not in _Listed(into):
                     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fsdecode(entry.name))
-                kept = _keep_whole(entry, into)  # of an interrupted run
-            if kept is not None:
-                return row_of(entry, kept)
-            for store in stores:
-                if Stage.put_from(store, entry.name, into, entry, wanted):
-                    return row_of(entry, os.lstat(entry.name, dir_fd=into))
-            return None
+                kept = _keep_whole(entry, into, advance)  # of an interrupted run
+            if kept is None:
+                if not any(Stage.put_from(store, entry.name, into, entry, wanted, advance) for store in stores):
+                    return None
+                kept = os.lstat(entry.name, dir_fd=into)
+            self._underway.count(1, entry.size)
+            return row_of(entry, kept)
         finally:
             os.close(into)
 

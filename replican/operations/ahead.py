@@ -12,6 +12,7 @@ from replican.effects.contents import Wanted
 from replican.effects.preparing import NO_SOURCE, needs_content
 from replican.effects.refs import remote_head
 from replican.effects.staging import Stage
+from replican.effects.underway import Underway
 from replican.operations.remotes import Remote
 from replican.operations.room import check_room
 from replican.repository import Repository
@@ -52,13 +53,14 @@ def stage_content(repo: Repository, remote: Remote) -> Ahead:
                     store.locate([item for _, item in wanted])
                     store.bring(wanted, stage, repo.progress)
                 repo.progress.begin("staging", len(wanted), sum(entry.size for entry, _ in wanted))
+                underway = Underway(repo.progress)
                 for entry, item in wanted:
-                    if stage.put(entry, item, stores) is None:
+                    if stage.put(entry, item, stores, underway.advance) is None:
                         missing.append(Problem(item.hint, NO_SOURCE))
                         continue
                     contents += 1
                     size += entry.size
-                    repo.progress.advance(1, entry.size)
+                    underway.count(1, entry.size)
                 stage.flush()
         finally:
             repo.progress.end()

@@ -16,6 +16,7 @@ from replican.effects.contents import NO_CONTENT, ContentStore, Wanted, find
 from replican.effects.preparing import NO_SOURCE, needs_content
 from replican.effects.staging import Slot, Stage
 from replican.effects.trash import Trash
+from replican.effects.underway import Underway
 from replican.operations.comparing import on_disk
 from replican.operations.history import at_path
 from replican.operations.putting import Putter
@@ -224,14 +225,15 @@ def _take(
     """Stage each from the first store that really has it; what none of them has."""
     left: list[tuple[Entry, Wanted]] = []
     brought: dict[bytes, str] = {}
+    underway = Underway(progress)
     for entry, item in wanted:
         for store in stores:
-            slot = stage.put(entry, item, [store])
+            slot = stage.put(entry, item, [store], underway.advance)
             if slot is not None:
                 slots[item.hint] = slot
                 if entry.id != NO_CONTENT:
                     taken_from[item.hint] = brought.setdefault(entry.id, slot.source or store.name)
-                progress.advance(1, entry.size)
+                underway.count(1, entry.size)
                 break
         else:
             left.append((entry, item))

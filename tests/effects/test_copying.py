@@ -161,3 +161,20 @@ def test_holes_of_what_is_read_once_stay_holes(tmp_path: Path, content: bytes) -
     size, copy = copied_as_read(tmp_path)
     assert (size, copy) == (30 << 20, (tmp_path / "from").read_bytes())
     assert os.stat(tmp_path / "to").st_blocks <= os.stat(tmp_path / "from").st_blocks + (1 << 20) // 512
+
+
+@pytest.mark.skipif(not hasattr(os, "copy_file_range"), reason="no kernel that copies")
+@pytest.mark.parametrize("size", [SIZE, SIZE - 1, SIZE + 1])
+@pytest.mark.parametrize("calls", HOW, indirect=True)
+def test_each_byte_is_told_once_and_none_of_what_came_to_nothing(
+    tmp_path: Path, content: bytes, calls: list[int], size: int
+) -> None:
+    (tmp_path / "from").write_bytes(content)
+    told: list[int] = []
+    source, target = os.open(tmp_path / "from", os.O_RDONLY), os.open(tmp_path / "to", os.O_RDWR | os.O_CREAT)
+    blob = copy_hashed(source, target, size, told.append)
+    os.close(source)
+    os.close(target)
+    assert sum(told) == (0 if blob is None else SIZE)
+    assert (blob is None) == (size != SIZE)
+    assert len(told) > 2

@@ -11,6 +11,7 @@ from contextlib import suppress
 import pytest
 
 from replican.effects.forkpool import Pool, Tell, beside, beside_telling, run_forked
+from replican.effects.underway import Reporter
 from replican.values.errors import FolderError, NotFoundError
 
 LARGE = b"x" * (1 << 20)  # more than a pipe holds
@@ -39,6 +40,38 @@ def test_a_dead_worker_is_an_error() -> None:
 
     with pytest.raises(FolderError, match="worker process died"):
         list(run_forked([1, 2], work))
+
+
+def test_a_worker_tells_how_far_it_is() -> None:
+    go_out, go_in = os.pipe()
+    reporter = Reporter()
+
+    def work(job: int) -> str:
+        for _ in range(job):
+            reporter.advance(20 << 20)
+        reporter.advance(1000)
+        os.read(go_out, 1)
+        return "done"
+
+    with Pool(work, 2, reporter) as pool:
+        pool.give(2)
+        pool.give(1)
+        while pool.told < 60 << 20:
+            assert pool.done() == []
+        assert pool.told == 60 << 20  # little is not told by itself
+        os.write(go_in, b"!!")
+        results = []
+        while pool.busy:
+            results += pool.done()
+        assert results == ["done", "done"]
+        assert pool.told == 0
+        pool.give(0)
+        os.write(go_in, b"!")
+        while pool.busy:
+            pool.done()
+            assert pool.told == 0  # nor is what was left of another job
+    for fd in (go_out, go_in):
+        os.close(fd)
 
 
 def test_work_beside_tells_before_it_is_done() -> None:
