@@ -35,6 +35,7 @@ from replican.values.traits import twins
 from replican.values.trees import DIRECTORY, FILE, Entry, TreeReader, encode_tree, parse_tree
 
 NO_SOURCE = "no source"
+NOT_HERE = "not here yet"
 TAKEN = "the same name as another on this file system"
 _ONE_BY_ONE = 200
 _FLUSH_ONE_BY_ONE = 32

@@ -7,7 +7,7 @@ written only leaves the disk behind the head, where the next command goes on.
 
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import NamedTuple
 
 from replican.decisions import gates
@@ -16,14 +16,14 @@ from replican.decisions.frontier import Joined, JoinKind, join, merge_checkpoint
 from replican.decisions.limits import Limits, Measure, measured_changes
 from replican.decisions.plan import Plan, leave
 from replican.decisions.reconcile import OpenConflict, conflicts_in, conflicts_of
-from replican.decisions.treediff import Change, Tally, diff_trees, listing_at, tally, tally_changes
+from replican.decisions.treediff import Change, Tally, diff_trees, find_entry, listing_at, tally, tally_changes
 from replican.effects.contents import ContentStore, FolderStore
 from replican.effects.gleaning import glean
 from replican.effects.groundwork import Groundwork
 from replican.effects.mirror import Mirror
 from replican.effects.objects import CHECKPOINT, TREE
-from replican.effects.preparing import Preparation, Prepared, place_of
-from replican.effects.refs import HEAD
+from replican.effects.preparing import NO_SOURCE, NOT_HERE, Preparation, Prepared, place_of
+from replican.effects.refs import HEAD, remote_head
 from replican.effects.site import Site
 from replican.effects.staging import Stage
 from replican.effects.transition import Outcome, Transition
@@ -35,7 +35,7 @@ from replican.operations.trashing import rescue_changed
 from replican.repository import Repository
 from replican.values import paths
 from replican.values.checkpoints import Checkpoint, encode_checkpoint
-from replican.values.errors import FoldedError, RefusedError, RemoteError
+from replican.values.errors import DamagedError, FoldedError, NotFoundError, RefusedError, RemoteError
 from replican.values.hooks import NOBODY
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.progress import Problem, Traffic
@@ -163,9 +163,30 @@ def plan_past_gates(
 
 
 def retry_pending(repo: Repository) -> list[Problem]:
-    """Try again what holds the disk behind the head, with the content that is at hand here; what is still pending."""
+    """Try again what holds the disk behind the head, with the content that is at hand here; what is still pending.
+
+    No remote is asked: what is not here may have a source all the same, unless that was found out before."""
     with repo.writing("retry"):
-        return settle_pending(repo).pending
+        nowhere = {problem.path for problem in repo.index.pending() if problem.cause == NO_SOURCE}
+        pending = settle_pending(repo).pending
+        told = [
+            _not_here(repo, problem) if problem.cause == NO_SOURCE and problem.path not in nowhere else problem
+            for problem in pending
+        ]
+        if told != pending:
+            repo.index.set_pending(told)
+        return told
+
+
+def _not_here(repo: Repository, problem: Problem) -> Problem:
+    """The same, with who will be asked: the remote whose head, as last fetched, has this very content there."""
+    wanted = find_entry(repo, repo.head_tree, problem.path)
+    for name in repo.config.remotes:
+        with suppress(DamagedError, NotFoundError):
+            there = find_entry(repo, repo.tree_of(repo.refs.read(remote_head(name))), problem.path)
+            if there is not None and wanted is not None and (there.kind, there.id) == (wanted.kind, wanted.id):
+                return problem._replace(cause=f"{NOT_HERE}: the next sync asks {name} for it")
+    return problem
 
 
 def settle_pending(repo: Repository, stores: Sequence[ContentStore] = ()) -> Outcome:

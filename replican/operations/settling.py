@@ -13,7 +13,7 @@ from replican.decisions.reconcile import OpenConflict, conflicts_in
 from replican.decisions.resolution import Changes, forget, settle
 from replican.decisions.treediff import find_entry, walk_tree
 from replican.decisions.units import unit_at
-from replican.effects.preparing import NO_SOURCE
+from replican.effects.preparing import NO_SOURCE, NOT_HERE
 from replican.operations.amending import amend
 from replican.operations.comparing import on_disk
 from replican.operations.reading import BlobReader
@@ -161,7 +161,9 @@ def _lost(repo: Repository, paths: Sequence[bytes], wires: list[Traffic]) -> tup
     head_tree = repo.head_tree
     wanted: dict[bytes, Entry] = {}
     for problem in repo.index.pending():
-        if problem.cause != NO_SOURCE or (paths and not any(is_below(problem.path, path) for path in paths)):
+        if not problem.cause.startswith((NO_SOURCE, NOT_HERE)):
+            continue
+        if paths and not any(is_below(problem.path, path) for path in paths):
             continue
         entry = find_entry(repo, head_tree, problem.path)
         if entry is not None and entry.kind == DIRECTORY:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from folders import write
+from replicas import Replicas
 
 
 @pytest.fixture
@@ -70,6 +71,35 @@ def test_everything_again(cli, here: Path) -> None:
 
 def test_a_message_that_is_no_text(cli, here: Path) -> None:
     cli("commit", "-m", b"\xff", cwd=here, code=2)
+
+
+def test_what_only_a_remote_has_is_not_said_to_have_no_source(replicas: Replicas) -> None:
+    """Nobody asked the remote, and the index, which is lost, had noted nothing."""
+    replicas.clone({"d/f": "1"})
+    replicas.write("a/d/new", "2")
+    os.mkfifo(replicas.base / "b/d/new")
+    replicas("b", "pull", code=4)
+    (replicas.base / "b/d/new").unlink()
+    (replicas.base / "b/.replican/index.db").unlink()
+    for _ in range(2):
+        ended = replicas("b", "commit", code=4)
+        assert "pending: d/new: not here yet: the next sync asks origin for it" in ended.err
+        assert "no source" not in ended.err
+        (pending,) = replicas.json("b", "status")["pending"]
+        assert (pending["path"], pending["cause"]) == ("d/new", "not here yet: the next sync asks origin for it")
+    replicas("b", "sync")
+    assert replicas.read("b/d/new") == "2"
+    assert replicas.json("b", "status")["pending"] == []
+
+
+def test_what_a_remote_was_asked_for_in_vain_has_no_source(replicas: Replicas) -> None:
+    replicas.clone({"f": "1"})
+    replicas.write("a/f", "2")
+    replicas("a", "commit")
+    replicas("b", "fetch")
+    replicas.write("a/f", "destroyed")
+    replicas("b", "merge", code=4)
+    assert "pending: f: no source" in replicas("b", "commit", code=4).err
 
 
 def test_what_was_pending_is_tried_again(cli, here: Path, tmp_path: Path) -> None:
