@@ -6,8 +6,9 @@ verified before any of it is printed.
 
 Output: with -p, a checkpoint as it is stored, a tree as ls-tree lists it, a file's content (of a link, its target);
 with -t the type: commit, tree or blob; with -s the size in bytes; with -e nothing. With --json, an object with "id",
-"type" and "size". --batch reads names from stdin, one a line, and answers each at once with "<id> <type> <size>", the
-bytes of the object and a line end; or "<name> missing". --batch-check leaves out the bytes, and may be JSON.
+"type" and "size", with or without -t and -s. --batch reads names from stdin, one a line, and answers each at once with
+"<id> <type> <size>", the bytes of the object and a line end; or "<name> missing". --batch-check leaves out the bytes,
+and may be JSON.
 
 Exit codes: 0 done; 1 no such object, or no store that can be reached has the content; 6 the object is damaged.
 
@@ -62,8 +63,9 @@ def command(
     batch_check: Annotated[bool, Option("--batch-check", help="print types and sizes of what stdin names")] = False,
     nul: Annotated[bool, Option("-z", help="with --batch: names end in NUL, and are not quoted")] = False,
 ) -> int | None:
-    if show_type + show_size + pretty + exists + batch + batch_check != 1:
-        raise UsageError("give one of -t, -s, -p, -e, --batch and --batch-check")
+    asked = show_type + show_size + pretty + exists + batch + batch_check
+    if asked > 1 or not (asked or (ctx.json and name is not None)):
+        raise UsageError("give one of -t, -s, -p, -e, --batch and --batch-check", "with --json, an ID does alone")
     if (name is None) != (batch or batch_check):
         raise UsageError("--batch takes names from stdin only" if name else "name an object", "-h tells more")
     if nul and name is not None:

@@ -34,6 +34,13 @@ def test_types_and_sizes(run: InProcess, folder: Path) -> None:
     assert run("cat-object", "-s", EMPTY_TREE.hex()).line == "0"
 
 
+def test_in_json_nothing_need_be_asked_for(run: InProcess, folder: Path) -> None:
+    for name in ("HEAD", "HEAD:d", "HEAD:a", EMPTY_TREE.hex()):
+        assert run("cat-object", "--json", name).json() == run("cat-object", "-t", "--json", name).json()
+    assert run("cat-object", "--json", "HEAD:a").json()["type"] == "blob"
+    assert run("cat-object", "--json", "HEAD:none", code=1).out == b""
+
+
 def test_objects_are_printed(run: InProcess, folder: Path) -> None:
     assert run("cat-object", "-p", "HEAD:a").out == b"content\0of a"
     assert run("cat-object", "-p", "HEAD:d/l").out == b"../a"
@@ -177,7 +184,16 @@ def test_existence(run: InProcess, folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["-p"], ["HEAD"], ["-p", "-t", "HEAD"], ["--batch", "HEAD"], ["-p", "-z", "HEAD"], ["--batch", "--json"]],
+    [
+        [],
+        ["--json"],
+        ["-p"],
+        ["HEAD"],
+        ["-p", "-t", "HEAD"],
+        ["--batch", "HEAD"],
+        ["-p", "-z", "HEAD"],
+        ["--batch", "--json"],
+    ],
 )
 def test_usage(run: InProcess, words: list[str]) -> None:
     run("cat-object", *words, code=2)
