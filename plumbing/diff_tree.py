@@ -7,8 +7,9 @@ Output: a line for each path, in the order of a walk: ":<mode in A> <mode in B> 
 and the path, quoted where that is needed. A mode is kind and permissions, as f0644. The status is A (only in B), D
 (only in A), M (another content, or other attributes: then the ids are equal) or T (another kind); what is not there
 has the mode -0000 and an id of zeros. With -z, status and path each end in NUL, and nothing is quoted. With --json, a
-list of objects with "path", "status", "old" and "new"; these are null or have "kind", "mode", "id", "size" and
-"mtime_ns".
+list of objects with "path", "status", "change" (the same in words, as diff and status have it: "added", "deleted",
+"modified", "attributes changed" or "type changed"), "old" and "new"; these are null or have "kind", "mode", "id",
+"size" and "mtime_ns".
 
 Exit codes: 0 done; 1 with --exit-code if anything differs, or no such tree.
 
@@ -91,7 +92,7 @@ def as_json(change: Change) -> dict[str, object]:
     """A change in JSON."""
     sides = {"old": change.old, "new": change.new}
     shown = {side: None if entry is None else entries.as_json(entry) for side, entry in sides.items()}
-    return {**json_path(change.path), "status": status(change), **shown}
+    return {**json_path(change.path), "status": status(change), "change": change.word, **shown}
 
 
 def _sides(change: Change) -> str:

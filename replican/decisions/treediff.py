@@ -2,10 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from replican.values.ids import TreeId
 from replican.values.trees import DIRECTORY, Entry, TreeReader
+
+ADDED: Final = "added"
+MODIFIED: Final = "modified"
+DELETED: Final = "deleted"
+RETYPED: Final = "type changed"
+ATTRIBUTES: Final = "attributes changed"
 
 
 class Change(NamedTuple):
@@ -17,6 +23,17 @@ class Change(NamedTuple):
     path: bytes
     old: Entry | None
     new: Entry | None
+
+    @property
+    def word(self) -> str:
+        """What it is, as all commands say it."""
+        old, new = self.old, self.new
+        if old is None or new is None:
+            return ADDED if old is None else DELETED
+        if old.kind != new.kind:
+            return RETYPED
+        is_same = old.perm != new.perm if old.kind == DIRECTORY else old.id == new.id
+        return ATTRIBUTES if is_same else MODIFIED
 
 
 class Tally(NamedTuple):

@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from replican.decisions.reconcile import reconcile
-from replican.decisions.treediff import Change, diff_trees
-from replican.operations.looking import ADDED, DELETED, expand, heard, see
+from replican.decisions.treediff import ADDED, DELETED, Change, diff_trees
+from replican.operations.looking import expand, heard, see
 from replican.operations.status import Changed, Told
 from replican.repository import Repository
 from replican.values.ids import TreeId

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from replican.decisions.reconcile import conflicts_in, reconcile
-from replican.decisions.treediff import Change, diff_trees, walk_tree
+from replican.decisions.treediff import ADDED, DELETED, Change, diff_trees, walk_tree
 from replican.effects import lock
 from replican.effects.index import Index
 from replican.effects.refs import remote_head
@@ -33,12 +33,6 @@ from replican.values.trees import DIRECTORY, Entry, TreeOverlay, TreeReader
 
 if TYPE_CHECKING:
     from replican.effects.scan import Scan
-
-ADDED: Final = "added"
-MODIFIED: Final = "modified"
-DELETED: Final = "deleted"
-RETYPED: Final = "type changed"
-ATTRIBUTES: Final = "attributes changed"
 
 WAITING: Final = "not written yet"
 
@@ -218,9 +212,10 @@ def _pending(repo: Repository, index: Index, base: TreeId, head_tree: TreeId) ->
 def expand(reader: TreeReader, changes: list[Change]) -> Iterator[Changed]:
     """One change for every file and link, and for a directory only if it is empty or its permissions changed."""
     sources = moved(reader, changes)
-    for path, old, new in _shown(changes):
+    for change in _shown(changes):
+        path, old, new = change
         if old is not None and new is not None and (old.kind == new.kind or DIRECTORY not in (old.kind, new.kind)):
-            yield Changed(path, _status(old, new), new)
+            yield Changed(path, change.word, new)
             continue
         source = sources.get(path)
         for entry, status in ((old, DELETED), (new, ADDED)):
@@ -248,14 +243,15 @@ def summarize(reader: TreeReader, changes: list[Change]) -> list[Changed]:
     sources = moved(reader, changes)
     gone = set(sources.values())
     found: list[Changed] = []
-    for path, old, new in _shown(changes):
+    for change in _shown(changes):
+        path, old, new = change
         if new is None:
             if old is not None and path not in gone:
                 found.append(Changed(path, DELETED, old, None, _count(reader, old)))
         elif old is None:
             found.append(Changed(path, ADDED, new, sources.get(path), _count(reader, new)))
         else:
-            found.append(Changed(path, _status(old, new), new))
+            found.append(Changed(path, change.word, new))
     return found
 
 
@@ -273,12 +269,6 @@ def moved(reader: TreeReader, changes: list[Change]) -> dict[bytes, bytes]:
             if paths:
                 found[path] = paths.pop()
     return found
-
-
-def _status(old: Entry, new: Entry) -> str:
-    if old.kind != new.kind:
-        return RETYPED
-    return ATTRIBUTES if old.kind == DIRECTORY or old.id == new.id else MODIFIED
 
 
 def _count(reader: TreeReader, entry: Entry) -> int:

@@ -61,6 +61,35 @@ def test_forms(run: InProcess, small: SmallRepository) -> None:
     assert [json.loads(line) for line in run("diff-tree", "--jsonl", "HEAD~", "HEAD").lines] == [first, second]
 
 
+def test_in_json_a_change_is_called_what_it_is_called_elsewhere(run: InProcess, small: SmallRepository) -> None:
+    """By a letter, too: that is what scripts were promised."""
+    root = small.root
+    for name in ("content", "perm", "kind", "gone"):
+        (root / name).write_text(name)
+    (root / "d").mkdir()
+    run("commit")
+    (root / "content").write_text("other")
+    (root / "perm").chmod(0o600)
+    (root / "d").chmod(0o700)
+    (root / "gone").unlink()
+    (root / "kind").unlink()
+    (root / "kind").symlink_to("1")
+    (root / "new").write_text("new")
+    status = {each["path"]: each["status"] for each in run("status", "--json").json()["changes"]}
+    run("commit")
+    found = run("diff-tree", "--json", "HEAD~", "HEAD").json()
+    assert {each["path"]: each["change"] for each in found} == status
+    assert {each["path"]: (each["status"], each["change"]) for each in found} == {
+        "content": ("M", "modified"),
+        "d": ("M", "attributes changed"),
+        "gone": ("D", "deleted"),
+        "kind": ("T", "type changed"),
+        "new": ("A", "added"),
+        "perm": ("M", "attributes changed"),
+    }
+    assert {each["path"]: each["status"] for each in run("diff", "--json", "HEAD~", "HEAD").json()} == status
+
+
 def test_exit_codes(run: InProcess, small: SmallRepository) -> None:
     old = small.user(None, "a=1")
     small.user(old, "a=2")
