@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from replican.values.traits import Traits
 
 DEFAULT_WAIT = 10.0
+INDEX_MISSING = "the index is missing: the next command that writes rebuilds it"
 _DIRECTORIES = ("objects", "refs", "trash", "stage", "hooks")
 
 
@@ -188,6 +189,8 @@ class Repository:
 
     def _open_index(self) -> "Index":
         self._index_writable = self._lock is not None
+        if not self._index_writable and not self.for_another and self.head is not None and not self.has_index:
+            self.notes.append(INDEX_MISSING)
         try:
             return self._opened_index()
         except DamagedError as error:
@@ -207,6 +210,11 @@ class Repository:
         index = Index.open(self._index_path, self._index_writable, rebuild, self.tailing.in_use)
         index.beside = self.tailing
         return index
+
+    @property
+    def has_index(self) -> bool:
+        """Whether there is an index, in whatever state: who reads takes one that is missing for empty."""
+        return os.path.exists(self._index_path)
 
     @property
     def _index_path(self) -> str:
@@ -239,7 +247,7 @@ class Repository:
         try:
             return self.objects.tree(tree)
         except NotFoundError:
-            if self._index is None and not os.path.exists(self._index_path):
+            if self._index is None and not self.has_index:
                 raise
             return self.index.tree(tree)
 

@@ -1,6 +1,5 @@
 """Status: how folder, log and remotes stand to each other. Takes no lock, and writes nothing."""
 
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -22,7 +21,7 @@ from replican.operations.status import (
     ask_watch,
     status_at_rest,
 )
-from replican.repository import Repository
+from replican.repository import INDEX_MISSING, Repository
 from replican.values.answers import State
 from replican.values.errors import DamagedError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
@@ -55,14 +54,13 @@ def look_as_told(repo: Repository, told: Told | None) -> Status:
         return told.rest
     told = heard(repo, told)
     try:
-        if repo.head is None or os.path.exists(f"{repo.dotdir}/index.db"):
+        if repo.head is None or repo.has_index:
             return _look(repo, repo.index, [], told)._replace(watch=standing)
-        note = "the index is missing"
+        note = INDEX_MISSING
     except DamagedError as error:
         if error.code != "index-damaged" and "index is damaged" not in error.message:
             raise
-        note = error.message
-    note += ": the next command that writes rebuilds it"
+        note = f"{error.message}: the next command that writes rebuilds it"
     with Index.open(":memory:", writable=True) as empty:
         return _look(repo, empty, [note], None, lost=True)
 

@@ -23,6 +23,22 @@ def test_what_the_index_has(run: InProcess, small: SmallRepository) -> None:
     assert run("ls-files", "--json", "a").json() == run("ls-tree", "--json", "HEAD").json()[:1]
 
 
+@pytest.mark.parametrize("words", [["ls-files"], ["poll"], ["diff"], ["check-ignore", "a"], ["status"]])
+def test_an_index_that_is_missing_is_told_by_whoever_reads_it(
+    run: InProcess, small: SmallRepository, words: list[str]
+) -> None:
+    missing = "replican: the index is missing: the next command that writes rebuilds it\n"
+    assert run(*words, code=None).err == ""  # nothing is recorded yet
+    (small.root / "a").write_text("1")
+    run("commit")
+    for path in (small.root / ".replican").glob("index.db*"):
+        path.unlink()
+    assert run(*words, code=None).err == missing
+    assert run("commit").err == ""
+    assert run(*words, code=None).err == ""
+    assert run("ls-files").lines == ["a"]
+
+
 def test_base_and_observed(run: InProcess, small: SmallRepository) -> None:
     (small.root / "a").write_text("1")
     run("commit")
