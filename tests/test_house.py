@@ -186,17 +186,31 @@ def test_the_dispatcher_imports_little(tmp_path: Path) -> None:
     assert done.stdout == "set()\n"
 
 
-def test_the_architecture_page_knows_the_rooms_that_there_are() -> None:
-    """What it names is there, and no room of the effects is left out: that floor is the largest."""
-    page = (HOUSE / "ARCHITECTURE.md").read_text(encoding="utf-8")
+PAGES = ["ARCHITECTURE.md", "docs/modules.md", "docs/invariants.md"]
+"""The way through the house, what is in its rooms, and what always holds in it."""
+
+
+def pages() -> str:
+    return "\n".join([(HOUSE / page).read_text(encoding="utf-8") for page in PAGES])
+
+
+def test_the_architecture_is_one_page() -> None:
+    page = (HOUSE / PAGES[0]).read_text(encoding="utf-8")
+    assert len(page.splitlines()) <= 90, "what a room has in it belongs into docs/modules.md"
+    assert [other for other in PAGES[1:] if f"({other})" not in page] == []
+
+
+def test_the_pages_know_the_rooms_that_there_are() -> None:
+    """What they name is there, and no room of the effects is left out: that floor is the largest."""
+    page = pages()
     named = re.findall(r"`(?:replican/)?((?:values|decisions|effects|operations)/\w+)`", page)
     assert [room for room in named if not (HOUSE / "replican" / f"{room}.py").exists()] == []
     effects = [path.stem for path in sources("replican/effects") if path.stem != "__init__"]
     assert [room for room in effects if f"`{room}`" not in page and f"effects/{room}`" not in page] == []
 
 
-def test_each_test_that_the_architecture_page_names_is_there() -> None:
-    page = (HOUSE / "ARCHITECTURE.md").read_text(encoding="utf-8")
+def test_each_test_that_the_pages_name_is_there() -> None:
+    page = pages()
     assert [file for file in re.findall(r"`(tests/[\w/.]+)[:`]", page) if not (HOUSE / file).exists()] == []
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
     assert len(named) > 10
