@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Final, cast
 
 from replican.effects.companion import Companion, Fallen, Post
-from replican.effects.forkpool import worker_count
+from replican.effects.forking import worker_count
 from replican.effects.hashing import (
     CHANGED_WHILE_READ,
     LARGE,

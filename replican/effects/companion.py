@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from replican.effects.forkpool import fork
+from replican.effects.forking import fork
 from replican.effects.linux import end_with
 from replican.values.errors import WorkerError
 

@@ -9,7 +9,8 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
-from replican.effects.forkpool import Pool, worker_count
+from replican.effects.forking import worker_count
+from replican.effects.forkpool import Pool
 from replican.effects.mirror import Copied, Filled, Mirror
 from replican.values.errors import LinkError
 from replican.values.frames import BYTES, Frame, piece_of

@@ -5,84 +5,32 @@ and one for its results, pickled, and gets a job when it has none, or only one. 
 write nothing to the parent's databases, and leave by ``os._exit``. They end with their parent, however that ends.
 """
 
-import fcntl
 import os
 import pickle
 import select
 import signal
-import struct
-import sys
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
+from replican.effects.forking import (
+    LENGTH,
+    TOLD,
+    answers,
+    end_process,
+    end_with,
+    fork,
+    send_answer,
+    send_payload,
+    take_whole,
+    widen,
+    worker_count,
+    worker_died,
+)
 from replican.effects.underway import Reporter
-from replican.values.errors import WorkerError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-
-_LENGTH = struct.Struct("<Q")
-_TOLD = -1  # in place of a job's number
-_WIDE = 1 << 20
-_NARROW = 1 << 16
-_TAKEN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGIO)
-
-
-def worker_count() -> int:
-    """How many workers are worth having."""
-    try:
-        return max(1, min(4, len(os.sched_getaffinity(0))))
-    except AttributeError:
-        return max(1, min(4, os.cpu_count() or 1))
-
-
-def _widen(pipe: int) -> int:
-    """Let a pipe hold more, where that is to be had: its ends need not take turns then. How much it holds, in bytes."""
-    try:
-        return fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _WIDE)
-    except (AttributeError, OSError):
-        return _NARROW
-
-
-def fork() -> int:
-    """``os.fork``, without its warning that other threads run.
-
-    Since Python 3.12 it warns, since a child may wait for ever for a lock that another thread held. Ours take none that
-    the threads here (the display of progress, one that hashes) could hold: they read files, hash, write to their
-    own pipe and leave by ``os._exit``.
-
-    In the child, signals do what they do to any program, from the beginning: how this process takes them is not for it.
-    By a descriptor for wake-ups, which both would have, one that is meant for the child would be heard here.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TAKEN)
-    try:
-        pid = _fork()
-        if pid == 0:
-            signal.set_wakeup_fd(-1)
-            for number in _TAKEN:
-                signal.signal(number, signal.SIG_DFL)
-        return pid
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _fork() -> int:
-    if sys.version_info >= (3, 12):
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r".*multi-threaded, use of fork\(\)", DeprecationWarning)
-            return os.fork()
-    return os.fork()
-
-
-def _end_with(line: int) -> None:
-    """End this process when nobody has the other end of a pipe open any more, whatever it is doing: the system sends
-    SIGIO then."""
-    fcntl.fcntl(line, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(line, fcntl.F_SETFL, fcntl.fcntl(line, fcntl.F_GETFL) | os.O_ASYNC)
-    if select.select([line], [], [], 0)[0]:
-        os._exit(1)  # it ended before that
 
 
 class _Worker:
@@ -135,7 +83,7 @@ class Pool(Generic[Job, Result]):
             os.close(out)
             os.close(worker.jobs)
             os.close(worker.line)
-            _end(worker.pid)
+            end_process(worker.pid)
         self._workers.clear()
 
     def _begin(self, work: Callable[[Job], Result]) -> None:
@@ -143,8 +91,8 @@ class Pool(Generic[Job, Result]):
         out, into = os.pipe()
         theirs, line = os.pipe()
         # Two such jobs are written without a wait, whatever the worker is doing.
-        small = _widen(feed) * 3 // 8
-        _widen(into)
+        small = widen(feed) * 3 // 8
+        widen(into)
         pid = fork()
         if pid == 0:
             # Nothing below may return into the parent's code.
@@ -155,7 +103,7 @@ class Pool(Generic[Job, Result]):
                     os.close(worker.line)
                 for ours in (feed, out, line):
                     os.close(ours)
-                _end_with(theirs)
+                end_with(theirs)
                 _serve(work, jobs, into, self._reporter)
             finally:
                 os._exit(1)
@@ -191,9 +139,9 @@ class Pool(Generic[Job, Result]):
                 return
             worker.waiting += 1
             try:
-                _send(worker.jobs, self._waiting.popleft())
+                send_payload(worker.jobs, self._waiting.popleft())
             except BrokenPipeError:
-                raise _died() from None
+                raise worker_died() from None
 
     def done(self, seconds: float = 0.25) -> list[Result]:
         """The results that are there, or come within so many seconds: in no order, and perhaps none."""
@@ -202,10 +150,10 @@ class Pool(Generic[Job, Result]):
             worker = self._workers[out]
             data = os.read(out, 1 << 20)
             if not data:
-                raise _died()
+                raise worker_died()
             worker.answer += data
-            for number, result in _take_whole(worker.answer):
-                if number == _TOLD:
+            for number, result in take_whole(worker.answer):
+                if number == TOLD:
                     worker.told += result  # type: ignore[operator]
                     continue
                 worker.told = 0
@@ -239,66 +187,16 @@ def run_forked(
 
 def _serve(work: Callable[[Job], object], jobs: int, into: int, reporter: Reporter) -> None:
     """Do the jobs that come, until no more can."""
-    reporter.send = lambda count: _send(into, pickle.dumps((_TOLD, count, None), protocol=5))
+    reporter.send = lambda count: send_payload(into, pickle.dumps((TOLD, count, None), protocol=5))
     for number in (signal.SIGINT, signal.SIGTERM):
         # Who sends them to the whole group means the parent, who is not to find that its workers died.
         signal.signal(number, signal.SIG_IGN)
     with os.fdopen(jobs, "rb", closefd=False) as pipe:
-        while head := pipe.read(_LENGTH.size):
-            job = pickle.loads(pipe.read(*_LENGTH.unpack(head)))
-            _answer(into, lambda job=job: work(job))  # type: ignore[misc]
+        while head := pipe.read(LENGTH.size):
+            job = pickle.loads(pipe.read(*LENGTH.unpack(head)))
+            send_answer(into, lambda job=job: work(job))  # type: ignore[misc]
             reporter.end()
     os._exit(0)
-
-
-def _answer(into: int, work: Callable[[], object]) -> None:
-    """Do it, and send what it came to."""
-    try:
-        answer: tuple[int, object, BaseException | None] = (0, work(), None)
-    except Exception as error:
-        answer = (0, None, error)
-    _send(into, pickle.dumps(answer, protocol=5))
-
-
-def _died() -> WorkerError:
-    return WorkerError("a worker process died", "is there enough memory? run the command again")
-
-
-def _send(into: int, payload: bytes) -> None:
-    with os.fdopen(into, "wb", closefd=False) as pipe:
-        pipe.write(_LENGTH.pack(len(payload)))
-        pipe.write(payload)
-
-
-def _take_whole(buffer: bytearray) -> Iterator[tuple[int, object]]:
-    at = 0
-    while len(buffer) - at >= _LENGTH.size:
-        (length,) = _LENGTH.unpack_from(buffer, at)
-        if len(buffer) - at < _LENGTH.size + length:
-            break
-        at += _LENGTH.size
-        number, result, error = pickle.loads(memoryview(buffer)[at : at + length])
-        at += length
-        if error is not None:
-            raise error
-        yield number, result
-    del buffer[:at]
-
-
-def _answers(out: int) -> Iterator[tuple[int, object]]:
-    """What one process sends, up to its end."""
-    buffer = bytearray()
-    while data := os.read(out, 1 << 20):
-        buffer += data
-        yield from _take_whole(buffer)
-
-
-def _end(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    os.waitpid(pid, 0)
 
 
 Tell = Callable[[Any], None]
@@ -312,7 +210,7 @@ class Beside(Generic[Result]):
     def __init__(self, out: int, pid: int, line: int) -> None:
         self._workers = {out: pid}
         self._line = line
-        self._answers: Iterator[tuple[int, object]] = _answers(out)
+        self._answers: Iterator[tuple[int, object]] = answers(out)
         self._result: list[object] = []
         self._error: Exception | None = None
 
@@ -323,7 +221,7 @@ class Beside(Generic[Result]):
         for out, pid in self._workers.items():
             os.close(out)
             os.close(self._line)
-            _end(pid)
+            end_process(pid)
         self._workers.clear()
 
     def told(self) -> object:
@@ -332,7 +230,7 @@ class Beside(Generic[Result]):
         if self._result:
             return None
         number, answer = self._next()
-        if number == _TOLD:
+        if number == TOLD:
             return answer
         self._result.append(answer)
         return None
@@ -341,7 +239,7 @@ class Beside(Generic[Result]):
         """Wait for it; raises what the work raised, or ``WorkerError`` when its process died."""
         while not self._result:
             number, answer = self._next()
-            if number != _TOLD:
+            if number != TOLD:
                 self._result.append(answer)
         return self._result[0]  # type: ignore[return-value]
 
@@ -351,7 +249,7 @@ class Beside(Generic[Result]):
         try:
             for answer in self._answers:
                 return answer
-            raise _died()
+            raise worker_died()
         except Exception as error:
             self._error = error  # whoever asks again is to hear the same
             raise
@@ -374,7 +272,7 @@ def _work_telling(work: Callable[[Tell], Result], into: int) -> Result:
     def send() -> None:
         while (told := waiting.get()) is not end:
             try:
-                _send(into, pickle.dumps((_TOLD, told, None), protocol=5))
+                send_payload(into, pickle.dumps((TOLD, told, None), protocol=5))
             except OSError:
                 pass  # whoever would have listened is gone
 
@@ -396,14 +294,14 @@ def beside_telling(work: Callable[[Tell], Result]) -> Beside[Result]:
     """As :func:`beside`, for work that has something to tell before it is done."""
     out, into = os.pipe()
     theirs, line = os.pipe()
-    _widen(into)
+    widen(into)
     pid = fork()
     if pid == 0:
         try:
             os.close(out)
             os.close(line)
-            _end_with(theirs)
-            _answer(into, lambda: _work_telling(work, into))
+            end_with(theirs)
+            send_answer(into, lambda: _work_telling(work, into))
             os._exit(0)
         finally:
             os._exit(1)

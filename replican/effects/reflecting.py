@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from replican.decisions.easing import Ease, after
-from replican.effects.forkpool import Pool, worker_count
+from replican.effects.forking import worker_count
+from replican.effects.forkpool import Pool
 from replican.effects.mirror import Copied
 from replican.effects.staging import read_exactly
 from replican.effects.worktree import FILE_FLAGS, open_root, opened_directory

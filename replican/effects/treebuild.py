@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from replican.effects.clearing import remove_tree
 from replican.effects.contents import ContentStore, Wanted
-from replican.effects.forkpool import run_forked, worker_count
+from replican.effects.forking import worker_count
+from replican.effects.forkpool import run_forked
 from replican.effects.linux import rename_new
 from replican.effects.mirror import Filled, Mirror
 from replican.effects.staging import SMALL, Stage, copy_verified, read_exactly, write_all

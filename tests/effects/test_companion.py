@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from replican.effects import forkpool
+from replican.effects import forking
 from replican.effects.companion import Companion, Post
 
 
@@ -39,7 +39,7 @@ def test_a_signal_at_its_very_beginning(wakened: int, monkeypatch: pytest.Monkey
             os.kill(os.getpid(), number)
         return pid
 
-    monkeypatch.setattr(forkpool.os, "fork", fork_struck)
+    monkeypatch.setattr(forking.os, "fork", fork_struck)
     beside = Companion(lambda post: post.send("it goes on"))
     try:
         assert beside.wait(10)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 from folders import Seen, assert_equal, contents, differences, remove, snapshot, write
 
-from replican.effects.forkpool import worker_count
+from replican.effects.forking import worker_count
 
 SCRIPT = Path(__file__).resolve().parents[1] / "support/crashing.py"
 MANY = 1200
