@@ -176,9 +176,10 @@ def push(repo: Repository, name: str) -> Pushed:
 
 def push_to(repo: Repository, remote: Remote) -> Pushed:
     """Push to an opened remote whose user's edits have been recorded."""
+    head = repo.head
     try:
         with told_at_gates(repo, remote.name, PUSHING):
-            taken = remote.push(repo, repo.head)
+            taken = remote.push(repo, head)
     except RefusedError:
         repo.notes += repo.hooks.tell_now()
         raise
