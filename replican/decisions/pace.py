@@ -136,9 +136,11 @@ class Quiet(NamedTuple):
         """What has changed so far is being recorded from now on."""
         return self._replace(load=self._load_at(now) + 1, loaded_at=now, first=None, deleted=None, recording=True)
 
-    def end(self) -> "Quiet":
-        """It has been recorded. Unless something has changed meanwhile, changes do not keep coming any more."""
-        return self._replace(recording=False, period=0.0 if self.first is None else self.period)
+    def end(self, made: bool = True) -> "Quiet":
+        """It has been recorded, and a checkpoint ``made`` of it, if it was not what a merge wrote. Unless something has
+        changed meanwhile, changes do not keep coming any more."""
+        load = self.load if made else max(0.0, self.load - 1)
+        return self._replace(recording=False, load=load, period=0.0 if self.first is None else self.period)
 
     def _load_at(self, now: float) -> float:
         return max(0.0, self.load - DRAIN * max(0.0, now - self.loaded_at))

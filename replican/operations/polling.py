@@ -13,11 +13,13 @@ from typing import Final
 
 from replican.decisions.pace import Bounds
 from replican.effects.ignore import IGNORE_NAME
-from replican.effects.index import Index
+from replican.effects.index import Index, Known
+from replican.effects.listdir import list_known
 from replican.effects.observe import poll, poll_paths
 from replican.effects.worktree import Directories, open_root
 from replican.repository import Repository
-from replican.values.listing import is_racy
+from replican.values.listing import DIGEST_SIZE, is_racy, stat_digest
+from replican.values.names import DOT_DIRECTORY
 from replican.values.paths import join, parent_of
 from replican.values.trees import DIRECTORY
 
@@ -28,6 +30,7 @@ MANY: Final = 100
 """Of no more directories than this, a quick round looks at all names, however few there are besides."""
 
 _IGNORE: Final = os.fsencode(IGNORE_NAME)
+_OURS: Final = os.fsdecode(DOT_DIRECTORY)
 _Look = tuple[int, int, int]
 
 
@@ -73,12 +76,13 @@ class Poller:
         before = self._looks
         self._look_at(known)
         doubtful = [path for path in known if path not in self._looks or self._looks[path] != before.get(path)]
-        wanted = set(self._hot).intersection(known).union(doubtful)
-        if len(wanted) > MANY and 4 * len(wanted) > len(known):
-            return poll(self._repo.root, index, self._most)  # name by name it would take longer
+        asked = sorted(set(self._hot).intersection(known).union(doubtful))
         self._hot = {path: left - 1 for path, left in self._hot.items() if left > 1}
         with Directories(self._repo.root) as directories:
-            paths = [path for directory in sorted(wanted) for path in _names(index, directories, directory)]
+            wanted = [path for path in asked if not _is_as_known(directories, path, known[path])]
+            if len(wanted) > MANY and 4 * len(wanted) > len(known):
+                return poll(self._repo.root, index, self._most)  # name by name it would take longer
+            paths = [path for directory in wanted for path in _names(index, directories, directory)]
         return poll_paths(self._repo.root, index, paths, self._most) if paths else []
 
     def _look_at(self, directories: Iterable[bytes]) -> None:
@@ -117,6 +121,22 @@ class Poller:
         except OSError:
             return ()
         return found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _is_as_known(directories: Directories, path: bytes, known: Known) -> bool:
+    """Whether a directory has what the index has seen in it, by the digest of that alone: most that came by a burst, or
+    by a merge, have."""
+    if known.digest is None or len(known.digest) > DIGEST_SIZE:
+        return False
+    try:
+        fd = directories.open(path)
+        if os.fstat(fd).st_ino != known.ino:
+            return False
+        items, _ = list_known(fd)
+    except OSError:
+        return False
+    ours = any(item[0].startswith(_OURS) for item in items)  # some of these do not count
+    return not ours and stat_digest(items) == known.digest  # type: ignore[arg-type]  # everything was looked at
 
 
 def _names(index: Index, directories: Directories, directory: bytes) -> list[bytes]:

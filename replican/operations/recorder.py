@@ -118,9 +118,11 @@ class Recorder:
         done: Done | None = None
         try:
             with self._repo.writing("watch"):
+                head = self._repo.head
                 self.tracker.resume()  # others may have recorded or merged; they have left the index as the folder is
                 if self._look(now):
                     done = work()
+                made = self._repo.head != head
                 self._seen, self._ahead = None, 0
                 self.tracker.resume()
         except BaseException:
@@ -130,7 +132,7 @@ class Recorder:
         finally:
             self._repo.at_hand = {}
         self.hear()  # what has changed while it was being recorded tells that changes keep coming
-        self._quiet = self._quiet.end()
+        self._quiet = self._quiet.end(made)
         if polls:
             self._polling = self._polling.after(next_round, now, self._clock(), found, self._chance())
         return done

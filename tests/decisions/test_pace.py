@@ -182,6 +182,14 @@ def test_deletions_wait_for_more_of_them() -> None:
     assert quiet.due == 1.0 + LONGEST
 
 
+def test_what_makes_no_checkpoint_does_not_count() -> None:
+    """A merge writes, and what it wrote is looked at: nobody is to wait for that later."""
+    quiet = Quiet()
+    for merge in range(3 * FREE):
+        quiet = quiet.changed(merge / 10).begin(merge / 10).end(made=False)
+    assert quiet.changed(100.0).due == 100.0
+
+
 @given(st.lists(st.tuples(st.floats(0, 5), st.booleans(), st.sampled_from(["change", "begin", "end"])), max_size=80))
 def test_due_is_never_before_the_change_nor_much_after_it(steps: list[tuple[float, bool, str]]) -> None:
     quiet, now = Quiet(), 0.0

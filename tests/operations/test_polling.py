@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from replican.effects.index import Index
 from replican.effects.observe import poll
+from replican.effects.worktree import Directories
+from replican.operations import polling
 from replican.operations.polling import HOT_ROUNDS, Poller
 from replican.operations.recording import record
 from replican.operations.tracking import update_index
@@ -169,3 +172,25 @@ def test_where_nothing_is_written_in_place_quick_rounds_find_what_full_ones_do(p
         polled.repo.close_index()
         assert polled.poller.round(False) == expected
         update_index(polled.repo, expected)
+
+
+def test_new_directories_that_are_as_the_index_has_them_are_not_looked_at_by_name(
+    polled: Polled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came by an archive or a merge is known by the time of the next round."""
+    for number in range(120):
+        (polled.root / f"new{number}").mkdir()
+        (polled.root / f"new{number}/file").write_text(str(number))
+    polled.rest()
+    record(polled.repo)
+    looked: list[bytes] = []
+    names = polling._names
+
+    def counted(index: Index, directories: Directories, directory: bytes) -> list[bytes]:
+        looked.append(directory)
+        return names(index, directories, directory)
+
+    monkeypatch.setattr(polling, "_names", counted)
+    assert (polled.quick(), looked) == ([], [b""])  # which has more than what is recorded
+    (polled.root / "new7/more").write_text("more")
+    assert (polled.quick(), looked) == ([b"new7/more"], [b"", b"new7"])

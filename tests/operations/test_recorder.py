@@ -126,6 +126,19 @@ def test_what_was_looked_at_and_somebody_else_forgot_is_looked_at_again(recordin
     assert recording.recorded() == ["first", "old", "second", "third"]
 
 
+def test_what_others_have_recorded_does_not_count(recording: Recording, root: Path) -> None:
+    with Repository.open(str(root)) as other:
+        for number in range(5):
+            write(root / "theirs", b"%d" % number)
+            record(other)
+            before = recording.done
+            recording.recorder.hear()
+            recording.clock.now += 1.0
+            assert recording.go() == before + 1
+            assert recording.recorder._quiet.load <= 1.0
+    assert recording.recorder._quiet.load == 0.0
+
+
 def test_no_poll_breaks_into_what_has_to_be_still(
     recording: Recording, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
