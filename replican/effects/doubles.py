@@ -31,7 +31,7 @@ class Doubles:
     def __init__(self, root: str, index: "Callable[[], Index]") -> None:
         self._index = index
         self._directories = Directories(root)
-        self._large: list[bytes] | None = None
+        self._large: list[tuple[bytes, int]] | None = None
 
     def __enter__(self) -> "Doubles":
         return self
@@ -70,8 +70,9 @@ class Doubles:
     def _directories_with(self, size: int) -> Iterable[bytes]:
         """Those in which a file of so many bytes may be."""
         if self._large is None:
-            self._large = [path for path, known in self._index().digests().items() if known.size >= DOUBLE_FROM]
-        return self._large
+            known = self._index().digests().items()
+            self._large = [(path, each.size) for path, each in known if each.size >= DOUBLE_FROM]
+        return (path for path, held in self._large if held >= size)
 
     def _opened(self, path: bytes, name: bytes) -> int | None:
         try:

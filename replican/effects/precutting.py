@@ -138,7 +138,7 @@ class _Cutting:
     ) -> "tuple[BlobId, Copy | None] | None":
         before = self._large.get(name)
         if before is None:
-            blob = self._read_double(source, size)
+            blob = self._read_double(source, size, Told(advance))
             return None if blob is None else (blob, None)
         if size <= LARGE or not is_fast():
             return None
@@ -156,7 +156,7 @@ class _Cutting:
         self._cache.put(*found)
         return found[0], None
 
-    def _read_double(self, source: int, size: int) -> BlobId | None:
+    def _read_double(self, source: int, size: int, told: Told) -> BlobId | None:
         """Hash what seems to be a copy, and tell meanwhile what of; None where it does not, or cannot be read."""
         of = None if self._doubles is None else self._doubles.of(source)
         steps = None if of is None or self._early is None else self._early.copy(of, size)
@@ -167,10 +167,13 @@ class _Cutting:
             while at < size and (count := os.preadv(source, [buffer[: size - at]], at)):
                 hasher.update(buffer[:count])
                 at += count
+                told.add(count)
                 steps.go_on(count)
         except OSError:
             at = 0
         blob = BlobId(hasher.digest()) if at == size else None
+        if blob is None:
+            told.take_back()
         steps.end(blob == of)
         return blob
 

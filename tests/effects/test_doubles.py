@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from counted import Counted
 from folders import noise, write
 
 from replican.effects.block_cache import BlockCache
@@ -123,6 +124,15 @@ def test_a_copy_is_sent_as_one_while_it_is_read(repo: Repository, tmp_path: Path
     assert row is not None
     assert row.id == blob_id(CONTENT)
     assert taken(tmp_path / "stage", Path(repo.root) / "d/large", stream, CONTENT)
+
+
+def test_the_bytes_of_a_copy_are_shown_while_it_is_read(repo: Repository) -> None:
+    copied(repo)
+    shown = Counted()
+    repo.progress = shown
+    recorded_early(repo)
+    assert shown.done["reading"] == shown.wanted["reading"] == [1, len(CONTENT)]
+    assert shown.steps["reading"] > 2
 
 
 def test_what_only_seems_to_be_a_copy_is_not(repo: Repository, tmp_path: Path) -> None:
