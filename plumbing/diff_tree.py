@@ -18,9 +18,9 @@ Exit codes: 0 done; 1 with --exit-code if anything differs, or no such tree.
 """
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Final
 
-from replican.decisions.treediff import Change, diff_trees, walk_tree
+from replican.decisions.treediff import ADDED, DELETED, RETYPED, Change, diff_trees, walk_tree
 from replican.operations.revisions import tree_named
 from replican.plumbing._front import entries
 from replican.plumbing._front.context import Context
@@ -48,11 +48,13 @@ def compare(reader: TreeReader, old: TreeId, new: TreeId, *, recursive: bool = F
             yield from (Change(path, None, entry) for path, entry in _within(reader, change.path, now))
 
 
+_LETTERS: Final = {ADDED: "A", DELETED: "D", RETYPED: "T"}
+"""Of what is there in both, and of one kind, the content or the attributes differ: "M"."""
+
+
 def status(change: Change) -> str:
     """The letter for a change."""
-    if change.old is None or change.new is None:
-        return "A" if change.old is None else "D"
-    return "M" if change.old.kind == change.new.kind else "T"
+    return _LETTERS.get(change.word, "M")
 
 
 def command(

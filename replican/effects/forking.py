@@ -70,7 +70,7 @@ def _fork() -> int:
     return os.fork()
 
 
-def end_with(line: int) -> None:
+def end_with_line(line: int) -> None:
     """End this process when nobody has the other end of a pipe open any more, whatever it is doing: the system sends
     SIGIO then."""
     fcntl.fcntl(line, fcntl.F_SETOWN, os.getpid())

@@ -18,7 +18,7 @@ from replican.effects.forking import (
     TOLD,
     answers,
     end_process,
-    end_with,
+    end_with_line,
     fork,
     send_answer,
     send_payload,
@@ -103,7 +103,7 @@ class Pool(Generic[Job, Result]):
                     os.close(worker.line)
                 for ours in (feed, out, line):
                     os.close(ours)
-                end_with(theirs)
+                end_with_line(theirs)
                 _serve(work, jobs, into, self._reporter)
             finally:
                 os._exit(1)
@@ -300,7 +300,7 @@ def beside_telling(work: Callable[[Tell], Result]) -> Beside[Result]:
         try:
             os.close(out)
             os.close(line)
-            end_with(theirs)
+            end_with_line(theirs)
             send_answer(into, lambda: _work_telling(work, into))
             os._exit(0)
         finally:

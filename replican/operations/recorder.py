@@ -121,6 +121,7 @@ class Recorder:
                 head = self._repo.head
                 self.tracker.resume()  # others may have recorded or merged; they have left the index as the folder is
                 if self._look(now):
+                    self._repo.at_hand = self._seen or {}
                     done = work()
                 made = self._repo.head != head
                 self._seen, self._ahead = None, 0
@@ -142,7 +143,6 @@ class Recorder:
         seen = self.tracker.look(now)
         if seen is not None:
             self._seen = {**(self._seen or {}), **seen.payloads}
-        self._repo.at_hand = self._seen or {}
         return self._seen is not None
 
     def _look_ahead(self, now: float) -> None:
@@ -158,8 +158,6 @@ class Recorder:
                 self._look(now)
         except ReplicanError:
             pass  # whatever it is, who records meets it again
-        finally:
-            self._repo.at_hand = {}
         self.hear()
 
     def later(self, seconds: float) -> None:
