@@ -53,12 +53,16 @@ sync: $(VENV)/installed
 	fi; \
 	exec "$$replican" clone "$$A" "$$B"
 
-# mypy runs elsewhere than here, where replican/ without its two folders of commands would be found first.
+# mypy runs elsewhere than here, where replican/ without its two folders of commands would be found first. The tests
+# write into a folder of this run's own: one for all runs, as pytest has it, fills the disk, and what a run that was
+# killed left mounted there ends the next.
 test: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	cd $(VENV) && bin/mypy --config-file ../pyproject.toml --cache-dir ../.mypy_cache -p replican
-	$(BIN)/pytest $(SIDE_BY_SIDE)
+	@made=$$(mktemp -d) || exit 1; \
+	if $(BIN)/pytest $(SIDE_BY_SIDE) --basetemp="$$made"; then rm -rf "$$made" || :; \
+	else echo "make test: what the tests wrote is left in $$made" >&2; exit 1; fi
 
 torture: $(VENV)/installed-dev
 	REPLICAN_TORTURE=$(N) $(BIN)/pytest $(SIDE_BY_SIDE) tests/properties tests/scripts/test_crashes.py \
