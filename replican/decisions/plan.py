@@ -122,9 +122,13 @@ def make_plan(trees: TreeReader, base: TreeId, head: TreeId, changes: Iterable[C
         if (old is not None and not was_directory) or (new is not None and not is_directory):
             files.append(Change(change.path, None if was_directory else old, None if is_directory else new))
     gone: list[tuple[bytes, Entry]] = []
+    whole = _moved_whole(goes, comes)
+    apart = {old for old, _ in whole.values()}
     for change in goes:
         assert change.old is not None
         gone.append((change.path, change.old))
+        if change.path in apart:
+            continue  # with all that is below it
         inside = None
         for path, entry in walk_tree(trees, change.old.tree, change.path):
             if inside is not None and is_below(path, inside):
@@ -139,7 +143,7 @@ def make_plan(trees: TreeReader, base: TreeId, head: TreeId, changes: Iterable[C
     comes, groups = _with_their_units(comes, units)
     alone = [group.changes[0] for group in groups if len(group.changes) == 1]
     going = [(change.path, change.old) for change in alone if change.old is not None and change.new is None]
-    matcher = _Matcher([*gone, *going], files)
+    matcher = _Matcher([*gone, *going], files, whole)
     arriving = [matcher.new_directory(trees, change) for change in comes]
     files = matcher.match_files(files)
     moved = matcher.moved_directories
@@ -222,6 +226,20 @@ def _with_their_units(comes: Sequence[Change], units: Sequence[Change]) -> tuple
     return [change for change in comes if change not in beside], list(_groups([*units, *beside]))
 
 
+def _moved_whole(goes: Sequence[Change], comes: Sequence[Change]) -> dict[bytes, tuple[bytes, Entry]]:
+    """Those that come with the very tree of a directory that goes, and which: nothing has to be known of what is below
+    them, however much that is."""
+    going: dict[bytes, list[tuple[bytes, Entry]]] = {}
+    for change in reversed(goes):
+        if change.old is not None and change.old.id != EMPTY_TREE:
+            going.setdefault(change.old.id, []).append((change.path, change.old))
+    return {
+        change.path: going[change.new.id].pop()
+        for change in comes
+        if change.old is None and change.new is not None and not change.new.is_unit and going.get(change.new.id)
+    }
+
+
 def _is_in(path: bytes, directories: set[bytes]) -> bool:
     while path:
         if path in directories:
@@ -246,13 +264,16 @@ class _Matcher:
     to wait until that is gone, and is no move either.
     """
 
-    def __init__(self, gone: list[tuple[bytes, Entry]], files: list[Change]) -> None:
+    def __init__(
+        self, gone: list[tuple[bytes, Entry]], files: list[Change], whole: dict[bytes, tuple[bytes, Entry]]
+    ) -> None:
         self.moves: list[Move] = []
-        self.moved_directories: set[bytes] = set()
+        self.moved_directories = {old for old, _ in whole.values()}
+        self._whole = whole
         self._going = {path for path, _ in gone}
         self._directories: dict[bytes, list[tuple[bytes, Entry]]] = {}
         for path, entry in gone:
-            if entry.id != EMPTY_TREE:
+            if entry.id != EMPTY_TREE and path not in self.moved_directories:
                 self._directories.setdefault(entry.id, []).append((path, entry))
         crowded: dict[tuple[bytes, bytes], int] = {}
         for change in files:
@@ -265,7 +286,7 @@ class _Matcher:
             if old is not None and change.new is None and old.size and self._is_alone(change.path):
                 self._files.setdefault((old.kind, old.id), []).append((change.path, old))
         self._moved_files: set[bytes] = set()
-        self._above_moved: set[bytes] = set()
+        self._above_moved = {above for old in self.moved_directories for above in ancestors_of(old)}
 
     def _is_alone(self, path: bytes) -> bool:
         return (parent_of(path), group_key(name_of(path))) in self._alone
@@ -273,7 +294,11 @@ class _Matcher:
     def new_directory(self, trees: TreeReader, change: Change) -> NewDirectory:
         assert change.new is not None
         apart: set[bytes] = set()
-        if change.old is None and (self._directories or self._files):
+        if (found := self._whole.get(change.path)) is not None:
+            old, was = found
+            self.moves.append(Move(old, change.path, was, change.new))
+            apart = {change.path}
+        elif change.old is None and (self._directories or self._files):
             apart = self._take_apart(trees, change.path, change.new)
         return NewDirectory(change.path, change.new, change.old, frozenset(apart))
 

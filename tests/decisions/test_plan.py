@@ -46,6 +46,12 @@ ROWS = [
     ),
     Row("a renamed directory with an edit below", "d/e/a=1 d/b=2", "f/e/a=1 f/b=3", "+f/(f/e) d/e/>f/e/ -d/b -d/"),
     Row("directories that change places", "d/a=1 e/b=2", "d/b=2 e/a=1", "d/a>e/a e/b>d/b"),
+    Row("a directory that is renamed, beside one that has its tree, too", "d/a=1 g/a=1", "e/a=1 g/a=1", "d/>e/"),
+    Row("two equal directories are renamed", "d/a=1 f/a=1", "e/a=1 g/a=1", "d/>e/ f/>g/"),
+    Row("one of two equal directories goes", "d/a=1 f/a=1", "e/a=1", "d/>e/ -f/a -f/"),
+    Row("a directory that is renamed, with one that it held before", "d/e/a=1 d/b=2", "f/e/a=1 f/b=2", "d/>f/"),
+    Row("a whole one is nearer than a part", "d/a=1 d/e/b=2", "c/e/b=2 f/a=1 f/e/b=2", "+c/ d/>f/"),
+    Row("a directory that is renamed, and a file takes its name", "d/a=1", "d=2 e/a=1", "+d d/>e/"),
     Row("permissions of a directory", "d/a=1", "d/a=1 d/:700", "d/!"),
     Row("a file that becomes a directory", "d=1", "d/a=2", "-d +d/!d"),
     Row("a directory that becomes a file", "d/a=1", "d=2", "+d -d/a -d/"),
@@ -121,6 +127,16 @@ def test_directories_go_deepest_first() -> None:
     trees = MemoryTrees()
     plan = make_plan(trees, parse(trees, "d/e/f/a=1 d/b=2"), parse(trees, ""))
     assert [path for path, _ in plan.gone] == [b"d/e/f", b"d/e", b"d"]
+
+
+def test_nothing_is_read_of_what_is_moved_whole() -> None:
+    """However many files it has."""
+    trees = MemoryTrees()
+    base, head = parse(trees, "d/a=1 d/e/b=2 x=1"), parse(trees, "f/a=1 f/e/b=2 x=1")
+    trees.read.clear()
+    plan = make_plan(trees, base, head)
+    assert [(move.old, move.new) for move in plan.moves] == [(b"d", b"f")]
+    assert set(trees.read) == {base, head}
 
 
 class Left(NamedTuple):
