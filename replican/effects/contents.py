@@ -57,6 +57,10 @@ class ContentStore(Protocol):
     def is_reached(self) -> bool:
         """Whether it can be asked at all, as far as is known."""
 
+    def lies_beside(self, directory: int) -> bool:
+        """Whether its files are on the same file system as a directory: what lies there is no farther than what lies
+        here."""
+
     @property
     def came_early(self) -> Collection[BlobId]:
         """What a far store need not be asked for: to bring it is no more than to have it on the stage."""
@@ -115,6 +119,9 @@ class _NearStore:
     is_reached = True
     came_early: Collection[BlobId] = ()
 
+    def lies_beside(self, directory: int) -> bool:
+        return False
+
     def bring(
         self,
         wanted: Sequence[tuple[Entry, Wanted]],
@@ -161,12 +168,19 @@ class FolderStore(_NearStore):
         self._name = name
         self._by_hint = by_hint
         self._finder = finder
+        self._root = root
         self._directories = Directories(root)
         self._located: dict[BlobId, bytes] = {}
 
     @property
     def name(self) -> str:
         return self._name
+
+    def lies_beside(self, directory: int) -> bool:
+        try:
+            return self._by_hint and os.stat(self._root).st_dev == os.fstat(directory).st_dev
+        except OSError:
+            return False
 
     def locate(self, wanted: Collection[Wanted]) -> None:
         missing = {item.blob for item in wanted} - self._located.keys()

@@ -236,6 +236,9 @@ class FarStore:
     def is_reached(self) -> bool:
         return self._far.is_reached
 
+    def lies_beside(self, directory: int) -> bool:
+        return False
+
     def spare(self, size: int) -> None:
         self._far.spare(size)
 

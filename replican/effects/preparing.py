@@ -117,6 +117,8 @@ class Preparation:
         self._going: list[bytes] = []
         self._units: set[bytes] = set()
         self._came = {blob for store in remote for blob in store.came_early}
+        # What is no farther over there than here is not looked for here first: that is a look at the whole index.
+        self._beside = [store for store in remote if store.lies_beside(stage.fd)]
 
     def prepare(self, plan: Plan, meanwhile: Callable[[Plan], None] | None = None) -> Prepared:
         """Stage everything, and flush it, with something to do ``meanwhile``; raises ``NoSpaceError`` on a full disk,
@@ -154,7 +156,7 @@ class Preparation:
             self._bring(early)  # of a copy, what it is a copy of is here: it would be copied once more
         if (groundwork := self._groundwork) is not None:
             wanted = self._put_each(wanted, slots, lambda entry, _: groundwork.take(entry))
-        for stores in (self._local, self._remote):
+        for stores in (self._beside, self._local, self._remote):
             if not stores or not wanted:
                 continue
             if stores is self._local:
@@ -235,11 +237,12 @@ class Preparation:
         planned = [self._jobs(new, filled) for new in coming]
         jobs = [job for each, _, _ in planned for job in each]
         leftovers: list[tuple[bytes, Entry]] = []
-        if plan.base != EMPTY_TREE:
+        source = next(iter(self._remote), self._local[0])
+        if plan.base != EMPTY_TREE and source not in self._beside:
             jobs, leftovers = self._leave_local(jobs)
             self._spare(sum([entry.size for _, entry in leftovers]))
         files, size = total(jobs)
-        source = next(iter(self._remote if files else self._local), self._local[0])
+        source = source if files else self._local[0]
         if source.is_far and self._strong and files > _ONE_BY_ONE:
             if self._mirror is None:
                 self._mirror = self._own_mirror = Mirror(self._stage, place)
@@ -362,11 +365,12 @@ class Preparation:
         if not missing:
             return lost
         wanted = [Wanted(e.blob, e.kind, e.size, join(path, e.name)) for path, e in missing]
-        for store in self._remote:
+        for store in (*self._local, *self._remote):
             store.locate(wanted)
         if any(not store.is_far for store in self._remote):  # else all of it has been asked for
+            near = [store for store in (*self._local, *self._remote) if not store.is_far]
             left = [(entry, item) for (_, entry), item in zip(missing, wanted, strict=True)]
-            self._bring([each for each in left if not self._is_near(each[1])])
+            self._bring([each for each in left if not any(store.has(each[1]) for store in near)])
         for (path, entry), item in zip(missing, wanted, strict=True):
             try:
                 row = builder.fill_missing(path, entry, item, self._local + self._remote)
@@ -389,10 +393,6 @@ class Preparation:
             for entry in parse_tree(job.payload)
             if entry.kind != DIRECTORY and (mirror is None or mirror.copy_of(job.path, entry) is None)
         ]
-
-    def _is_near(self, wanted: Wanted) -> bool:
-        """Whether a store that can be opened here knows to have it."""
-        return any(not store.is_far and store.has(wanted) for store in (*self._local, *self._remote))
 
 
 def _building(path: bytes, entries: Sequence[Entry]) -> Building:
