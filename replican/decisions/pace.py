@@ -86,7 +86,7 @@ def jittered(period: float, chance: float) -> float:
 
 LONGEST: Final = 2.0
 """No change waits longer than this for the folder to come to rest."""
-FIRST: Final = 0.1
+FIRST: Final = 0.05
 DELETED: Final = 0.5
 """How long a folder has been still before a deletion is recorded: many may be under way."""
 FREE: Final = 100

@@ -8,12 +8,13 @@ of it: then it is the copy that is hashed, and no look at the file will find tha
 import errno
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
 from replican.effects.births import births_of
 from replican.effects.index_births import Birth
+from replican.effects.linux import is_open_for_writing
 from replican.effects.mirror import Copier, Copy, Copying
 from replican.effects.underway import Advance, Told
 from replican.effects.worktree import FILE_FLAGS, opened_directory
@@ -29,6 +30,7 @@ TRIES: Final = 3
 _PAUSE_SECONDS: Final = 0.01
 
 CHANGED_WHILE_READ: Final = "changed while read"
+BEING_WRITTEN: Final = "being written"
 SPECIAL: Final = "special file"
 
 LARGE: Final = 64 << 20
@@ -47,22 +49,26 @@ Answer = Hashed | str | None
 class PuttingOff(NamedTuple):
     """Files of more than ``most`` bytes are not read: they are problems, ``UNREAD``, and what the index has of them
     stands. Of those in ``known``, by path, is known what they were found to hold, or why nobody could tell: they are
-    taken for that, if they still look so."""
+    taken for that, if they still look so. Nor are those read in the directories ``begun`` that somebody writes to, and
+    has open for that: they are problems, ``BEING_WRITTEN``."""
 
     known: Mapping[bytes, Hashed | str] = {}
     most: int = LARGE
+    begun: Collection[bytes] = ()
 
 
 class Job(NamedTuple):
     """The names to hash in one directory: files or links, as they seemed. ``size`` in bytes, as far as it is known.
 
-    Files of more than ``most`` bytes are put off, but for those that are ``known``: see :class:`PuttingOff`."""
+    Files of more than ``most`` bytes are put off, but for those that are ``known``; so are those that were written to
+    ``since_ns`` (a time), if somebody still has them open for that: see :class:`PuttingOff`."""
 
     path: bytes
     names: list[bytes]
     size: int = 0
     most: int | None = None
     known: Mapping[bytes, Hashed | str] = {}
+    since_ns: int | None = None
 
 
 class Found(NamedTuple):
@@ -192,6 +198,8 @@ def _hash_file(
     if found.st_mode & 0o170000 != 0o100000:
         return SPECIAL, None
     size, mtime_ns = found.st_size, found.st_mtime_ns
+    if job is not None and job.since_ns is not None and mtime_ns >= job.since_ns and is_open_for_writing(fd):
+        return BEING_WRITTEN, None
     if job is not None and job.most is not None and size > job.most:
         return _put_off(found, job.known.get(name)), None
     copy: Copy | None = None

@@ -110,7 +110,13 @@ class InotifyWatcher:
         notes, self._notes = self._notes, []
         writing = batch.changed & self._writing
         return Notices(
-            batch.changed - writing, writing, batch.modes - batch.changed, batch.gone, batch.overflowed, notes
+            batch.changed - writing,
+            writing,
+            batch.modes - batch.changed,
+            batch.gone,
+            batch.overflowed,
+            notes,
+            batch.fresh,
         )
 
     def _read(self, batch: "_Batch") -> None:
@@ -130,11 +136,8 @@ class InotifyWatcher:
     def _settle(self, batch: "_Batch") -> None:
         """Find out who is still writing: a file may have been truncated by its name, linked, or closed just now."""
         doubtful = set(self._writing) if batch.overflowed else self._writing & batch.changed
-        found = writers(self._root, doubtful | batch.young)
+        found = writers(self._root, doubtful)
         self._writing -= {path for path in doubtful if found[path] is False}
-        begun = {path for path in batch.young if found[path]}
-        self._writing |= begun
-        batch.changed |= begun
 
 
 class _Batch:
@@ -148,8 +151,8 @@ class _Batch:
         self.gone: set[bytes] = set()
         self.leaving: dict[int, tuple[bytes, bool]] = {}
         """What was moved from its place, by the number that its rename has, and whether it is a directory."""
-        self.young: set[bytes] = set()
-        """Files in new directories, which somebody may have begun to write to before those were watched."""
+        self.fresh: set[bytes] = set()
+        """New directories: somebody may have begun to write to a file in one before it was watched."""
         self.overflowed = False
         self.lost = False
 
@@ -218,9 +221,9 @@ class _Batch:
             if mask & _MOVED_TO and cookie in self.leaving:
                 old, _ = self.leaving.pop(cookie)
                 self._move(old, path)
-                self._watches.rename(old, path)
+                self._watches.rename(old, path, self.fresh)
             else:
-                self._watches.cover(path, young=self.young)
+                self._watches.cover(path, fresh=self.fresh)
             self.gone.discard(path)
 
     def _take_file(self, path: bytes, mask: int, cookie: int) -> None:
@@ -245,6 +248,9 @@ class _Batch:
     def _move(self, old: bytes, new: bytes) -> None:
         """One rename: nothing is gone, and who writes to it writes to it there."""
         self.gone.discard(old)
+        for path in [path for path in self.fresh if is_below(path, old)]:
+            self.fresh.discard(path)
+            self.fresh.add(new + path[len(old) :])
         for path in [path for path in self._writing if is_below(path, old)]:
             self._writing.discard(path)
             self._writing.add(new + path[len(old) :])

@@ -1,9 +1,10 @@
 """A scan: what the folder holds now, as records that differ from the index's. Nothing is written."""
 
 import gc
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from replican.effects.assemble import Assembled, Assembler, topmost
 from replican.effects.births import Births
@@ -56,6 +57,9 @@ class Scan(NamedTuple):
 
 Take = Callable[[Examined, dict[bytes, Row]], None]
 See = Callable[[Glimpse], None]
+_LATELY_NS: Final = 10_000_000_000
+"""Who has written to a file for a longer time than that is not waited for."""
+
 _Waiting = tuple[Examined, dict[bytes, Row]]
 
 
@@ -114,9 +118,10 @@ class Survey:
         path, names = examined.path, [name for name, _ in examined.todo]
         if self._putting_off is None:
             return Job(path, names, examined.size)
-        before, most = self._putting_off
+        before, most, begun = self._putting_off
         known = {name: before[at] for name in names if (at := join(path, name)) in before} if before else {}
-        return Job(path, names, examined.size if examined.size <= most else 0, most, known)
+        since_ns = time.time_ns() - _LATELY_NS if path in begun else None
+        return Job(path, names, examined.size if examined.size <= most else 0, most, known, since_ns)
 
     def _complete(self, waiting: _Waiting, found: Found) -> Completed:
         """In whatever process has read it."""

@@ -6,7 +6,6 @@ watched first and then listed: what is made in it between the two is in the list
 
 import errno
 import os
-import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -23,7 +22,6 @@ MASK: Final = int(
     | flags.ONLYDIR | flags.EXCL_UNLINK
 )  # fmt: skip
 ROOT_MASK: Final = MASK | int(flags.DELETE_SELF | flags.MOVE_SELF)
-YOUNG_NS: Final = 10_000_000_000
 _STEP: Final = 1 << 16
 _LIMIT_FILE: Final = "/proc/sys/fs/inotify/max_user_watches"
 _OURS: Final = os.fsdecode(DOT_DIRECTORY)
@@ -44,12 +42,12 @@ class Watches:
         """How many directories could not be watched, as they were counted last."""
         self._texts: dict[bytes, bytes] = {}  # the ignore files, by the directories that have one
 
-    def cover(self, top: bytes, *, again: bool = False, young: set[bytes] | None = None) -> set[int]:
+    def cover(self, top: bytes, *, again: bool = False, fresh: set[bytes] | None = None) -> set[int]:
         """Watch a directory, and all below it that is to be watched; the numbers of the watches met.
 
         Below a directory that is watched already under this path, all is watched, and nothing is done; unless
-        ``again``. One that went meanwhile is left out: who moved it is told of, too. Files that are found in what is
-        watched anew, and were written to lately, are added to ``young``: what was told of them before, nobody heard.
+        ``again``. One that went meanwhile is left out: who moved it is told of, too. What is watched anew is added to
+        ``fresh``: what happened in it before, nobody heard.
         """
         met: set[int] = set()
         stack = [(top, parent_of(top) in self.unwatched if top else False)]
@@ -62,18 +60,21 @@ class Watches:
                 try:
                     fd = directories.open(path)
                     number = None if hopeless else self._add(fd, path)
+                    anew = number not in self.paths
                     if number is not None:
                         met.add(number)
                         if self.paths.get(number) == path and not again:
                             continue
                         self.paths[number] = path
                         self.unwatched.discard(path)
-                    names = self._list(fd, path, young)
+                    names = self._list(fd, path)
                 except OSError:
                     continue  # gone, or not ours to look into: the scan says so
                 if names is None:
                     self.drop(path)
                     continue
+                if fresh is not None and anew:
+                    fresh.add(path)
                 if number is None:
                     self.missing += 1
                     if not hopeless:
@@ -92,11 +93,10 @@ class Watches:
             raise
         return number
 
-    def _list(self, fd: int, path: bytes, young: set[bytes] | None) -> list[bytes] | None:
+    def _list(self, fd: int, path: bytes) -> list[bytes] | None:
         """The directories in one; None if it is a replica of its own."""
         names: list[bytes] = []
         text = None
-        since_ns = time.time_ns() - YOUNG_NS
         with os.scandir(fd) as entries:
             for entry in entries:
                 name = entry.name
@@ -112,8 +112,6 @@ class Watches:
                         continue
                 if entry.is_dir(follow_symlinks=False):
                     names.append(os.fsencode(name))
-                elif young is not None and _mtime_of(entry) > since_ns:
-                    young.add(join(path, os.fsencode(name)))
         if text is not None:
             self._texts[path] = text
         else:
@@ -136,7 +134,7 @@ class Watches:
         """The ignore file of a directory is another: more may have to be watched."""
         self.cover(path, again=True)
 
-    def rename(self, old: bytes, new: bytes) -> None:
+    def rename(self, old: bytes, new: bytes, fresh: set[bytes]) -> None:
         """A directory has another path, and so has all below it.
 
         Another than the one that was renamed may have been watched under the old path, since it has come there by now.
@@ -150,11 +148,11 @@ class Watches:
         for path in [path for path in self.unwatched if is_below(path, old)]:
             self.unwatched.discard(path)
             self.unwatched.add(new + path[len(old) :])
-        self._renew(new)
+        self._renew(new, fresh)
 
-    def _renew(self, path: bytes) -> None:
+    def _renew(self, path: bytes, fresh: set[bytes] | None = None) -> None:
         """Look at all that is at and below a path, and let go of what is said to be there and is not."""
-        met = self.cover(path, again=True)
+        met = self.cover(path, again=True, fresh=fresh)
         for number in [number for number, at in self.paths.items() if is_below(at, path) and number not in met]:
             self._remove(number)
 
@@ -202,13 +200,6 @@ class Watches:
     def below(self, path: bytes) -> Iterator[bytes]:
         """The watched directories at and below a path."""
         return (at for at in self.paths.values() if is_below(at, path))
-
-
-def _mtime_of(entry: "os.DirEntry[str]") -> int:
-    try:
-        return entry.stat(follow_symlinks=False).st_mtime_ns
-    except OSError:
-        return 0
 
 
 def _read_limit() -> int | None:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from replican.decisions.standing import Standing
 from replican.effects.beforehand import Beforehand
-from replican.effects.hashing import CHANGED_WHILE_READ, LARGE
+from replican.effects.hashing import BEING_WRITTEN, CHANGED_WHILE_READ, LARGE
 from replican.effects.ignore import IGNORE_NAME
 from replican.effects.notices import Notices, Watcher, open_watcher, spread, writers
 from replican.effects.scan import Scan
@@ -66,6 +66,8 @@ class Tracker:
         self._root: TreeId | None = None
         self._marked = State(None, [])
         self._settled: set[bytes] = set()
+        self._fresh: set[bytes] = set()
+        """Directories in which somebody may be writing to a file that nobody has told of."""
         self._waiting: dict[bytes, _Waiting] = {}
         self._observed: set[bytes] = set()
         """What was observed and not recorded yet."""
@@ -138,6 +140,7 @@ class Tracker:
     def take(self, notices: Notices, now: float) -> None:
         """Take in what a watcher told."""
         self.notes += notices.notes
+        self._fresh.update(notices.fresh)
         if notices.everything:
             self.doubt_everything()
         # Of a directory of which only the permissions changed, one name in it is looked at, and all on the way to it.
@@ -214,7 +217,7 @@ class Tracker:
         with self._repo.writing(_WHAT):
             if self._root is not None and self._repo.index.observed_root() != self._root:
                 self.doubt_everything()  # somebody else has written to the index, and perhaps dropped what was ours
-            putting_off = self._beforehand.putting_off()
+            putting_off = self._beforehand.putting_off()._replace(begun=frozenset(self._fresh))
             if self._root is None:
                 paths = {b""}
                 seen = observe(self._repo, wait=False, putting_off=putting_off)
@@ -229,12 +232,13 @@ class Tracker:
             self._beforehand.looked(paths, seen.problems)
             self._root = seen.root
             self._settled.clear()
+            self._fresh.clear()
             self.gone = False
             if not self._repo.index.has_observed():
                 self._observed.clear()
             elif seen.changed or seen.gone:
                 self._observed |= paths
-        self._leave([each.path for each in seen.problems if each.cause == CHANGED_WHILE_READ], now)
+        self._leave([each.path for each in seen.problems if each.cause in (CHANGED_WHILE_READ, BEING_WRITTEN)], now)
         self._leave([each.path for each in seen.problems if each.cause == STILL_CHANGING], now, unit=True)
         return seen
 

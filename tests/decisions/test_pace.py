@@ -137,7 +137,7 @@ def test_what_comes_meanwhile_waits_for_rest_longer_each_time() -> None:
         assert due is not None
         waits.append(due - (now + 0.05))
         now = due
-    assert waits == pytest.approx([FIRST, 2 * FIRST, 4 * FIRST, 8 * FIRST, 16 * FIRST, LONGEST, LONGEST])
+    assert waits == pytest.approx([FIRST, 2 * FIRST, 4 * FIRST, 8 * FIRST, 16 * FIRST, 32 * FIRST, LONGEST])
     assert record(quiet, now, now + 0.1).changed(now + 1).due == now + 1, "then came a rest"
 
 

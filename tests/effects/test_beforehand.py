@@ -41,7 +41,7 @@ def heard(beforehand: Beforehand) -> set[bytes]:
 
 def look(root: Path, beforehand: Beforehand, *names: bytes) -> list[object]:
     """What a look finds under these names, in short."""
-    known, most = beforehand.putting_off()
+    known, most, _ = beforehand.putting_off()
     fd = open_root(str(root))
     try:
         answers = hash_directory(fd, Job(b"", list(names), 0, most, known)).answers

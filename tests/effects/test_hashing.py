@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,11 @@ import scanning
 
 from replican.effects import reading
 from replican.effects.forkpool import Pool
-from replican.effects.hashing import Answer, Job, hash_name
+from replican.effects.hashing import BEING_WRITTEN, Answer, Job, hash_directory, hash_name
 from replican.effects.reading import Reading, hash_all
+from replican.effects.worktree import open_root
 from replican.values.errors import ReplicanError
+from replican.values.ids import blob_id
 from replican.values.progress import Silent
 
 
@@ -194,3 +197,27 @@ def test_a_directory_that_became_a_link(tmp_path: Path) -> None:
     root.mkdir()
     (root / "dir").symlink_to(outside)
     assert list(hash_all(str(root), [Job(b"dir", [b"file"])], Silent())) == [(0, ["changed while read"])]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only there it is told who writes")
+def test_who_writes_to_a_file_is_waited_for_where_that_is_asked_for(tmp_path: Path) -> None:
+    def answer(name: bytes, since_ns: int | None) -> object:
+        fd = open_root(str(tmp_path))
+        try:
+            (found,) = hash_directory(fd, Job(b"", [name], since_ns=since_ns)).answers
+            return found if isinstance(found, str) else found is not None and found[6]
+        finally:
+            os.close(fd)
+
+    (tmp_path / "link").symlink_to("open")
+    (tmp_path / "closed").write_bytes(b"all")
+    with open(tmp_path / "open", "wb", buffering=0) as file:
+        file.write(b"some")
+        now_ns = os.stat(tmp_path / "open").st_mtime_ns
+        assert answer(b"open", None) == blob_id(b"some")
+        assert answer(b"open", now_ns) == BEING_WRITTEN
+        assert answer(b"open", now_ns + 1) == blob_id(b"some"), "it has been open for long"
+        assert answer(b"closed", 0) == blob_id(b"all")
+        assert answer(b"link", 0) == blob_id(b"open")
+        assert answer(b"gone", 0) is False
+    assert answer(b"open", now_ns) == blob_id(b"some")

@@ -70,6 +70,11 @@ class Watched:
             assert observe_paths(self.repo.root, index, state.doubtful).root == on_disk(self.repo)
 
 
+def names(watched: Watched, directory: bytes) -> list[bytes]:
+    """What the index has of a directory."""
+    return [row.name for row in watched.repo.index.rows(directory)]
+
+
 def on_disk(repo: Repository) -> TreeId:
     with Index.open(":memory:", writable=True) as nothing:
         return scan(repo.root, nothing, workers=1).root
@@ -128,6 +133,33 @@ def test_a_file_that_is_being_written_to_is_left_until_it_is_closed(watched: Wat
     assert watched.look() == {b"", b"a"}
     assert watched.tracker.due is None
     watched.assert_knows()
+
+
+def test_a_file_that_was_begun_before_anybody_listened_is_left_until_it_is_closed(watched: Watched) -> None:
+    (watched.root / "n/m").mkdir(parents=True)
+    (watched.root / "n/m/done").write_text("all of it")
+    with open(watched.root / "n/m/begun", "wb", buffering=0) as file:
+        file.write(b"some")
+        watched.look()
+        assert names(watched, b"n/m") == [b"done"]
+        assert watched.tracker.due is not None
+        assert b"n/m/begun" in watched.tracker.state(watched.now).doubtful
+        watched.assert_knows()
+        file.write(b" and the rest")
+        assert watched.look() == set()
+    assert watched.look() >= {b"n/m"}
+    assert names(watched, b"n/m") == [b"begun", b"done"]
+    watched.assert_knows()
+
+
+def test_one_that_was_begun_and_stays_open_is_looked_at_once_it_is_still(watched: Watched) -> None:
+    (watched.root / "n").mkdir()
+    with open(watched.root / "n/begun", "wb", buffering=0) as file:
+        file.write(b"some")
+        watched.look()
+        watched.now += STILL
+        assert watched.look() >= {b"n"}
+        assert names(watched, b"n") == [b"begun"]
 
 
 def test_a_file_that_stays_open_is_looked_at_once_it_is_still(watched: Watched) -> None:
