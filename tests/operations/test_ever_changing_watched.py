@@ -16,6 +16,7 @@ from replican.operations.courier import Courier
 from replican.operations.recording import record
 from replican.values import events
 from replican.values.ids import blob_id
+from replican.values.listing import RACY_NS
 
 
 class Collecting:
@@ -44,6 +45,7 @@ class Watched(Restless):
         with self.open() as repo:
             record(repo)
         self.edit()
+        time.sleep(2 * RACY_NS / 10**9)  # else its row might be smudged for being of this very moment
 
     def carry(self, kept_until: float = 0.0) -> list[events.Event]:
         post = Collecting()
