@@ -7,7 +7,7 @@ from typing import Final
 from replican.effects.index_births import BORN_FROM
 from replican.effects.linux import rename_new
 from replican.effects.placing import CHANGED_HERE, as_placed
-from replican.effects.preparing import BuiltDirectory
+from replican.effects.prepared import BuiltDirectory
 from replican.effects.site import Site
 from replican.effects.treebuild import row_of
 from replican.effects.worktree import set_mode

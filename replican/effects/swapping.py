@@ -19,7 +19,7 @@ from replican.effects.clearing import remove_tree
 from replican.effects.ledger import Ledger
 from replican.effects.linux import exchange, rename_new
 from replican.effects.placing import CHANGED_HERE, look
-from replican.effects.preparing import BuiltDirectory
+from replican.effects.prepared import BuiltDirectory
 from replican.effects.site import Site
 from replican.effects.trash import Trash, hash_name
 from replican.effects.worktree import open_way, set_mode

@@ -16,7 +16,7 @@ from replican.decisions.treediff import Change
 from replican.effects.arrivals import bring_directory, finish_permissions
 from replican.effects.linux import exchange, rename_case, rename_new
 from replican.effects.placing import CHANGED_HERE, Looked, adopt_attributes, as_placed, cause_of, look, place_across
-from replican.effects.preparing import BuiltDirectory, Prepared, needs_content, wanted_of
+from replican.effects.prepared import BuiltDirectory, Prepared, needs_content, wanted_of
 from replican.effects.site import BATCH, Meant, Site
 from replican.effects.staging import Slot
 from replican.effects.swapping import Swapping, close_again, opened_up

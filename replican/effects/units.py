@@ -16,7 +16,7 @@ from replican.values.paths import ancestors_of, is_below, join, name_of, parent_
 from replican.values.trees import DIRECTORY, FILE
 
 if TYPE_CHECKING:
-    from replican.effects.preparing import BuiltDirectory
+    from replican.effects.prepared import BuiltDirectory
     from replican.effects.staging import Stage
 
 STILL_CHANGING: Final = "still changing"

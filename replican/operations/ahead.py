@@ -9,7 +9,7 @@ from replican.decisions.frontier import JoinKind, join
 from replican.decisions.treediff import diff_trees, walk_tree
 from replican.effects import durable
 from replican.effects.contents import Wanted
-from replican.effects.preparing import NO_SOURCE, needs_content
+from replican.effects.prepared import NO_SOURCE, needs_content
 from replican.effects.refs import remote_head
 from replican.effects.staging import Stage
 from replican.effects.underway import Underway

@@ -22,7 +22,8 @@ from replican.effects.gleaning import glean
 from replican.effects.groundwork import Groundwork
 from replican.effects.mirror import Mirror
 from replican.effects.objects import CHECKPOINT, TREE
-from replican.effects.preparing import NO_SOURCE, NOT_HERE, Preparation, Prepared, place_of
+from replican.effects.prepared import NO_SOURCE, NOT_HERE, Prepared, place_of
+from replican.effects.preparing import Preparation
 from replican.effects.refs import HEAD, remote_head
 from replican.effects.site import Site
 from replican.effects.staging import Stage

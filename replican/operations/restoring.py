@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from replican.decisions.treediff import diff_trees, walk_tree
 from replican.effects.contents import NO_CONTENT, ContentStore, Wanted, find
-from replican.effects.preparing import NO_SOURCE, needs_content
+from replican.effects.prepared import NO_SOURCE, needs_content
 from replican.effects.staging import Slot, Stage
 from replican.effects.trash import Trash
 from replican.effects.underway import Underway

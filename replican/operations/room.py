@@ -13,7 +13,7 @@ from replican.decisions.plan import NewDirectory, Plan
 from replican.effects.clearing import Taken, left_of, parts_of_others, room_taken
 from replican.effects.contents import NO_CONTENT, ContentStore, Wanted, find
 from replican.effects.linux import data_of
-from replican.effects.preparing import wanted_of
+from replican.effects.prepared import wanted_of
 from replican.effects.staging import HOLE, SMALL
 from replican.repository import Repository
 from replican.values import paths

@@ -13,7 +13,7 @@ from replican.decisions.reconcile import OpenConflict, conflicts_in
 from replican.decisions.resolution import Changes, forget, settle
 from replican.decisions.treediff import find_entry, walk_tree
 from replican.decisions.units import unit_at
-from replican.effects.preparing import NO_SOURCE, NOT_HERE
+from replican.effects.prepared import NO_SOURCE, NOT_HERE
 from replican.operations.amending import amend
 from replican.operations.comparing import on_disk
 from replican.operations.reading import BlobReader

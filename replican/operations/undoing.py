@@ -10,7 +10,7 @@ from replican.decisions.edits import edit_tree
 from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import diff_trees, listing_at
 from replican.effects.contents import NO_CONTENT, Wanted, find
-from replican.effects.preparing import needs_content
+from replican.effects.prepared import needs_content
 from replican.effects.reflog import ReflogEntry
 from replican.effects.refs import HEAD
 from replican.operations.amending import Amended, amend, would_amend

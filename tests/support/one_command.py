@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from replican.decisions.treediff import diff_trees, find_entry
-from replican.effects.preparing import NO_SOURCE
+from replican.effects.prepared import NO_SOURCE
 from replican.operations import syncing
 from replican.operations.fetching import fetch_from
 from replican.operations.merging import settle_pending
