@@ -36,6 +36,7 @@ from replican.values.trees import DIRECTORY, FILE, Entry, TreeReader, encode_tre
 _ONE_BY_ONE = 200
 _FLUSH_ONE_BY_ONE = 32
 _FLUSH_BESIDE = 64 << 20
+_LITTLE = 64 << 10
 
 
 class Preparation:
@@ -106,10 +107,11 @@ class Preparation:
             self._bring(early)  # of a copy, what it is a copy of is here: it would be copied once more
         if (groundwork := self._groundwork) is not None:
             wanted = self._put_each(wanted, slots, lambda entry, _: groundwork.take(entry))
+        is_little = _are_small_edits(plan, wanted)
         for stores in (self._beside, self._local, self._remote):
             if not stores or not wanted:
                 continue
-            if stores is self._local:
+            if stores is self._local and not is_little:
                 self._locate(stores, wanted)
             wanted = self._try(stores, wanted, slots)
             if wanted and stores is self._remote:
@@ -118,6 +120,9 @@ class Preparation:
                 wanted = self._try(stores, wanted, slots)
         if wanted and self._bring(wanted):
             wanted = self._try([self._stage.shelf, *self._remote], wanted, slots)
+        if wanted and is_little:
+            self._locate(self._local, wanted)
+            wanted = self._try(self._local, wanted, slots)
         self._lacking += [Problem(item.hint, NO_SOURCE) for _, item in wanted]
         return slots
 
@@ -343,6 +348,13 @@ class Preparation:
             for entry in parse_tree(job.payload)
             if entry.kind != DIRECTORY and (mirror is None or mirror.copy_of(job.path, entry) is None)
         ]
+
+
+def _are_small_edits(plan: Plan, wanted: Iterable[tuple[Entry, Wanted]]) -> bool:
+    """Whether all of this is little, and new content of files that are there: it is seldom that of another one, and to
+    have it come is less than a look at the whole index, which would find that."""
+    edited = {path for group in plan.groups for path, old, _ in group.changes if old is not None and old.kind == FILE}
+    return sum([entry.size for entry, _ in wanted]) <= _LITTLE and all(item.hint in edited for _, item in wanted)
 
 
 def _building(path: bytes, entries: Sequence[Entry]) -> Building:

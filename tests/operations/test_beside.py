@@ -1,4 +1,5 @@
-"""Content that lies on the same disk over there is not looked for here first: that costs a look at the whole index."""
+"""Where content is not looked for in this folder first, since that costs a look at the whole index: where it lies on
+the same disk over there, and where it is a small edit."""
 
 import os
 from pathlib import Path
@@ -82,6 +83,51 @@ def test_what_was_replaced_over_there_is_not_taken(tmp_path: Path, name: str) ->
     write(pair.a / name, "KEPT")
     merge_unrecorded(pair)
     assert (pair.b / name).read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("what", "is_looked_for"),
+    [
+        ({"edited": "new"}, False),
+        ({"edited": "kept"}, False),
+        ({"edited": "n" * 65_537}, True),
+        ({"edited": "n" * 40_000, "other": "m" * 40_000}, True),
+        ({"edited": "new", "copied": "kept"}, True),
+        ({"copied": "kept"}, True),
+    ],
+)
+def test_a_small_edit_is_not_looked_for_here(
+    tmp_path: Path,
+    asked: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    what: dict[str, str],
+    is_looked_for: bool,
+) -> None:
+    """Which is soon here; all else may be the content of another file."""
+    pair = Pair(tmp_path, {"kept": "kept", "edited": "before", "other": "before, too"})
+    for name, content in what.items():
+        write(pair.a / name, content)
+    pair.record(pair.a)
+    apart(monkeypatch)
+    asked.clear()
+    merge_unrecorded(pair)
+    assert_equal(pair.a, pair.b)
+    assert bool(asked) is is_looked_for
+
+
+def test_a_small_edit_that_went_over_there_is_found_here(
+    tmp_path: Path, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = Pair(tmp_path, {"kept": "kept", "edited": "before"})
+    write(pair.a / "edited", "kept")
+    pair.record(pair.a)
+    os.unlink(pair.a / "edited")
+    os.unlink(pair.a / "kept")
+    apart(monkeypatch)
+    asked.clear()
+    merge_unrecorded(pair)
+    assert (pair.b / "edited").read_text() == "kept"
+    assert asked
 
 
 def test_a_folder_that_is_not_there_lies_nowhere(tmp_path: Path) -> None:
