@@ -28,6 +28,8 @@ from replican.values.paths import join, name_of, parent_of
 from replican.values.progress import Problem
 from replican.values.trees import DIRECTORY, FILE, LINK, LINK_PERM, PERMS, Entry
 
+_RECORDED = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
+HOLDS_SPECIAL = "holds a special file"
 _ROUNDS = 8
 """How often whoever goes on writing into a unit that came out is given way."""
 
@@ -89,6 +91,23 @@ def holds_just(
     except OSError:
         return False
     return True
+
+
+def _holds_special(fd: int, name: bytes, held: Held) -> bool:
+    """Whether there is something in a unit that is never recorded, and would go with it."""
+    try:
+        for below, rows in held.items():
+            directory = open_way(join(name, below) if below else name, fd)
+            try:
+                for each in map(os.fsencode, os.listdir(directory)):
+                    found = None if each in rows else _lstat(each, directory)
+                    if found is not None and stat.S_IFMT(found.st_mode) not in _RECORDED:
+                        return True
+            finally:
+                os.close(directory)
+    except OSError:
+        pass  # it is not what the index has, which is reason enough
+    return False
 
 
 @contextmanager
@@ -171,8 +190,10 @@ class Swapping:
             return
         fd = os.dup(fd)
         try:
-            if not all(self._is_known(change, fd) for change in group.changes) or self._is_kept(group, fd):
-                site.pending += [Problem(path, CHANGED_HERE) for path in paths]
+            unknown = [change.path for change in group.changes if not self._is_known(change, fd)]
+            if unknown or self._is_kept(group, fd):
+                is_special = any(_holds_special(fd, name_of(path), held_by(site.ledger, path)) for path in unknown)
+                site.pending += [Problem(path, HOLDS_SPECIAL if is_special else CHANGED_HERE) for path in paths]
                 return
             for change in sorted(group.changes, key=_turn):
                 self._do(change, fd)

@@ -186,11 +186,12 @@ def test_what_was_changed_just_before_is_pending_and_becomes_a_conflict(
     )
 
 
-def test_a_name_that_is_not_recorded_keeps_a_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["a.u/fifo", "a.u/refs/fifo"])
+def test_a_name_that_is_not_recorded_keeps_a_unit(tmp_path: Path, name: str) -> None:
     pair = a_pair(tmp_path)
-    os.mkfifo(pair.b / "a.u/fifo")
-    assert pending(pair.pull().merged) == {"a.u": "changed here"}
-    (pair.b / "a.u/fifo").unlink()
+    os.mkfifo(pair.b / name)
+    assert pending(pair.pull().merged) == {"a.u": "holds a special file"}
+    (pair.b / name).unlink()
     assert not any(pending(each) for each in pair.sync().pulled)
     pair.assert_at_rest()
 
