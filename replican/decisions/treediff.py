@@ -137,9 +137,41 @@ def entry_named(entries: Sequence[Entry], name: bytes) -> Entry | None:
     return entries[low] if low < len(entries) and entries[low].name == name else None
 
 
-def tally(reader: TreeReader, old: TreeId, new: TreeId) -> Tally:
-    """How much differs, in files and links; costs what differs, with what directories that came or went hold."""
-    return tally_changes(reader, diff_trees(reader, old, new))
+def tally(reader: TreeReader, old: TreeId, new: TreeId, count: Callable[[bytes], int] | None = None) -> Tally:
+    """How much differs, in files and links; costs what differs, with what directories that came or went hold.
+
+    With a ``count`` of the files and links at and below a path in the new tree, for who has one without reading trees,
+    what is in directories that only moved costs nothing.
+    """
+    changes = diff_trees(reader, old, new)
+    if count is None:
+        return tally_changes(reader, changes)
+    moved, others = _take_moved(list(changes))
+    found = tally_changes(reader, others)
+    return found._replace(moved=found.moved + sum([count(path) for path in moved]))
+
+
+def _take_moved(changes: Sequence[Change]) -> tuple[list[bytes], list[Change]]:
+    """The paths of directories that came with the very tree of one that went, and the changes without both."""
+    went, came = Counter[bytes](), Counter[bytes]()
+    for _, before, after in changes:
+        if before is not None and after is None and before.kind == DIRECTORY:
+            went[before.id] += 1
+        elif after is not None and before is None and after.kind == DIRECTORY:
+            came[after.id] += 1
+    left_out, left_in = went & came, went & came
+    moved: list[bytes] = []
+    others: list[Change] = []
+    for change in changes:
+        path, before, after = change
+        if before is not None and after is None and left_out[before.id] > 0 and before.kind == DIRECTORY:
+            left_out[before.id] -= 1
+        elif after is not None and before is None and left_in[after.id] > 0 and after.kind == DIRECTORY:
+            left_in[after.id] -= 1
+            moved.append(path)
+        else:
+            others.append(change)
+    return moved, others
 
 
 def tally_changes(reader: TreeReader, changes: Iterable[Change]) -> Tally:

@@ -6,6 +6,7 @@ the head, an edit made on the old version joins the newer one instead of burying
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from replican.decisions.treediff import Tally, diff_trees, tally, tally_pairs, u
 from replican.decisions.units import units_in_new
 from replican.effects.completing import Pair
 from replican.effects.hashing import PuttingOff
-from replican.effects.index import Index
+from replican.effects.index import ASIDE, Index
 from replican.effects.mirror import Copying
 from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.observe import observe_paths
@@ -296,11 +297,16 @@ def _pass_gates(
     """The gates before a commit; what the folder's user added and deleted."""
     if base == EMPTY_TREE and seen.files is not None:
         return Tally(seen.files, 0, 0, 0)
-    counted = tally(overlay, base, observed) if pairs is None else tally_pairs(pairs)
+    counted = tally(overlay, base, observed, partial(_files_below, repo.index)) if pairs is None else tally_pairs(pairs)
     closed = [gates.missing_mount(mounts_gone(repo.index))]
     closed += deletion_gates(repo.index, counted)
     gates.pass_gates(closed, allowed)
     return counted
+
+
+def _files_below(index: Index, path: bytes) -> int:
+    """How many files and links there are at and below a directory, as last seen: what its trees have, too."""
+    return sum([known.files for known in index.digests_below(path).values() if known.tree != ASIDE])
 
 
 def mounts_gone(index: Index) -> list[str]:

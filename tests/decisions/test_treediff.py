@@ -124,3 +124,36 @@ def test_tally() -> None:
     assert counted("a=1", "a/b=1 a/c=1") == Tally(added=1, deleted=0, moved=1, changed=0)
     assert counted("a/b=1 a/c=2", "a=3") == Tally(added=1, deleted=2, moved=0, changed=0)
     assert counted("d/:700 d/a=1", "d/a=1") == Tally(0, 0, 0, 0)
+
+
+FILES = st.dictionaries(
+    st.sampled_from([f"{place}{name}" for place in ("", "d/", "e/", "f/", "d/g/", "e/g/", "h/d/") for name in "ab"]),
+    st.sampled_from("12"),
+    max_size=8,
+)
+"""Few names and contents: many directories have the same tree as another."""
+
+
+@given(FILES, FILES)
+def test_what_only_moved_is_counted_by_who_knows_it(before: dict[str, str], after: dict[str, str]) -> None:
+    """With the very result of who reads it all."""
+    trees = MemoryTrees()
+    old, new = [parse(trees, " ".join(f"{at}={is_}" for at, is_ in each.items())) for each in (before, after)]
+    asked: list[bytes] = []
+
+    def count(path: bytes) -> int:
+        asked.append(path)
+        found = find_entry(trees, new, path)
+        assert found is not None
+        return sum(entry.kind != b"d" for _, entry in walk_tree(trees, found.tree))
+
+    assert tally(trees, old, new, count) == tally(trees, old, new)
+    assert len(set(asked)) == len(asked)
+
+
+def test_nothing_is_read_of_what_only_moved() -> None:
+    trees = MemoryTrees()
+    old, new = parse(trees, "d/a=1 d/e/b=2 x=1"), parse(trees, "f/a=1 f/e/b=2 x=2")
+    trees.read.clear()
+    assert tally(trees, old, new, lambda path: {b"f": 2}[path]) == Tally(0, 0, 2, 1)
+    assert set(trees.read) == {old, new}
