@@ -7,7 +7,7 @@ trash, a remote's folder. A store hands out candidates; whoever copies them veri
 
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from replican.effects.worktree import FILE_FLAGS, Directories, open_regular
@@ -293,6 +293,32 @@ class ShelfStore(_NearStore):
             return os.readlink(b"%s/%s" % (self._path, name))
         except OSError:
             return None
+
+    def open_directory(self, path: bytes) -> int | None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+class CopyStore(_NearStore):
+    """Copies that are held of what changes all the time: ``open_copy`` gives a descriptor of one."""
+
+    def __init__(self, name: str, open_copy: Callable[[BlobId], int | None]) -> None:
+        self.name = name
+        self._open_copy = open_copy
+
+    def locate(self, wanted: Collection[Wanted]) -> None:
+        pass
+
+    def located(self) -> Collection[BlobId]:
+        return ()
+
+    def open_file(self, wanted: Wanted) -> int | None:
+        return None if wanted.kind == LINK else self._open_copy(wanted.blob)
+
+    def read_link(self, wanted: Wanted) -> bytes | None:
+        return None
 
     def open_directory(self, path: bytes) -> int | None:
         return None

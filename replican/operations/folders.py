@@ -1,16 +1,20 @@
 """A remote that is a folder on this machine."""
 
 import os
+import stat
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from itertools import count
 from typing import TYPE_CHECKING
 
 from replican.decisions.frontier import JoinKind, join
-from replican.effects.contents import ContentStore, FolderStore, ShelfStore
+from replican.effects.contents import ContentStore, CopyStore, FolderStore, ShelfStore
 from replican.effects.forkpool import Beside, beside_telling
+from replican.effects.hashing import CHANGED_WHILE_READ
 from replican.effects.mirror import Mirror
 from replican.effects.objects import ObjectStore
+from replican.effects.prepared import NO_SOURCE
+from replican.effects.worktree import Directories
 from replican.operations.receiving import record_for, take_in
 from replican.operations.remotes import Refreshed, Taken, check_folder, diverged, place_of
 from replican.operations.telling import Tell
@@ -26,6 +30,8 @@ from replican.values.errors import (
 )
 from replican.values.hooks import POST_CHECKPOINT
 from replican.values.ids import BlobId, CheckpointId
+from replican.values.paths import name_of, parent_of, show
+from replican.values.trees import FILE
 
 if TYPE_CHECKING:
     from replican.effects.freezing import Freezer
@@ -37,8 +43,6 @@ class FolderRemote:
     """A folder with a log of its own, opened: a :class:`~replican.operations.remotes.Remote`."""
 
     traffic = None
-    has_changed = False  # who opens its files sees what they hold
-    unsent: Collection[bytes] = ()
 
     def __init__(self, name: str, root: str, repository: Repository) -> None:
         self.name = name
@@ -48,6 +52,10 @@ class FolderRemote:
         self._reader: FolderReader | None = None
         self.seen: CheckpointId | None = None
         self.copies: Freezer | None = None
+        self.unsent: Collection[bytes] = ()
+        self._held = ExitStack()
+        self._kept: Freezer | None = None
+        self._changed: set[bytes] = set()
 
     def refresh(
         self,
@@ -58,14 +66,19 @@ class FolderRemote:
         prompt: bool = False,
     ) -> Refreshed:
         """``paths`` and ``tell`` are as those of ``record``."""
+        changed, self._changed = self._changed, set()
+        copies: Mirror | None = self._keep(changed) if changed and mirror is None else mirror
         try:
-            refreshed = record_for(self.repository, self.name, mirror=mirror, paths=paths, tell=tell, prompt=prompt)
+            refreshed = record_for(self.repository, self.name, mirror=copies, paths=paths, tell=tell, prompt=prompt)
             self.seen = self.repository.head
             return refreshed
         except (DamagedError, NotFoundError) as error:
             raise self.damaged(error) from error
         except NoRepositoryError as error:
             raise RemoteError(f"remote {self.name}: {error.message}", error.hint) from error
+        finally:
+            if self._kept is not None:
+                self._kept.end()
 
     def refreshing(self, mirror: Mirror | None = None) -> Beside[Refreshed]:
         """Its scan is another process's. What that has copied to a ``mirror`` it tells with its news."""
@@ -84,6 +97,35 @@ class FolderRemote:
                     mirror.close()
 
         return beside_telling(theirs)
+
+    def keep_changing(self, refreshed: Refreshed) -> Refreshed:
+        changing = [each.path for each in refreshed.unread if each.cause == CHANGED_WHILE_READ]
+        if not changing or refreshed.refused:
+            return refreshed
+        from replican.effects.freezing import UNSTEADY
+
+        kept = self._keep(changing)
+        again = self.refresh(mirror=kept, paths=changing)
+        unsteady = [f"{self.name}: {show(path)}: {UNSTEADY}" for path in sorted(kept.unsteady)]
+        return again._replace(notes=list(dict.fromkeys([*refreshed.notes, *again.notes, *unsteady])))
+
+    def _keep(self, paths: Collection[bytes]) -> "Freezer":
+        """Who makes copies of these, when they are read the next time, and holds them."""
+        from replican.effects.freezing import Freezer
+        from replican.effects.staging import Stage
+
+        if self._kept is None:
+            stage = self._held.enter_context(Stage(f"{self.repository.dotdir}/stage"))
+            self._kept = self._held.enter_context(closing(Freezer(stage, ())))
+        self._kept.add(paths)
+        return self._kept
+
+    @property
+    def has_changed(self) -> bool:
+        return bool(self._changed)
+
+    def lacked(self, paths: Collection[bytes]) -> None:
+        self._changed.update(_changed_of(self.repository, paths))
 
     @property
     def head(self) -> CheckpointId | None:
@@ -120,10 +162,13 @@ class FolderRemote:
 
     @contextmanager
     def contents(self, unreached: Callable[[RemoteError], None] | None = None) -> Iterator[list[ContentStore]]:
-        """Its folder, then its trash."""
+        """Its folder, then its trash, then copies of what changes there all the time."""
         store = FolderStore(self.name, self.place, self.repository.index)
+        stores: list[ContentStore] = [store, ShelfStore(f"the trash of {self.name}", f"{self.repository.dotdir}/trash")]
+        if self._kept is not None:
+            stores.append(CopyStore(self.name, self._kept.open))
         try:
-            yield [store, ShelfStore(f"the trash of {self.name}", f"{self.repository.dotdir}/trash")]
+            yield stores
         finally:
             store.close()
 
@@ -147,9 +192,15 @@ class FolderRemote:
 
         store = FolderStore("the pushing folder", repo.root, ours)
         try:
-            trash = ShelfStore("the trash of the pushing folder", f"{repo.dotdir}/trash")
-            taken = take_in(self.repository, self.name, head, ours, [store, trash], check)
+            stores: list[ContentStore] = [
+                store,
+                ShelfStore("the trash of the pushing folder", f"{repo.dotdir}/trash"),
+            ]
+            if self.copies is not None:
+                stores.append(CopyStore("the pushing folder", self.copies.open))
+            taken = take_in(self.repository, self.name, head, ours, stores, check)
             self.seen = taken.new
+            self.unsent = _changed_of(repo, [each.path for each in taken.pending if each.cause == NO_SOURCE])
             return taken
         except RefusedError as error:
             raise self._refused(repo, error) from error
@@ -193,8 +244,25 @@ class FolderRemote:
 
     def close(self) -> None:
         """Give back what is held, but for the repository."""
+        self._held.close()
         if self._reader is not None:
             self._reader.close()
+
+
+def _changed_of(repo: Repository, paths: Collection[bytes]) -> list[bytes]:
+    """The paths at which another file lies by now than the folder's index says."""
+    changed = []
+    with Directories(repo.root) as directories:
+        for path in paths:
+            row = repo.index.row(path)
+            try:
+                found = os.lstat(name_of(path), dir_fd=directories.open(parent_of(path)))
+            except OSError:
+                continue
+            look = found.st_size, found.st_mtime_ns, found.st_ctime_ns
+            if row is not None and row.kind == FILE and stat.S_ISREG(found.st_mode):
+                changed += [path] if look != (row.size, row.disk_mtime_ns, row.ctime_ns) else []
+    return changed
 
 
 class _Pushing:

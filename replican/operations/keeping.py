@@ -52,7 +52,7 @@ class Keeping:
     def record_changing(self, recorded: Recorded) -> Recorded:
         """Record once more what did not stay the same while it was read, if anything; what was recorded in all."""
         changing = [each.path for each in recorded.problems if each.cause == CHANGED_WHILE_READ]
-        if not changing or recorded.gated is not None or self._remote.traffic is None:
+        if not changing or recorded.gated is not None:
             return recorded
         return self.record(recorded, changing)
 

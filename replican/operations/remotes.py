@@ -111,6 +111,10 @@ class Remote(Protocol):
     def refreshing(self) -> AbstractContextManager[Awaited]:
         """Have it record what its user did, while the caller does something else."""
 
+    def keep_changing(self, refreshed: Refreshed) -> Refreshed:
+        """Have it record what did not stay the same while it was read, by copies of that, which can be had from it
+        until it is closed; what was recorded in all."""
+
     @property
     def head(self) -> CheckpointId | None:
         """Its head, as far as is known: asked for at least once."""
@@ -133,6 +137,9 @@ class Remote(Protocol):
         """Whether content was not to be had since it changed over there while it was asked for: to record it once
         more, and to ask again, may help."""
 
+    def lacked(self, paths: Collection[bytes]) -> None:
+        """What was to lie at these paths of its folder was not to be had: it may have changed."""
+
     def contents(
         self, unreached: Callable[[RemoteError], None] | None = None
     ) -> "AbstractContextManager[list[ContentStore]]":
@@ -143,11 +150,11 @@ class Remote(Protocol):
         """Content by its id alone, verified, from one place after the other; ``hint`` is a path where it may lie."""
 
     copies: "Freezer | None"
-    """Copies of what changes all the time here, by which it was recorded: over a link, a push sends them."""
+    """Copies of what changes all the time here, by which it was recorded: a push has the content from them."""
 
     @property
     def unsent(self) -> Collection[bytes]:
-        """The paths of what the last push could not send over a link, since it has changed here since it was recorded:
+        """The paths of what the last push could not send, since it has changed here since it was recorded:
         to record it once more, with copies, and to push that may help."""
 
     def push(self, repo: Repository, head: CheckpointId | None) -> Taken:

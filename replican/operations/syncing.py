@@ -13,6 +13,7 @@ from replican.decisions.frontier import JoinKind
 from replican.decisions.treediff import Tally
 from replican.effects.mirror import Mirror
 from replican.effects.precutting import Precutter
+from replican.effects.prepared import NO_SOURCE
 from replican.effects.refs import remote_head
 from replican.operations.ahead import bring_ahead, take_ahead
 from replican.operations.fetching import Fetched, damaged_here, fetch_from
@@ -98,6 +99,12 @@ def merge_remote(
         )
 
 
+def _has_changed(remote: Remote, merged: Merged) -> bool:
+    """Whether what this merge lacks may be had if the remote records once more."""
+    remote.lacked([each.path for each in merged.pending if each.cause == NO_SOURCE])
+    return remote.has_changed
+
+
 def merged_before(repo: Repository, name: str) -> bool:
     """Whether this log and what a remote once was ever had something in common."""
     ours = repo.head
@@ -113,11 +120,12 @@ def pull(repo: Repository, name: str, *, allowed: frozenset[str] = frozenset(), 
     """Commit local edits, fetch, merge."""
     with opened_remote(repo, name) as remote:
         recorded, theirs, ahead = _record_both(repo, remote, message, allowed)
-        if ahead is not None:
-            return Pulled(recorded, ahead.fetched, ahead.merged, theirs)
-        fetched = fetch_from(repo, remote)
-        merged = merge_remote(repo, remote, allowed=allowed)
-        if remote.has_changed:
+        if ahead is not None and remote.head == ahead.fetched.new:
+            fetched, merged = ahead
+        else:  # or what changes there all the time was recorded after it
+            fetched, merged = fetch_from(repo, remote), merge_remote(repo, remote, allowed=allowed)
+            merged = merged if ahead is None else _together(ahead.merged, merged)
+        if _has_changed(remote, merged):
             again, merged = merge_again(repo, remote, merged, allowed=allowed)
             counts = fetched.checkpoints + again.checkpoints, fetched.trees + again.trees
             fetched = Fetched(name, fetched.old, again.new, *counts, fetched.forced or again.forced)
@@ -130,7 +138,7 @@ def merge_again(
 ) -> tuple[Fetched, Merged]:
     """Fetch and merge once more, after a merge during which files changed over there: now the remote makes sure that
     what it records of them can be had."""
-    repo.notes += remote.refresh().notes
+    repo.notes += remote.keep_changing(remote.refresh()).notes
     fetched = fetch_from(repo, remote)
     return fetched, _together(merged, merge_remote(repo, remote, allowed=allowed))
 
@@ -156,6 +164,7 @@ def _record_both(
         if not recorded.new and recorded.gated is None:
             ahead = merge_foretold(repo, remote, over_there.told(), over_there.told, allowed=allowed)
         refreshed = over_there.result()
+    refreshed = remote.keep_changing(refreshed)
     repo.notes += refreshed.notes
     return recorded, refreshed, ahead
 
@@ -254,7 +263,7 @@ def exchange(
     recorded_there = False
     for round_ in range(MOST_ROUNDS):
         if round_ and not recorded_there:
-            theirs = remote.refresh(prompt=unlocked)
+            theirs = remote.keep_changing(remote.refresh(prompt=unlocked))
             repo.notes += theirs.notes
         recorded_there = False
         if round_ or ahead is None:
@@ -266,7 +275,7 @@ def exchange(
             pulled.append(merge_remote(repo, remote, allowed=allowed))
         else:
             pulled.append(ahead.merged)
-        if remote.has_changed and round_ + 1 < MOST_ROUNDS:
+        if _has_changed(remote, pulled[-1]) and round_ + 1 < MOST_ROUNDS:
             continue  # once more: now it makes sure that what it records can be had
         head = repo.head
         if settled is not None and head == settled == remote.head:

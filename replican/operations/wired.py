@@ -1,7 +1,7 @@
 """A remote at the far end of a link: what is asked of it goes there as messages."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from replican.decisions.frontier import JoinKind, join
@@ -76,10 +76,8 @@ class WiredRemote:
             self._early.close()
         link, self._link = self._link, None
         if link is not None:
-            try:
+            with suppress(RemoteError):
                 link.channel.send(messages.Bye())
-            except RemoteError:
-                pass
             link.close()
 
     def asks_for(self, repo: Repository) -> None:
@@ -193,6 +191,12 @@ class WiredRemote:
             receive_copies(channel, mirror, repo.progress)
         return self._take_recorded()
 
+    def keep_changing(self, refreshed: Refreshed) -> Refreshed:
+        return refreshed  # that has been done over there
+
+    def lacked(self, paths: Collection[bytes]) -> None:
+        """It has told why."""
+
     @contextmanager
     def refreshing(self) -> "Iterator[EarlyRecording]":
         with self.telling():
@@ -238,12 +242,10 @@ class WiredRemote:
         try:
             yield self._lookout
         finally:
-            try:
+            with suppress(RemoteError):  # whoever asks next finds out
                 if self._link is not None:
                     with self.telling():
                         self._channel()  # it rests from now on
-            except RemoteError:
-                pass  # whoever asks next finds out
             self._lookout = None
 
     def link_channel(self) -> Channel:
