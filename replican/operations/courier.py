@@ -17,10 +17,12 @@ from replican.decisions.pace import Bounds, retry_after
 from replican.decisions.treediff import Tally
 from replican.effects import launching
 from replican.effects.companion import Post
+from replican.effects.hashing import CHANGED_WHILE_READ
 from replican.operations.attending import Attendance, attend
+from replican.operations.folders import FolderRemote
 from replican.operations.herald import Herald
 from replican.operations.keeping import Keeping
-from replican.operations.remotes import Remote, opened_remote
+from replican.operations.remotes import Refreshed, Remote, opened_remote
 from replican.operations.syncing import Exchanged, exchange
 from replican.repository import Repository
 from replican.values import events
@@ -34,6 +36,7 @@ from replican.values.errors import (
     UnknownRemoteError,
 )
 from replican.values.hooks import Kind
+from replican.values.progress import Problem
 
 WAIT_SECONDS: Final = 60.0
 """How long a courier waits for a lock: that of a merge of much may be held for long."""
@@ -45,6 +48,10 @@ _PENDING_SECONDS: Final = 30.0
 """After so many seconds at most, what could not be written is tried again."""
 _KEPT_SECONDS: Final = 20.0
 """After so many seconds, what changes all the time is recorded once more to be sent."""
+
+
+_KEPT_SHARE: Final = 0.1
+"""... and with no more than this share of the time."""
 
 
 class Carry(NamedTuple):
@@ -77,6 +84,8 @@ class Courier:
         self._again = 0
         self._kept_until = 0.0
         """Until then, nothing is recorded here by the courier."""
+        self._look_at = time.monotonic() + _KEPT_SECONDS
+        """When it is looked whether there is something that changes all the time."""
         self._gate: RefusedError | None = None
         self._closed: dict[str, Kind] = {}
         self._in_the_way: tuple[object, ...] | None = None
@@ -91,7 +100,7 @@ class Courier:
             try:
                 while not self._post.ended:
                     self._hear()
-                    if self._is_due():
+                    if self._is_due() or self._finds_changing():
                         self._go()
                     else:
                         self._wait()
@@ -136,7 +145,7 @@ class Courier:
         until = self._retry_at
         if self._attendance is not None:
             if until is None or self._gate is not None:
-                until = min(self._attendance.due, self._again_at or float("inf"))
+                until = min(self._attendance.due, self._again_at or float("inf"), self._looks_at)
             descriptors += self._attendance.descriptors
         if self._herald is not None:
             descriptors += self._herald.descriptors
@@ -157,6 +166,7 @@ class Courier:
             elif not self._lost and not self._behind:
                 return self._found(remote)
             with closing(Keeping(repo, remote, only=True)) as keeping:
+                self._keep_changing(repo, remote, keeping)
                 exchanged = exchange(repo, remote, unlocked=True, record_again=self._record_again(keeping))
             self._found(remote)
             self._report(repo, remote, exchanged, time.monotonic() - began)
@@ -175,6 +185,38 @@ class Courier:
             self._carried += 1
             if self._carried % _RENEW == 0:
                 self._close()
+
+    def _finds_changing(self) -> bool:
+        """Whether there is something on either side that nobody could read twice the same, and its turn has come."""
+        now = time.monotonic()
+        if self._repo is None or self._remote is None or now < self._looks_at:
+            return False
+        self._look_at = now + _KEPT_SECONDS
+        try:
+            found = any(_changing(each) for each in _repositories(self._repo, self._remote))
+        except ReplicanError:
+            return False  # whoever carries next meets it, and says so
+        self._behind = self._behind or found
+        return found
+
+    @property
+    def _looks_at(self) -> float:
+        return max(self._look_at, self._kept_until, self._retry_at or 0.0)
+
+    def _keep_changing(self, repo: Repository, remote: Remote, keeping: Keeping) -> None:
+        """Have recorded, by copies that can be sent, what nobody could read twice the same: not again soon, nor while
+        that takes much of the time."""
+        began = time.monotonic()
+        if began < self._kept_until:
+            return
+        here, *there = [_changing(each) for each in _repositories(repo, remote)]
+        if here:
+            keeping.again([each.path for each in here])
+        for unread in there:
+            self._note(remote.keep_changing(Refreshed([], unread)).notes)
+        if here or any(there):
+            ended = time.monotonic()
+            self._kept_until = ended + max(_KEPT_SECONDS, (ended - began) / _KEPT_SHARE)
 
     def _record_again(self, keeping: Keeping) -> Callable[[Collection[bytes]], None] | None:
         """What records what could not be sent since it had changed, with copies of it; None where that was done not
@@ -299,6 +341,20 @@ class Courier:
         self._back_off()
         if self._is_news("error", error.code):
             self._tell(events.Error(time.time_ns(), self._name, error.code, error.message, error.hint))
+
+
+def _repositories(repo: Repository, remote: Remote) -> list[Repository]:
+    """This one, and the remote's, if it is a folder here: what is on another machine is seen to there."""
+    return [repo, remote.repository] if isinstance(remote, FolderRemote) else [repo]
+
+
+def _changing(repo: Repository) -> list[Problem]:
+    """What was found to change while it was read, as far as the index knows."""
+    try:
+        return [each for each in repo.index.problems() if each.cause == CHANGED_WHILE_READ]
+    finally:
+        if not repo.is_locked_here:
+            repo.close_index()  # a snapshot is not to grow old
 
 
 def courier(root: str, name: str, bounds: Bounds, seed: int) -> Callable[[Post], None]:

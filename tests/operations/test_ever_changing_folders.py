@@ -6,53 +6,14 @@ from pathlib import Path
 
 import pytest
 from folders import write
-from restless import Restless
+from restless import Folders
 
 from replican.effects import freezing, hashing, staging
-from replican.effects.config import RemoteSettings
-from replican.effects.freezing import UNSTEADY
-from replican.operations.cloning import clone
 from replican.operations.fetching import fetch_from
 from replican.operations.recording import record
 from replican.operations.remotes import opened_remote
-from replican.operations.syncing import Pulled, Synced, merge_remote, pull, push, sync
+from replican.operations.syncing import merge_remote, push
 from replican.repository import Repository
-from replican.values.ids import blob_id
-
-
-class Folders(Restless):
-    """``here`` is the folder that syncs, ``there`` its remote; the file lies in the one called ``side``."""
-
-    def __init__(self, base: Path, monkeypatch: pytest.MonkeyPatch, side: str) -> None:
-        write(base / "there/first", b"first")
-        clone(str(base / "there"), str(base / "here"))
-        super().__init__(base, monkeypatch, side)
-        with self.open_folder() as repo:
-            repo.config.set_remote("origin", RemoteSettings(str(self.there)))
-        self.other = (self.there if side == "here" else self.here) / "large"
-        self.notes: list[str] = []
-
-    def open_folder(self) -> Repository:
-        return Repository(str(self.here))
-
-    def sync(self) -> Synced:
-        with self.open_folder() as repo:
-            done = sync(repo, "origin")
-            self.notes = list(repo.notes)
-        return done
-
-    def pull(self) -> Pulled:
-        with self.open_folder() as repo:
-            done = pull(repo, "origin")
-            self.notes = list(repo.notes)
-        return done
-
-    def assert_delivered(self) -> None:
-        found = self.other.read_bytes()
-        assert found in self.versions
-        assert self.row() == (blob_id(found), True)
-        assert self.stage() == self.stage(self.there) == []
-        assert len([note for note in self.notes if UNSTEADY in note]) == 1
 
 
 @pytest.fixture(params=["here", "there"])

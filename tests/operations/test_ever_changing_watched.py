@@ -7,13 +7,15 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from restless import Restless
+from restless import Folders, Restless
 
 from replican.decisions.pace import Bounds
 from replican.effects.freezing import UNSTEADY
+from replican.effects.hashing import CHANGED_WHILE_READ
 from replican.operations import courier as module
 from replican.operations.courier import Courier
 from replican.operations.recording import record
+from replican.repository import Repository
 from replican.values import events
 from replican.values.ids import blob_id
 from replican.values.listing import RACY_NS
@@ -91,3 +93,55 @@ def test_it_is_not_recorded_again_and_again(watched: Watched) -> None:
     assert synced(told).pending == 1
     assert not (watched.there / "large").exists()
     assert (watched.there / "other").read_bytes() == b"other"
+
+
+class Beside(Folders):
+    """Two folders of one machine, of which the one ``here`` is watched; that of ``side`` has the file, which whoever
+    watches it has met, and could not record."""
+
+    def __init__(self, base: Path, monkeypatch: pytest.MonkeyPatch, side: str) -> None:
+        super().__init__(base, monkeypatch, side)
+        self.is_restless = True
+        with Repository(str(self.path.parent)) as repo:
+            assert [each.cause for each in record(repo).problems] == [CHANGED_WHILE_READ]
+
+    def carry(self) -> list[events.Event]:
+        post = Collecting()
+        Courier(str(self.here), "origin", post, Bounds(), Random(1)).run()  # type: ignore[arg-type]
+        return post.events
+
+
+@pytest.mark.parametrize("side", ["here", "there"])
+def test_between_folders_it_comes_once_it_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: str
+) -> None:
+    beside = Beside(tmp_path, monkeypatch, side)
+    told = beside.carry()
+    found = beside.other.read_bytes()
+    assert found in beside.versions
+    assert beside.row() == (blob_id(found), True)
+    assert (synced(told).pending, synced(told).equal) == (0, True)
+    assert len([event for event in told if isinstance(event, events.Note) and UNSTEADY in event.line()]) == 1
+    assert beside.stage() == beside.stage(beside.there) == []
+
+
+def test_it_is_looked_for_when_all_else_is_in_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not before its time, nor while a gate is closed."""
+    beside = Beside(tmp_path, monkeypatch, "there")
+    post = Collecting()
+    courier = Courier(str(beside.here), "origin", post, Bounds(), Random(1))  # type: ignore[arg-type]
+    now = time.monotonic()
+    courier._kept_until = now + 1000
+    courier._go()
+    assert synced(post.events).equal
+    assert not beside.other.exists()
+    assert not courier._finds_changing(), "it is not time yet"
+    courier._kept_until, courier._look_at, courier._retry_at = 0.0, 0.0, float("inf")
+    assert not courier._finds_changing(), "a gate is closed"
+    courier._retry_at = None
+    assert courier._finds_changing()
+    assert not courier._finds_changing(), "just now"
+    courier._go()
+    assert beside.other.read_bytes() in beside.versions
+    assert courier._kept_until >= now + module._KEPT_SECONDS
+    courier._close()

@@ -1,4 +1,5 @@
-"""A large file that is another one before it can be read to its end, in one of two folders with a link between them."""
+"""A large file that is another one before it can be read to its end, in one of two folders, with a link between them or
+without."""
 
 import os
 from collections.abc import Iterable
@@ -10,8 +11,12 @@ from folders import noise, write
 from links import CutLinks
 
 from replican.effects import blocks, copying, hashing
+from replican.effects.config import RemoteSettings
+from replican.effects.freezing import UNSTEADY
+from replican.operations.cloning import clone
+from replican.operations.syncing import Pulled, Synced, pull, sync
 from replican.repository import Repository
-from replican.values.ids import blob_hasher
+from replican.values.ids import blob_hasher, blob_id
 
 MIB = 1 << 20
 
@@ -63,3 +68,38 @@ class Restless(CutLinks):
             row = repo.index.row(b"large")
         assert row is not None
         return row.id, row.is_smudged
+
+
+class Folders(Restless):
+    """``here`` is the folder that syncs, ``there`` its remote; the file lies in the one called ``side``."""
+
+    def __init__(self, base: Path, monkeypatch: pytest.MonkeyPatch, side: str) -> None:
+        write(base / "there/first", b"first")
+        clone(str(base / "there"), str(base / "here"))
+        super().__init__(base, monkeypatch, side)
+        with self.open_folder() as repo:
+            repo.config.set_remote("origin", RemoteSettings(str(self.there)))
+        self.other = (self.there if side == "here" else self.here) / "large"
+        self.notes: list[str] = []
+
+    def open_folder(self) -> Repository:
+        return Repository(str(self.here))
+
+    def sync(self) -> Synced:
+        with self.open_folder() as repo:
+            done = sync(repo, "origin")
+            self.notes = list(repo.notes)
+        return done
+
+    def pull(self) -> Pulled:
+        with self.open_folder() as repo:
+            done = pull(repo, "origin")
+            self.notes = list(repo.notes)
+        return done
+
+    def assert_delivered(self) -> None:
+        found = self.other.read_bytes()
+        assert found in self.versions
+        assert self.row() == (blob_id(found), True)
+        assert self.stage() == self.stage(self.there) == []
+        assert len([note for note in self.notes if UNSTEADY in note]) == 1
