@@ -82,6 +82,7 @@ class Courier:
         self._again_at: float | None = None
         """What could not be done is tried again at this time, if nothing else has it tried before."""
         self._again = 0
+        self._unsteady: set[bytes] = set()
         self._kept_until = 0.0
         """Until then, nothing is recorded here by the courier."""
         self._look_at = time.monotonic() + _KEPT_SECONDS
@@ -165,9 +166,11 @@ class Courier:
                 self._tell(events.Syncing(time.time_ns(), self._name))
             elif not self._lost and not self._behind:
                 return self._found(remote)
-            with closing(Keeping(repo, remote, only=True)) as keeping:
+            with closing(Keeping(repo, remote, only=True, unsteady=self._unsteady)) as keeping:
                 self._keep_changing(repo, remote, keeping)
                 exchanged = exchange(repo, remote, unlocked=True, record_again=self._record_again(keeping))
+            if isinstance(remote, FolderRemote):
+                remote.drop_copies()
             self._found(remote)
             self._report(repo, remote, exchanged, time.monotonic() - began)
         except NoSpaceError as error:

@@ -55,6 +55,8 @@ class FolderRemote:
         self.unsent: Collection[bytes] = ()
         self._held = ExitStack()
         self._kept: Freezer | None = None
+        self._copied: list[bytes] = []
+        self._unsteady: set[bytes] = set()
         self._changed: set[bytes] = set()
 
     def refresh(
@@ -104,21 +106,30 @@ class FolderRemote:
             return refreshed
         from replican.effects.freezing import UNSTEADY
 
+        changing += self._copied
         kept = self._keep(changing)
         again = self.refresh(mirror=kept, paths=changing)
-        unsteady = [f"{self.name}: {show(path)}: {UNSTEADY}" for path in sorted(kept.unsteady)]
+        unsteady = [f"{self.name}: {show(path)}: {UNSTEADY}" for path in sorted(kept.unsteady - self._unsteady)]
+        self._unsteady |= kept.unsteady
         return again._replace(notes=list(dict.fromkeys([*refreshed.notes, *again.notes, *unsteady])))
 
     def _keep(self, paths: Collection[bytes]) -> "Freezer":
-        """Who makes copies of these, when they are read the next time, and holds them."""
+        """Who makes copies of these, when they are read the next time, and holds them; what was held before is nothing
+        that anybody asks for any more."""
         from replican.effects.freezing import Freezer
         from replican.effects.staging import Stage
 
-        if self._kept is None:
-            stage = self._held.enter_context(Stage(f"{self.repository.dotdir}/stage"))
-            self._kept = self._held.enter_context(closing(Freezer(stage, ())))
-        self._kept.add(paths)
-        return self._kept
+        self.drop_copies()
+        stage = self._held.enter_context(Stage(f"{self.repository.dotdir}/stage"))
+        kept = self._kept = self._held.enter_context(closing(Freezer(stage, ())))
+        kept.add(paths)
+        self._copied = list(paths)
+        return kept
+
+    def drop_copies(self) -> None:
+        """Give back the copies that are held: they take up room."""
+        self._kept, self._copied = None, []
+        self._held.close()
 
     @property
     def has_changed(self) -> bool:
@@ -244,7 +255,7 @@ class FolderRemote:
 
     def close(self) -> None:
         """Give back what is held, but for the repository."""
-        self._held.close()
+        self.drop_copies()
         if self._reader is not None:
             self._reader.close()
 

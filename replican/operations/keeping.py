@@ -18,7 +18,8 @@ from replican.values.paths import show
 
 class Keeping:
     """Has ``repo`` recorded with copies of some files, which ``remote`` sends when they are asked for. ``only`` these
-    are looked at where somebody else looks at the rest. Close it before the remote."""
+    are looked at where somebody else looks at the rest. Of those that were ``unsteady`` before, that is not told again.
+    Close it before the remote."""
 
     def __init__(
         self,
@@ -27,6 +28,7 @@ class Keeping:
         allowed: frozenset[str] = frozenset(),
         message: str | None = None,
         only: bool = False,
+        unsteady: set[bytes] | None = None,
     ) -> None:
         self._only = only
         self._repo = repo
@@ -34,7 +36,7 @@ class Keeping:
         self._allowed = allowed
         self._message = message
         self._paths: set[bytes] = set()
-        self._unsteady: set[bytes] = set()
+        self._unsteady = set[bytes]() if unsteady is None else unsteady
         self._stage: Stage | None = None
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 them."""
 
 import os
+import sys
 import time
 from pathlib import Path
 from random import Random
@@ -145,3 +146,33 @@ def test_it_is_looked_for_when_all_else_is_in_step(tmp_path: Path, monkeypatch: 
     assert beside.other.read_bytes() in beside.versions
     assert courier._kept_until >= now + module._KEPT_SECONDS
     courier._close()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only there it is told what is open")
+def test_it_is_told_once_and_its_copy_takes_up_no_room_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = Beside(tmp_path, monkeypatch, "there")
+    post = Collecting()
+    courier = Courier(str(beside.here), "origin", post, Bounds(), Random(1))  # type: ignore[arg-type]
+    for _ in range(3):
+        courier._kept_until = courier._look_at = 0.0
+        courier._go()
+        with Repository(str(beside.there)) as repo:
+            record(repo)  # whoever watches it meets it again
+        assert not [name for name in open_files() if "frozen" in name]
+    notes = [event.line() for event in post.events if isinstance(event, events.Note)]
+    assert len([note for note in notes if UNSTEADY in note]) == 1
+    assert len(beside.versions) > 3
+    courier._close()
+
+
+def open_files() -> list[str]:
+    """What this process has open, by the names that it had."""
+    found = []
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            found.append(os.readlink(f"/proc/self/fd/{fd}"))
+        except OSError:
+            continue
+    return found
