@@ -48,10 +48,11 @@ _PENDING_SECONDS: Final = 30.0
 """After so many seconds at most, what could not be written is tried again."""
 _KEPT_SECONDS: Final = 20.0
 """After so many seconds, what changes all the time is recorded once more to be sent."""
-
-
 _KEPT_SHARE: Final = 0.1
 """... and with no more than this share of the time."""
+_LOOK_SECONDS: Final = 7.0
+"""How often it is looked for that. Who reads a large file finds it changed half of the time, in turns of ten seconds:
+these are out of step with them."""
 
 
 class Carry(NamedTuple):
@@ -85,7 +86,7 @@ class Courier:
         self._unsteady: set[bytes] = set()
         self._kept_until = 0.0
         """Until then, nothing is recorded here by the courier."""
-        self._look_at = time.monotonic() + _KEPT_SECONDS
+        self._look_at = time.monotonic() + _LOOK_SECONDS
         """When it is looked whether there is something that changes all the time."""
         self._gate: RefusedError | None = None
         self._closed: dict[str, Kind] = {}
@@ -194,7 +195,7 @@ class Courier:
         now = time.monotonic()
         if self._repo is None or self._remote is None or now < self._looks_at:
             return False
-        self._look_at = now + _KEPT_SECONDS
+        self._look_at = now + _LOOK_SECONDS
         try:
             found = any(_changing(each) for each in _repositories(self._repo, self._remote))
         except ReplicanError:
