@@ -49,19 +49,20 @@ Answer = Hashed | str | None
 class PuttingOff(NamedTuple):
     """Files of more than ``most`` bytes are not read: they are problems, ``UNREAD``, and what the index has of them
     stands. Of those in ``known``, by path, is known what they were found to hold, or why nobody could tell: they are
-    taken for that, if they still look so. Nor are those read in the directories ``begun`` that somebody writes to, and
-    has open for that: they are problems, ``BEING_WRITTEN``."""
+    taken for that, if they still look so. Where some have ``rested``, by path, nor are others read that were written to
+    lately, and that somebody still has open for writing: they are problems, ``BEING_WRITTEN``."""
 
     known: Mapping[bytes, Hashed | str] = {}
     most: int = LARGE
-    begun: Collection[bytes] = ()
+    rested: Collection[bytes] | None = None
 
 
 class Job(NamedTuple):
     """The names to hash in one directory: files or links, as they seemed. ``size`` in bytes, as far as it is known.
 
     Files of more than ``most`` bytes are put off, but for those that are ``known``; so are those that were written to
-    ``since_ns`` (a time), if somebody still has them open for that: see :class:`PuttingOff`."""
+    ``since_ns`` (a time), unless they have ``rested``, if somebody still has them open for that: see
+    :class:`PuttingOff`."""
 
     path: bytes
     names: list[bytes]
@@ -69,6 +70,7 @@ class Job(NamedTuple):
     most: int | None = None
     known: Mapping[bytes, Hashed | str] = {}
     since_ns: int | None = None
+    rested: Collection[bytes] = ()
 
 
 class Found(NamedTuple):
@@ -198,10 +200,16 @@ def _hash_file(
     if found.st_mode & 0o170000 != 0o100000:
         return SPECIAL, None
     size, mtime_ns = found.st_size, found.st_mtime_ns
-    if job is not None and job.since_ns is not None and mtime_ns >= job.since_ns and is_open_for_writing(fd):
-        return BEING_WRITTEN, None
-    if job is not None and job.most is not None and size > job.most:
-        return _put_off(found, job.known.get(name)), None
+    if job is not None:
+        is_large = job.most is not None and size > job.most
+        known = _put_off(found, job.known.get(name)) if is_large else UNREAD
+        if known != UNREAD:
+            return known, None
+        # Nobody else can tell of who opened it before the directory was watched, or will be told of a moment later.
+        if job.since_ns is not None and mtime_ns >= job.since_ns and name not in job.rested and is_open_for_writing(fd):
+            return BEING_WRITTEN, None
+        if is_large:
+            return UNREAD, None
     copy: Copy | None = None
     told = long_copy = None
     if size < _WHOLE:

@@ -110,13 +110,7 @@ class InotifyWatcher:
         notes, self._notes = self._notes, []
         writing = batch.changed & self._writing
         return Notices(
-            batch.changed - writing,
-            writing,
-            batch.modes - batch.changed,
-            batch.gone,
-            batch.overflowed,
-            notes,
-            batch.fresh,
+            batch.changed - writing, writing, batch.modes - batch.changed, batch.gone, batch.overflowed, notes
         )
 
     def _read(self, batch: "_Batch") -> None:
@@ -151,8 +145,6 @@ class _Batch:
         self.gone: set[bytes] = set()
         self.leaving: dict[int, tuple[bytes, bool]] = {}
         """What was moved from its place, by the number that its rename has, and whether it is a directory."""
-        self.fresh: set[bytes] = set()
-        """New directories: somebody may have begun to write to a file in one before it was watched."""
         self.overflowed = False
         self.lost = False
 
@@ -221,9 +213,9 @@ class _Batch:
             if mask & _MOVED_TO and cookie in self.leaving:
                 old, _ = self.leaving.pop(cookie)
                 self._move(old, path)
-                self._watches.rename(old, path, self.fresh)
+                self._watches.rename(old, path)
             else:
-                self._watches.cover(path, fresh=self.fresh)
+                self._watches.cover(path)
             self.gone.discard(path)
 
     def _take_file(self, path: bytes, mask: int, cookie: int) -> None:
@@ -248,9 +240,6 @@ class _Batch:
     def _move(self, old: bytes, new: bytes) -> None:
         """One rename: nothing is gone, and who writes to it writes to it there."""
         self.gone.discard(old)
-        for path in [path for path in self.fresh if is_below(path, old)]:
-            self.fresh.discard(path)
-            self.fresh.add(new + path[len(old) :])
         for path in [path for path in self._writing if is_below(path, old)]:
             self._writing.discard(path)
             self._writing.add(new + path[len(old) :])

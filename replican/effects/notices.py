@@ -8,7 +8,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 from replican.effects.linux import is_open_for_writing
@@ -28,8 +28,8 @@ class Notices(NamedTuple):
     ``settled`` are those that nobody is known to be writing to (of a directory, all below it has to be looked at);
     ``writing``, those that somebody is: they come again, settled, when that is over. Of directories in ``modes``, only
     the permissions changed. ``gone`` are those of ``settled`` that went and came nowhere else. ``everything``: changes
-    were missed, any path may have changed. ``notes`` are for the user, each told once. Of who had begun to write to a
-    file in the directories ``fresh``, nothing was told: they are listened to since.
+    were missed, any path may have changed. ``notes`` are for the user, each told once. Who had begun to write to a
+    file before its directory was watched is not known: that is found out when the file is read.
     """
 
     settled: set[bytes]
@@ -38,7 +38,6 @@ class Notices(NamedTuple):
     gone: set[bytes]
     everything: bool
     notes: list[str]
-    fresh: Collection[bytes] = frozenset()
 
     def __bool__(self) -> bool:
         """Whether anything has changed."""

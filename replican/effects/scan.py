@@ -118,10 +118,13 @@ class Survey:
         path, names = examined.path, [name for name, _ in examined.todo]
         if self._putting_off is None:
             return Job(path, names, examined.size)
-        before, most, begun = self._putting_off
+        before, most, rested = self._putting_off
         known = {name: before[at] for name in names if (at := join(path, name)) in before} if before else {}
-        since_ns = time.time_ns() - _LATELY_NS if path in begun else None
-        return Job(path, names, examined.size if examined.size <= most else 0, most, known, since_ns)
+        job = Job(path, names, examined.size if examined.size <= most else 0, most, known)
+        if rested is None:
+            return job
+        still = [name for name in names if join(path, name) in rested] if rested else ()
+        return job._replace(since_ns=time.time_ns() - _LATELY_NS, rested=still)
 
     def _complete(self, waiting: _Waiting, found: Found) -> Completed:
         """In whatever process has read it."""

@@ -42,12 +42,11 @@ class Watches:
         """How many directories could not be watched, as they were counted last."""
         self._texts: dict[bytes, bytes] = {}  # the ignore files, by the directories that have one
 
-    def cover(self, top: bytes, *, again: bool = False, fresh: set[bytes] | None = None) -> set[int]:
+    def cover(self, top: bytes, *, again: bool = False) -> set[int]:
         """Watch a directory, and all below it that is to be watched; the numbers of the watches met.
 
         Below a directory that is watched already under this path, all is watched, and nothing is done; unless
-        ``again``. One that went meanwhile is left out: who moved it is told of, too. What is watched anew is added to
-        ``fresh``: what happened in it before, nobody heard.
+        ``again``. One that went meanwhile is left out: who moved it is told of, too.
         """
         met: set[int] = set()
         stack = [(top, parent_of(top) in self.unwatched if top else False)]
@@ -60,7 +59,6 @@ class Watches:
                 try:
                     fd = directories.open(path)
                     number = None if hopeless else self._add(fd, path)
-                    anew = number not in self.paths
                     if number is not None:
                         met.add(number)
                         if self.paths.get(number) == path and not again:
@@ -73,8 +71,6 @@ class Watches:
                 if names is None:
                     self.drop(path)
                     continue
-                if fresh is not None and anew:
-                    fresh.add(path)
                 if number is None:
                     self.missing += 1
                     if not hopeless:
@@ -134,7 +130,7 @@ class Watches:
         """The ignore file of a directory is another: more may have to be watched."""
         self.cover(path, again=True)
 
-    def rename(self, old: bytes, new: bytes, fresh: set[bytes]) -> None:
+    def rename(self, old: bytes, new: bytes) -> None:
         """A directory has another path, and so has all below it.
 
         Another than the one that was renamed may have been watched under the old path, since it has come there by now.
@@ -148,11 +144,11 @@ class Watches:
         for path in [path for path in self.unwatched if is_below(path, old)]:
             self.unwatched.discard(path)
             self.unwatched.add(new + path[len(old) :])
-        self._renew(new, fresh)
+        self._renew(new)
 
-    def _renew(self, path: bytes, fresh: set[bytes] | None = None) -> None:
+    def _renew(self, path: bytes) -> None:
         """Look at all that is at and below a path, and let go of what is said to be there and is not."""
-        met = self.cover(path, again=True, fresh=fresh)
+        met = self.cover(path, again=True)
         for number in [number for number, at in self.paths.items() if is_below(at, path) and number not in met]:
             self._remove(number)
 

@@ -37,14 +37,15 @@ def record_for(
     What stands in the way of it is told, and what was recorded before is what the folder offers. (Decision 5: somebody
     has to do something about a gate and a full disk; a lock goes, and where nobody may write, nothing is amiss.) Raises
     ``DamagedError``, ``NotFoundError``, and ``WorkerError``, for a second try may do it. What is read is copied to
-    ``mirror``; ``paths`` and ``tell`` are as those of ``record``. To be ``prompt`` is to put off large files.
+    ``mirror``; ``paths`` and ``tell`` are as those of ``record``. To be ``prompt`` is to put off large files, and those
+    that somebody is writing to: who watches the folder records them.
     """
     notes: list[str] = []
     unread: list[Problem] = []
     refused = False
     settled: CheckpointId | None = None
     try:
-        putting_off = PuttingOff() if prompt else None
+        putting_off = PuttingOff(rested=()) if prompt else None
         made = record(repo, past_gates=True, mirror=mirror, paths=paths, tell=tell, putting_off=putting_off)
         unread = made.problems
         # Nobody over there is told, and it is said once only.

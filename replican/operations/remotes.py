@@ -104,8 +104,9 @@ class Remote(Protocol):
     def refresh(self, *, mirror: "Mirror | None" = None, prompt: bool = False) -> Refreshed:
         """Have it record what its user did. Where it cannot, what it recorded before is what it offers.
 
-        What is read for it is copied to ``mirror``, where that can be. To be ``prompt``, it leaves large files to who
-        reads them beside, for as long as that folder is watched: they are among the ``unread``.
+        What is read for it is copied to ``mirror``, where that can be. To be ``prompt``, it leaves large files, and
+        those that somebody is writing to, to who watches that folder, for as long as somebody does: they are among the
+        ``unread``.
         """
 
     def refreshing(self) -> AbstractContextManager[Awaited]:

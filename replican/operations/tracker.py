@@ -66,8 +66,8 @@ class Tracker:
         self._root: TreeId | None = None
         self._marked = State(None, [])
         self._settled: set[bytes] = set()
-        self._fresh: set[bytes] = set()
-        """Directories in which somebody may be writing to a file that nobody has told of."""
+        self._rested: set[bytes] = set()
+        """What is to be looked at although somebody may have it open for writing."""
         self._waiting: dict[bytes, _Waiting] = {}
         self._observed: set[bytes] = set()
         """What was observed and not recorded yet."""
@@ -140,7 +140,6 @@ class Tracker:
     def take(self, notices: Notices, now: float) -> None:
         """Take in what a watcher told."""
         self.notes += notices.notes
-        self._fresh.update(notices.fresh)
         if notices.everything:
             self.doubt_everything()
         # Of a directory of which only the permissions changed, one name in it is looked at, and all on the way to it.
@@ -217,7 +216,7 @@ class Tracker:
         with self._repo.writing(_WHAT):
             if self._root is not None and self._repo.index.observed_root() != self._root:
                 self.doubt_everything()  # somebody else has written to the index, and perhaps dropped what was ours
-            putting_off = self._beforehand.putting_off()._replace(begun=frozenset(self._fresh))
+            putting_off = self._beforehand.putting_off()._replace(rested=frozenset(self._rested))
             if self._root is None:
                 paths = {b""}
                 seen = observe(self._repo, wait=False, putting_off=putting_off)
@@ -232,7 +231,7 @@ class Tracker:
             self._beforehand.looked(paths, seen.problems)
             self._root = seen.root
             self._settled.clear()
-            self._fresh.clear()
+            self._rested.clear()
             self.gone = False
             if not self._repo.index.has_observed():
                 self._observed.clear()
@@ -250,6 +249,8 @@ class Tracker:
             if look != waiting.look:
                 waiting = self._waiting[path] = waiting._replace(look=look, still_since=now)
             rested = now - waiting.still_since >= STILL or now - waiting.since >= PATIENCE
+            if rested:
+                self._rested.add(path)
             if look is None or rested or (busy.get(path) is False and not waiting.unit):
                 del self._waiting[path]
                 self._settled.add(path)

@@ -9,75 +9,22 @@ from pathlib import Path
 
 import pytest
 from folders import noise
+from followed import Watched, on_disk
 
-from replican.decisions.gates import ALLOW_MASS_DELETE
 from replican.effects.config import RemoteSettings
-from replican.effects.index import Index
 from replican.effects.index_births import BORN_FROM
-from replican.effects.observe import observe_paths
-from replican.effects.scan import scan
 from replican.operations.cloning import clone
 from replican.operations.fetching import fetch_from
 from replican.operations.recording import record
 from replican.operations.remotes import opened_remote
 from replican.operations.syncing import merge_remote, pull
-from replican.operations.tracker import PATIENCE, STILL, Tracker
+from replican.operations.tracker import PATIENCE, STILL
 from replican.operations.tracking import update_index
 from replican.repository import Repository
 from replican.values.errors import LockedError
-from replican.values.ids import TreeId
 from replican.values.listing import RACY_NS
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it is told by inotify here")
-
-
-class Watched:
-    """A folder, its repository and a tracker that has looked at it once. ``now`` is its clock."""
-
-    def __init__(self, root: Path) -> None:
-        for name in ("a/b/file", "a/other", "c/file"):
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_text(name)
-        time.sleep(2 * RACY_NS / 10**9)  # else, as anything of this very moment, it would be read once more
-        self.root = root
-        self.now = 100.0
-        self.repo = Repository.init(str(root), wait=0)
-        self.tracker = Tracker(self.repo)
-        self.tracker.watch()
-        self.look()
-        self.record()
-
-    def write(self, name: str, content: str = "new") -> None:
-        (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-        (self.root / name).write_text(content)
-
-    def look(self) -> set[bytes]:
-        """Listen and look; the directories whose records changed."""
-        self.tracker.listen(self.now)
-        seen = self.tracker.look(self.now)
-        return set() if seen is None else {*seen.changed, *seen.gone}
-
-    def record(self) -> None:
-        record(self.repo, allowed=frozenset([ALLOW_MASS_DELETE]))
-        self.tracker.resume()
-
-    def assert_knows(self) -> None:
-        """What the tracker says, with a look at the doubtful paths, is what a scan says that begins with nothing."""
-        state = self.tracker.state(self.now)
-        assert state.root is not None
-        with Index.open(f"{self.repo.dotdir}/index.db") as index:
-            assert index.observed_root() == state.root
-            assert observe_paths(self.repo.root, index, state.doubtful).root == on_disk(self.repo)
-
-
-def names(watched: Watched, directory: bytes) -> list[bytes]:
-    """What the index has of a directory."""
-    return [row.name for row in watched.repo.index.rows(directory)]
-
-
-def on_disk(repo: Repository) -> TreeId:
-    with Index.open(":memory:", writable=True) as nothing:
-        return scan(repo.root, nothing, workers=1).root
 
 
 @pytest.fixture
@@ -133,33 +80,6 @@ def test_a_file_that_is_being_written_to_is_left_until_it_is_closed(watched: Wat
     assert watched.look() == {b"", b"a"}
     assert watched.tracker.due is None
     watched.assert_knows()
-
-
-def test_a_file_that_was_begun_before_anybody_listened_is_left_until_it_is_closed(watched: Watched) -> None:
-    (watched.root / "n/m").mkdir(parents=True)
-    (watched.root / "n/m/done").write_text("all of it")
-    with open(watched.root / "n/m/begun", "wb", buffering=0) as file:
-        file.write(b"some")
-        watched.look()
-        assert names(watched, b"n/m") == [b"done"]
-        assert watched.tracker.due is not None
-        assert b"n/m/begun" in watched.tracker.state(watched.now).doubtful
-        watched.assert_knows()
-        file.write(b" and the rest")
-        assert watched.look() == set()
-    assert watched.look() >= {b"n/m"}
-    assert names(watched, b"n/m") == [b"begun", b"done"]
-    watched.assert_knows()
-
-
-def test_one_that_was_begun_and_stays_open_is_looked_at_once_it_is_still(watched: Watched) -> None:
-    (watched.root / "n").mkdir()
-    with open(watched.root / "n/begun", "wb", buffering=0) as file:
-        file.write(b"some")
-        watched.look()
-        watched.now += STILL
-        assert watched.look() >= {b"n"}
-        assert names(watched, b"n") == [b"begun"]
 
 
 def test_a_file_that_stays_open_is_looked_at_once_it_is_still(watched: Watched) -> None:
