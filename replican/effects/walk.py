@@ -365,7 +365,8 @@ class Walk:
         record = self._index.record(path) if tracked else old
         rows: dict[bytes, Row] = {} if record is None else {row.name: row for row in record.rows}
         examined = Examined(path, place.ino, mount, looked_ns, tracked, self._traits.modes)
-        examined.keep = tracked or not path or (not items and not place.wanted)
+        # Where only some names were asked for, others may lie there.
+        examined.keep = tracked or not path or (not items and not (place.wanted and os.listdir(fd)))
         if not self._traits.modes or self._traits.step_ns > 1:
             examined.base = {row.name: row for row in self._index.rows(path, observed=False)}
         examined.compare(items, rows, rules, self._full, fd)
@@ -389,9 +390,9 @@ class Walk:
             if row is not None and row.kind == DIRECTORY and (not wanted or os.fsdecode(name) not in below):
                 self.whole.append(join(place.path, name))
         found = {row.name: row for row in examined.rows}
+        # Other names may lie there that nobody has looked at: no digest.
+        examined.flawed = True
         if not examined.todo and all(found.get(name) == rows.get(name) for name in place.wanted):
             return not examined.tracked
         examined.rows += [row for name, row in rows.items() if name not in place.wanted]
-        # Other names may lie there that nobody has looked at: no digest.
-        examined.flawed = True
         return True

@@ -121,3 +121,16 @@ def test_who_asks_as_a_remote_leaves_it_to_the_watch(watched: Watched) -> None:
         assert watched.repo.head == before
     assert record_for(watched.repo, "it", prompt=True).unread == []
     assert watched.repo.head != before
+
+
+@pytest.mark.parametrize("name", ["n/f", "n/m/f"])
+def test_a_directory_that_is_empty_without_what_was_begun_in_it_is_recorded(watched: Watched, name: str) -> None:
+    (watched.root / name).parent.mkdir(parents=True)
+    with open(watched.root / name, "wb", buffering=0) as file:
+        file.write(b"some")
+        watched.look()
+        assert b"n" not in names(watched, b"")
+        (watched.root / name).rename(watched.root / "a/f")
+    watched.look()
+    assert b"n" in names(watched, b"")
+    watched.assert_knows()

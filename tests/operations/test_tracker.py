@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from folders import noise
-from followed import Watched, on_disk
+from followed import Watched, names, on_disk
 
 from replican.effects.config import RemoteSettings
 from replican.effects.index_births import BORN_FROM
@@ -313,3 +313,16 @@ def test_a_large_file_that_is_renamed_is_not_read(watched: Watched) -> None:
     assert hashed() == 0
     os.rename(outside, root / "large")
     assert hashed() == 0
+
+
+def test_a_directory_that_is_left_out_is_recorded_when_it_is_empty(watched: Watched) -> None:
+    watched.write(".replicanignore", "*.o\n")
+    watched.write("n/1.o")
+    watched.write("n/2.o")
+    watched.look()
+    assert b"n" not in names(watched, b"")
+    for name in ("1.o", "2.o"):
+        (watched.root / "n" / name).unlink()
+        watched.look()
+        assert (b"n" in names(watched, b"")) is (name == "2.o")
+        watched.assert_knows()
