@@ -246,10 +246,18 @@ class Stage:
         advance: Advance | None = None,
     ) -> bool:
         """Make ``name`` in ``directory`` from what ``store`` has; whether it had it, and it was the right content."""
+
+        def put_elsewhere() -> bool:
+            """From where the store's index says, where something else lies at the path of the hint by now."""
+            unhinted = wanted._replace(hint=b"")
+            return bool(wanted.hint) and Stage.put_from(store, name, directory, entry, unhinted, advance)
+
         if entry.kind == LINK:
             target = store.read_link(wanted)
-            if target is None or blob_id(target) != entry.id:
+            if target is None:
                 return False
+            if blob_id(target) != entry.id:
+                return put_elsewhere()
             os.symlink(target, name, dir_fd=directory)
             os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=directory, follow_symlinks=False)
             return True
@@ -268,7 +276,7 @@ class Stage:
                 os.close(target_fd)
                 if not good:
                     os.unlink(name, dir_fd=directory)
-            return good
+            return good or put_elsewhere()
         finally:
             os.close(source)
 

@@ -85,6 +85,22 @@ def test_what_was_replaced_over_there_is_not_taken(tmp_path: Path, name: str) ->
     assert (pair.b / name).read_text() == "kept"
 
 
+@pytest.mark.parametrize("name", ["second", "new/second"])
+@pytest.mark.parametrize("beside", [True, False])
+def test_what_was_replaced_over_there_is_found_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, beside: bool
+) -> None:
+    pair = Pair(tmp_path, {"kept": "kept"})
+    if not beside:
+        apart(monkeypatch)
+    for each in ("first", name):
+        write(pair.a / each, "novel")
+    pair.record(pair.a)
+    write(pair.a / name, "other")
+    merge_unrecorded(pair)
+    assert (pair.b / name).read_text() == "novel"
+
+
 @pytest.mark.parametrize(
     ("what", "is_looked_for"),
     [
