@@ -17,11 +17,10 @@ from replican.decisions.pace import Bounds, retry_after
 from replican.decisions.treediff import Tally
 from replican.effects import launching
 from replican.effects.companion import Post
-from replican.effects.hashing import CHANGED_WHILE_READ
 from replican.operations.attending import Attendance, attend
 from replican.operations.folders import FolderRemote
 from replican.operations.herald import Herald
-from replican.operations.keeping import Keeping
+from replican.operations.keeping import KEPT_SECONDS, Keeping, Turns, changing_in
 from replican.operations.remotes import Refreshed, Remote, opened_remote
 from replican.operations.syncing import Exchanged, exchange
 from replican.repository import Repository
@@ -36,7 +35,6 @@ from replican.values.errors import (
     UnknownRemoteError,
 )
 from replican.values.hooks import Kind
-from replican.values.progress import Problem
 
 WAIT_SECONDS: Final = 60.0
 """How long a courier waits for a lock: that of a merge of much may be held for long."""
@@ -46,13 +44,6 @@ _BUSY_SECONDS: Final = 1.0
 _AGAIN_SECONDS: Final = 0.5
 _PENDING_SECONDS: Final = 30.0
 """After so many seconds at most, what could not be written is tried again."""
-_KEPT_SECONDS: Final = 20.0
-"""After so many seconds, what changes all the time is recorded once more to be sent."""
-_KEPT_SHARE: Final = 0.1
-"""... and with no more than this share of the time."""
-_LOOK_SECONDS: Final = 7.0
-"""How often it is looked for that. Who reads a large file finds it changed half of the time, in turns of ten seconds:
-these are out of step with them."""
 
 
 class Carry(NamedTuple):
@@ -86,8 +77,9 @@ class Courier:
         self._unsteady: set[bytes] = set()
         self._kept_until = 0.0
         """Until then, nothing is recorded here by the courier."""
-        self._look_at = time.monotonic() + _LOOK_SECONDS
-        """When it is looked whether there is something that changes all the time."""
+        self._turns = Turns()
+        self._changing = False
+        """Whether it is the turn of what changes all the time."""
         self._gate: RefusedError | None = None
         self._closed: dict[str, Kind] = {}
         self._in_the_way: tuple[object, ...] | None = None
@@ -192,35 +184,30 @@ class Courier:
 
     def _finds_changing(self) -> bool:
         """Whether there is something on either side that nobody could read twice the same, and its turn has come."""
-        now = time.monotonic()
-        if self._repo is None or self._remote is None or now < self._looks_at:
+        if self._repo is None or self._remote is None or time.monotonic() < self._looks_at:
             return False
-        self._look_at = now + _LOOK_SECONDS
         try:
-            found = any(_changing(each) for each in _repositories(self._repo, self._remote))
+            self._changing = bool(self._turns.find(*_repositories(self._repo, self._remote)))
         except ReplicanError:
             return False  # whoever carries next meets it, and says so
-        self._behind = self._behind or found
-        return found
+        self._behind = self._behind or self._changing
+        return self._changing
 
     @property
     def _looks_at(self) -> float:
-        return max(self._look_at, self._kept_until, self._retry_at or 0.0)
+        return max(self._turns.at, self._retry_at or 0.0)
 
     def _keep_changing(self, repo: Repository, remote: Remote, keeping: Keeping) -> None:
-        """Have recorded, by copies that can be sent, what nobody could read twice the same: not again soon, nor while
-        that takes much of the time."""
-        began = time.monotonic()
-        if began < self._kept_until:
+        """Have recorded, by copies that can be sent, what nobody could read twice the same."""
+        if not self._changing:
             return
-        here, *there = [_changing(each) for each in _repositories(repo, remote)]
-        if here:
-            keeping.again([each.path for each in here])
-        for unread in there:
-            self._note(remote.keep_changing(Refreshed([], unread)).notes)
-        if here or any(there):
-            ended = time.monotonic()
-            self._kept_until = ended + max(_KEPT_SECONDS, (ended - began) / _KEPT_SHARE)
+        self._changing = False
+        here, *there = [changing_in(each) for each in _repositories(repo, remote)]
+        with self._turns.taken():
+            if here:
+                keeping.again([each.path for each in here])
+            for unread in there:
+                self._note(remote.keep_changing(Refreshed([], unread)).notes)
 
     def _record_again(self, keeping: Keeping) -> Callable[[Collection[bytes]], None] | None:
         """What records what could not be sent since it had changed, with copies of it; None where that was done not
@@ -230,7 +217,7 @@ class Courier:
             return None
 
         def record_again(unsent: Collection[bytes]) -> None:
-            self._kept_until = time.monotonic() + _KEPT_SECONDS
+            self._kept_until = time.monotonic() + KEPT_SECONDS
             keeping.again(unsent)
 
         return record_again
@@ -350,15 +337,6 @@ class Courier:
 def _repositories(repo: Repository, remote: Remote) -> list[Repository]:
     """This one, and the remote's, if it is a folder here: what is on another machine is seen to there."""
     return [repo, remote.repository] if isinstance(remote, FolderRemote) else [repo]
-
-
-def _changing(repo: Repository) -> list[Problem]:
-    """What was found to change while it was read, as far as the index knows."""
-    try:
-        return [each for each in repo.index.problems() if each.cause == CHANGED_WHILE_READ]
-    finally:
-        if not repo.is_locked_here:
-            repo.close_index()  # a snapshot is not to grow old
 
 
 def courier(root: str, name: str, bounds: Bounds, seed: int) -> Callable[[Post], None]:

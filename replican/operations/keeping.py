@@ -5,7 +5,10 @@ time is another one, and nobody has what was recorded. As the answerer does for 
 own pushes over a link: those of a sync, and in a watch those of a courier.
 """
 
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Final
 
 from replican.effects.freezing import UNSTEADY, Freezer
 from replican.effects.hashing import CHANGED_WHILE_READ
@@ -14,6 +17,48 @@ from replican.operations.recording import Recorded, record
 from replican.operations.remotes import Remote
 from replican.repository import Repository
 from replican.values.paths import show
+from replican.values.progress import Problem
+
+KEPT_SECONDS: Final = 20.0
+"""After so many seconds, what changes all the time is recorded once more to be sent."""
+_KEPT_SHARE: Final = 0.1
+"""... and with no more than this share of the time."""
+_LOOK_SECONDS: Final = 7.0
+"""How often it is looked for that. Who reads a large file finds it changed half of the time, in turns of ten seconds:
+these are out of step with them."""
+
+
+class Turns:
+    """When whoever goes on for long looks for what changes all the time, and has it recorded by copies."""
+
+    def __init__(self) -> None:
+        self.at = time.monotonic() + _LOOK_SECONDS
+        """When it is time for that, in s of the monotonic clock."""
+
+    def find(self, *repos: Repository) -> list[bytes]:
+        """The paths of what nobody could read twice the same, as far as the indexes know, if it is time for that."""
+        now = time.monotonic()
+        if now < self.at:
+            return []
+        self.at = now + _LOOK_SECONDS
+        return [each.path for repo in repos for each in changing_in(repo)]
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """It is recorded meanwhile: not again soon, nor while that takes much of the time."""
+        began = time.monotonic()
+        yield
+        ended = time.monotonic()
+        self.at = ended + max(KEPT_SECONDS, (ended - began) / _KEPT_SHARE)
+
+
+def changing_in(repo: Repository) -> list[Problem]:
+    """What was found to change while it was read, as far as the index knows."""
+    try:
+        return [each for each in repo.index.problems() if each.cause == CHANGED_WHILE_READ]
+    finally:
+        if not repo.is_locked_here:
+            repo.close_index()  # a snapshot is not to grow old
 
 
 class Keeping:

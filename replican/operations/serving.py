@@ -18,6 +18,7 @@ from replican.effects.freezing import UNSTEADY
 from replican.effects.hashing import CHANGED_WHILE_READ
 from replican.effects.precutting import Precutter
 from replican.effects.roots import is_replica
+from replican.operations.keeping import Turns
 from replican.operations.linking import ReceivedObjects, clip, heed, hello_of
 from replican.operations.receiving import record_for, take_in
 from replican.operations.remotes import Refreshed, diverged, terms_of
@@ -79,6 +80,7 @@ class Server:
         self._minding: FolderMinding | None = None
         self._asker_is_able: frozenset[str] = frozenset()
         self._name = "remote"
+        self._turns = Turns()
         self._next: messages.Message | None = None
 
     def close(self) -> None:
@@ -299,6 +301,17 @@ class Server:
         again = record_for(self._repo, self._name, mirror=self._supply.freezer_of(changing))
         return again._replace(notes=list(dict.fromkeys(refreshed.notes + again.notes)))
 
+    def _keep_changing(self) -> bool:
+        """Have recorded, by copies that can be asked for, what nobody could read twice the same; whether there was
+        any, and its turn had come."""
+        changing = self._turns.find(self._repo)
+        if changing:
+            with self._turns.taken():
+                self._supply.new_freezer()
+                record_for(self._repo, self._name, mirror=self._supply.freezer_of(changing), paths=changing)
+                self._supply.forget()
+        return bool(changing)
+
     # -- when the head moves --------------------------------------------------------------------------------------
 
     def _wait_for_another(self, known: bytes | None) -> CheckpointId | None:
@@ -315,10 +328,10 @@ class Server:
                 if self._is_done_waiting():
                     break
                 minding.mind()  # what it has to tell, its own user is told by status
-                if repo.head != known:
+                if repo.head != known or self._keep_changing():
                     continue
                 found = (self._channel.descriptor, watch.descriptor, *minding.descriptors)
-                due = min(watch.due, self._channel.due, max(0.0, minding.due - monotonic()))
+                due = min(watch.due, self._channel.due, max(0.0, min(minding.due, self._turns.at) - monotonic()))
                 wait_for_any([each for each in found if each is not None], due)
                 watch.may_have_moved()
                 minding.hear()

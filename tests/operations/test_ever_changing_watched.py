@@ -8,14 +8,20 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from head_waiting import wait_for_heads
+from links import UNION
 from restless import Folders, Restless
 
 from replican.decisions.pace import Bounds
 from replican.effects.freezing import UNSTEADY
 from replican.effects.hashing import CHANGED_WHILE_READ
-from replican.operations import courier as module
+from replican.operations import keeping
 from replican.operations.courier import Courier
+from replican.operations.fetching import fetch_from
+from replican.operations.keeping import KEPT_SECONDS
 from replican.operations.recording import record
+from replican.operations.remotes import opened_remote
+from replican.operations.syncing import merge_remote
 from replican.repository import Repository
 from replican.values import events
 from replican.values.ids import blob_id
@@ -64,8 +70,7 @@ def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
 
 
 def synced(told: list[events.Event]) -> events.Synced:
-    (found,) = [event for event in told if isinstance(event, events.Synced)]
-    return found
+    return [event for event in told if isinstance(event, events.Synced)][-1]
 
 
 @pytest.mark.parametrize("is_restless", [False, True])
@@ -90,7 +95,7 @@ def test_nothing_else_is_recorded_by_the_courier(watched: Watched) -> None:
 
 def test_it_is_not_recorded_again_and_again(watched: Watched) -> None:
     """What is not sent is pending, and whatever else there is comes."""
-    told = watched.carry(time.monotonic() + module._KEPT_SECONDS)
+    told = watched.carry(time.monotonic() + KEPT_SECONDS)
     assert synced(told).pending == 1
     assert not (watched.there / "large").exists()
     assert (watched.there / "other").read_bytes() == b"other"
@@ -107,8 +112,13 @@ class Beside(Folders):
             assert [each.cause for each in record(repo).problems] == [CHANGED_WHILE_READ]
 
     def carry(self) -> list[events.Event]:
+        """What a courier tells that has been at work for a while."""
         post = Collecting()
-        Courier(str(self.here), "origin", post, Bounds(), Random(1)).run()  # type: ignore[arg-type]
+        courier = Courier(str(self.here), "origin", post, Bounds(), Random(1))  # type: ignore[arg-type]
+        courier._go()
+        courier._turns.at = 0.0
+        post.ended = False
+        courier.run()
         return post.events
 
 
@@ -132,20 +142,37 @@ def test_it_is_looked_for_when_all_else_is_in_step(tmp_path: Path, monkeypatch: 
     post = Collecting()
     courier = Courier(str(beside.here), "origin", post, Bounds(), Random(1))  # type: ignore[arg-type]
     now = time.monotonic()
-    courier._kept_until = now + 1000
     courier._go()
     assert synced(post.events).equal
     assert not beside.other.exists()
     assert not courier._finds_changing(), "it is not time yet"
-    courier._kept_until, courier._look_at, courier._retry_at = 0.0, 0.0, float("inf")
+    courier._turns.at, courier._retry_at = 0.0, float("inf")
     assert not courier._finds_changing(), "a gate is closed"
     courier._retry_at = None
     assert courier._finds_changing()
     assert not courier._finds_changing(), "just now"
     courier._go()
     assert beside.other.read_bytes() in beside.versions
-    assert courier._kept_until >= now + module._KEPT_SECONDS
+    assert courier._turns.at >= now + KEPT_SECONDS
     courier._close()
+
+
+def test_over_a_link_whoever_waits_there_has_it_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "_LOOK_SECONDS", 0.1)
+    restless = Restless(tmp_path, monkeypatch, "there")
+    restless.is_restless = True
+    with Repository(str(restless.there)) as repo:
+        assert [each.cause for each in record(repo).problems] == [CHANGED_WHILE_READ]
+    with restless.open() as repo, opened_remote(repo, "origin") as remote:
+        assert remote.head is not None
+        with remote.lookout() as lookout:
+            assert wait_for_heads([lookout], 20.0).moved
+            fetch_from(repo, remote)
+            merged = merge_remote(repo, remote, allowed=UNION)
+            assert merged.pending == []
+    found = (restless.here / "large").read_bytes()
+    assert found in restless.versions
+    assert restless.row() == (blob_id(found), True)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only there it is told what is open")
@@ -156,7 +183,8 @@ def test_it_is_told_once_and_its_copy_takes_up_no_room_for_long(
     post = Collecting()
     courier = Courier(str(beside.here), "origin", post, Bounds(), Random(1))  # type: ignore[arg-type]
     for _ in range(3):
-        courier._kept_until = courier._look_at = 0.0
+        courier._turns.at = 0.0
+        assert courier._finds_changing() is bool(courier._carried)
         courier._go()
         with Repository(str(beside.there)) as repo:
             record(repo)  # whoever watches it meets it again
