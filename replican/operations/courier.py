@@ -186,10 +186,7 @@ class Courier:
         """Whether there is something on either side that nobody could read twice the same, and its turn has come."""
         if self._repo is None or self._remote is None or time.monotonic() < self._looks_at:
             return False
-        try:
-            self._changing = bool(self._turns.find(*_repositories(self._repo, self._remote)))
-        except ReplicanError:
-            return False  # whoever carries next meets it, and says so
+        self._changing = bool(self._turns.find(*_repositories(self._repo, self._remote)))
         self._behind = self._behind or self._changing
         return self._changing
 

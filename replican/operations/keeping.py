@@ -16,6 +16,7 @@ from replican.effects.staging import Stage
 from replican.operations.recording import Recorded, record
 from replican.operations.remotes import Remote
 from replican.repository import Repository
+from replican.values.errors import ReplicanError
 from replican.values.paths import show
 from replican.values.progress import Problem
 
@@ -41,7 +42,10 @@ class Turns:
         if now < self.at:
             return []
         self.at = now + _LOOK_SECONDS
-        return [each.path for repo in repos for each in changing_in(repo)]
+        try:
+            return [each.path for repo in repos for each in changing_in(repo)]
+        except ReplicanError:
+            return []  # whoever has to do with that folder next meets it, and says so
 
     @contextmanager
     def taken(self) -> Iterator[None]:

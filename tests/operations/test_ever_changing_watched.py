@@ -204,3 +204,17 @@ def open_files() -> list[str]:
         except OSError:
             continue
     return found
+
+
+def test_nobody_looks_into_an_index_that_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever records there says so, and has it made anew."""
+    beside = Beside(tmp_path, monkeypatch, "there")
+    turns = keeping.Turns()
+    with Repository(str(beside.there)) as repo:
+        turns.at = 0.0
+        assert turns.find(repo) == [b"large"]
+        assert turns.find(repo) == [], "just now"
+    (beside.there / ".replican/index.db").write_bytes(b"no database" * 1000)
+    with Repository(str(beside.there)) as repo:
+        turns.at = 0.0
+        assert turns.find(repo) == []
