@@ -263,6 +263,8 @@ class FolderRemote:
 def _changed_of(repo: Repository, paths: Collection[bytes]) -> list[bytes]:
     """The paths at which another file lies by now than the folder's index says."""
     changed = []
+    if not repo.is_locked_here:
+        repo.close_index()  # another process may have recorded since it was opened
     with Directories(repo.root) as directories:
         for path in paths:
             row = repo.index.row(path)

@@ -10,6 +10,7 @@ from restless import Folders
 
 from replican.effects import freezing, hashing, staging
 from replican.operations.fetching import fetch_from
+from replican.operations.folders import FolderRemote
 from replican.operations.recording import record
 from replican.operations.remotes import opened_remote
 from replican.operations.syncing import merge_remote, push
@@ -128,3 +129,15 @@ def test_what_is_gone_over_there_is_not_looked_for_again_and_again(
         merged = merge_remote(repo, remote)
         assert [each.path for each in merged.pending] == [b"large"]
         assert not remote.has_changed
+
+
+def test_what_another_process_has_just_recorded_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    restless = Folders(tmp_path, monkeypatch, "there")
+    with restless.open_folder() as repo, opened_remote(repo, "origin") as remote:
+        assert isinstance(remote, FolderRemote)
+        assert remote.repository.index.row(b"large") is None
+        with Repository(str(restless.there)) as there:
+            record(there)
+        restless.edit()
+        remote.lacked([b"large"])
+        assert remote.has_changed
