@@ -7,7 +7,7 @@ knows nothing of the disk; a transition carries it out, name by name, and looks 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from replican.decisions.treediff import Change, diff_trees, walk_tree
+from replican.decisions.treediff import Change, diff_trees, moved_directories, walk_tree
 from replican.values.ids import EMPTY_TREE, TreeId
 from replican.values.names import group_key
 from replican.values.paths import ancestors_of, is_below, join, name_of, parent_of
@@ -229,15 +229,10 @@ def _with_their_units(comes: Sequence[Change], units: Sequence[Change]) -> tuple
 def _moved_whole(goes: Sequence[Change], comes: Sequence[Change]) -> dict[bytes, tuple[bytes, Entry]]:
     """Those that come with the very tree of a directory that goes, and which: nothing has to be known of what is below
     them, however much that is."""
-    going: dict[bytes, list[tuple[bytes, Entry]]] = {}
-    for change in reversed(goes):
-        if change.old is not None and change.old.id != EMPTY_TREE:
-            going.setdefault(change.old.id, []).append((change.path, change.old))
-    return {
-        change.path: going[change.new.id].pop()
-        for change in comes
-        if change.old is None and change.new is not None and not change.new.is_unit and going.get(change.new.id)
-    }
+    going = [change for change in goes if change.old is not None and change.old.id != EMPTY_TREE]
+    coming = [change for change in comes if change.new is not None and not change.new.is_unit]
+    pairs = moved_directories([*going, *coming])
+    return {came.path: (went.path, went.old) for went, came in pairs if went.old is not None}
 
 
 def _is_in(path: bytes, directories: set[bytes]) -> bool:

@@ -146,32 +146,24 @@ def tally(reader: TreeReader, old: TreeId, new: TreeId, count: Callable[[bytes],
     changes = diff_trees(reader, old, new)
     if count is None:
         return tally_changes(reader, changes)
-    moved, others = _take_moved(list(changes))
-    found = tally_changes(reader, others)
-    return found._replace(moved=found.moved + sum([count(path) for path in moved]))
+    listed = list(changes)
+    moved = moved_directories(listed)
+    apart = {change.path for pair in moved for change in pair}
+    found = tally_changes(reader, [change for change in listed if change.path not in apart])
+    return found._replace(moved=found.moved + sum([count(came.path) for _, came in moved]))
 
 
-def _take_moved(changes: Sequence[Change]) -> tuple[list[bytes], list[Change]]:
-    """The paths of directories that came with the very tree of one that went, and the changes without both."""
-    went, came = Counter[bytes](), Counter[bytes]()
-    for _, before, after in changes:
-        if before is not None and after is None and before.kind == DIRECTORY:
-            went[before.id] += 1
-        elif after is not None and before is None and after.kind == DIRECTORY:
-            came[after.id] += 1
-    left_out, left_in = went & came, went & came
-    moved: list[bytes] = []
-    others: list[Change] = []
-    for change in changes:
-        path, before, after = change
-        if before is not None and after is None and left_out[before.id] > 0 and before.kind == DIRECTORY:
-            left_out[before.id] -= 1
-        elif after is not None and before is None and left_in[after.id] > 0 and after.kind == DIRECTORY:
-            left_in[after.id] -= 1
-            moved.append(path)
-        else:
-            others.append(change)
-    return moved, others
+def moved_directories(changes: Sequence[Change]) -> list[tuple[Change, Change]]:
+    """Directories that went, each with one that came with the very same tree: in the order of those that came."""
+    went: dict[bytes, list[Change]] = {}
+    for change in reversed(changes):
+        if change.old is not None and change.new is None and change.old.kind == DIRECTORY:
+            went.setdefault(change.old.id, []).append(change)
+    return [
+        (went[change.new.id].pop(), change)
+        for change in changes
+        if change.old is None and change.new is not None and change.new.kind == DIRECTORY and went.get(change.new.id)
+    ]
 
 
 def tally_changes(reader: TreeReader, changes: Iterable[Change]) -> Tally:

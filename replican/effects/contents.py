@@ -149,6 +149,18 @@ class _NearStore:
         os.close(fd)
         return True
 
+    def locate(self, wanted: Collection[Wanted]) -> None:
+        pass
+
+    def located(self) -> Collection[BlobId]:
+        return ()
+
+    def open_directory(self, path: bytes) -> int | None:
+        return None
+
+    def close(self) -> None:
+        pass
+
     def open_file(self, wanted: Wanted) -> int | None:
         raise NotImplementedError
 
@@ -261,9 +273,6 @@ class ShelfStore(_NearStore):
             except OSError:
                 self._listed = set()
 
-    def located(self) -> Collection[BlobId]:
-        return ()
-
     def note(self, name: bytes) -> None:
         """Something came to lie here under this name."""
         if self._listed is not None:
@@ -294,12 +303,6 @@ class ShelfStore(_NearStore):
         except OSError:
             return None
 
-    def open_directory(self, path: bytes) -> int | None:
-        return None
-
-    def close(self) -> None:
-        pass
-
 
 class CopyStore(_NearStore):
     """Copies that are held of what changes all the time: ``open_copy`` gives a descriptor of one."""
@@ -308,23 +311,11 @@ class CopyStore(_NearStore):
         self.name = name
         self._open_copy = open_copy
 
-    def locate(self, wanted: Collection[Wanted]) -> None:
-        pass
-
-    def located(self) -> Collection[BlobId]:
-        return ()
-
     def open_file(self, wanted: Wanted) -> int | None:
         return None if wanted.kind == LINK else self._open_copy(wanted.blob)
 
     def read_link(self, wanted: Wanted) -> bytes | None:
         return None
-
-    def open_directory(self, path: bytes) -> int | None:
-        return None
-
-    def close(self) -> None:
-        pass
 
 
 def find(stores: Sequence[ContentStore], wanted: Iterable[Wanted]) -> Mapping[BlobId, str]:

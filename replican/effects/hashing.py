@@ -8,7 +8,7 @@ of it: then it is the copy that is hashed, and no look at the file will find tha
 import errno
 import os
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -20,7 +20,7 @@ from replican.effects.underway import Advance, Told
 from replican.effects.worktree import FILE_FLAGS, opened_directory
 from replican.values.ids import blob_hasher, blob_id
 from replican.values.listing import SMUDGED
-from replican.values.progress import UNREAD, Progress
+from replican.values.progress import UNREAD, Problem, Progress
 from replican.values.streams import CopyRecord
 from replican.values.trees import FILE, LINK
 
@@ -93,6 +93,11 @@ class Found(NamedTuple):
     def size(self) -> int:
         """How many bytes they had."""
         return sum([answer[2] for answer in self.answers if type(answer) is tuple])
+
+
+def changed_while_read(problems: Iterable[Problem]) -> list[bytes]:
+    """The paths of those that nobody could read twice the same."""
+    return [each.path for each in problems if each.cause == CHANGED_WHILE_READ]
 
 
 def cause_of(error: OSError) -> str:
@@ -202,8 +207,7 @@ def _hash_file(
     size, mtime_ns = found.st_size, found.st_mtime_ns
     if job is not None:
         is_large = job.most is not None and size > job.most
-        known = _put_off(found, job.known.get(name)) if is_large else UNREAD
-        if known != UNREAD:
+        if is_large and (known := _put_off(found, job.known.get(name))) != UNREAD:
             return known, None
         # Nobody else can tell of who opened it before the directory was watched, or will be told of a moment later.
         if job.since_ns is not None and mtime_ns >= job.since_ns and name not in job.rested and is_open_for_writing(fd):

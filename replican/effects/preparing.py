@@ -353,8 +353,10 @@ class Preparation:
 def _are_small_edits(plan: Plan, wanted: Iterable[tuple[Entry, Wanted]]) -> bool:
     """Whether all of this is little, and new content of files that are there: it is seldom that of another one, and to
     have it come is less than a look at the whole index, which would find that."""
+    if sum([entry.size for entry, _ in wanted]) > _LITTLE:
+        return False
     edited = {path for group in plan.groups for path, old, _ in group.changes if old is not None and old.kind == FILE}
-    return sum([entry.size for entry, _ in wanted]) <= _LITTLE and all(item.hint in edited for _, item in wanted)
+    return all(item.hint in edited for _, item in wanted)
 
 
 def _building(path: bytes, entries: Sequence[Entry]) -> Building:

@@ -120,11 +120,9 @@ class Survey:
             return Job(path, names, examined.size)
         before, most, rested = self._putting_off
         known = {name: before[at] for name in names if (at := join(path, name)) in before} if before else {}
-        job = Job(path, names, examined.size if examined.size <= most else 0, most, known)
-        if rested is None:
-            return job
+        since_ns = None if rested is None else time.time_ns() - _LATELY_NS
         still = [name for name in names if join(path, name) in rested] if rested else ()
-        return job._replace(since_ns=time.time_ns() - _LATELY_NS, rested=still)
+        return Job(path, names, examined.size if examined.size <= most else 0, most, known, since_ns, still)
 
     def _complete(self, waiting: _Waiting, found: Found) -> Completed:
         """In whatever process has read it."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from replican.decisions.frontier import JoinKind, join
 from replican.effects.contents import ContentStore, CopyStore, FolderStore, ShelfStore
 from replican.effects.forkpool import Beside, beside_telling
-from replican.effects.hashing import CHANGED_WHILE_READ
+from replican.effects.hashing import changed_while_read
 from replican.effects.mirror import Mirror
 from replican.effects.objects import ObjectStore
 from replican.effects.prepared import NO_SOURCE
@@ -101,7 +101,7 @@ class FolderRemote:
         return beside_telling(theirs)
 
     def keep_changing(self, refreshed: Refreshed) -> Refreshed:
-        changing = [each.path for each in refreshed.unread if each.cause == CHANGED_WHILE_READ]
+        changing = changed_while_read(refreshed.unread)
         if not changing or refreshed.refused:
             return refreshed
         from replican.effects.freezing import UNSTEADY
@@ -175,11 +175,8 @@ class FolderRemote:
     def contents(self, unreached: Callable[[RemoteError], None] | None = None) -> Iterator[list[ContentStore]]:
         """Its folder, then its trash, then copies of what changes there all the time."""
         store = FolderStore(self.name, self.place, self.repository.index)
-        stores: list[ContentStore] = [store, ShelfStore(f"the trash of {self.name}", f"{self.repository.dotdir}/trash")]
-        if self._kept is not None:
-            stores.append(CopyStore(self.name, self._kept.open))
         try:
-            yield stores
+            yield _stores(self.name, store, self.repository, self._kept)
         finally:
             store.close()
 
@@ -203,12 +200,7 @@ class FolderRemote:
 
         store = FolderStore("the pushing folder", repo.root, ours)
         try:
-            stores: list[ContentStore] = [
-                store,
-                ShelfStore("the trash of the pushing folder", f"{repo.dotdir}/trash"),
-            ]
-            if self.copies is not None:
-                stores.append(CopyStore("the pushing folder", self.copies.open))
+            stores = _stores("the pushing folder", store, repo, self.copies)
             taken = take_in(self.repository, self.name, head, ours, stores, check)
             self.seen = taken.new
             self.unsent = _changed_of(repo, [each.path for each in taken.pending if each.cause == NO_SOURCE])
@@ -258,6 +250,12 @@ class FolderRemote:
         self.drop_copies()
         if self._reader is not None:
             self._reader.close()
+
+
+def _stores(name: str, folder: FolderStore, repo: Repository, copies: "Freezer | None") -> list[ContentStore]:
+    """A folder, its trash, and copies of what changes there all the time, if any are held."""
+    held: list[ContentStore] = [] if copies is None else [CopyStore(name, copies.open)]
+    return [folder, ShelfStore(f"the trash of {name}", f"{repo.dotdir}/trash"), *held]
 
 
 def _changed_of(repo: Repository, paths: Collection[bytes]) -> list[bytes]:

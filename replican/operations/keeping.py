@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from replican.effects.freezing import UNSTEADY, Freezer
-from replican.effects.hashing import CHANGED_WHILE_READ
+from replican.effects.hashing import CHANGED_WHILE_READ, changed_while_read
 from replican.effects.staging import Stage
 from replican.operations.recording import Recorded, record
 from replican.operations.remotes import Remote
@@ -102,7 +102,7 @@ class Keeping:
 
     def record_changing(self, recorded: Recorded) -> Recorded:
         """Record once more what did not stay the same while it was read, if anything; what was recorded in all."""
-        changing = [each.path for each in recorded.problems if each.cause == CHANGED_WHILE_READ]
+        changing = changed_while_read(recorded.problems)
         if not changing or recorded.gated is not None:
             return recorded
         return self.record(recorded, changing)

@@ -15,7 +15,7 @@ from replican.effects.channel import Channel
 from replican.effects.doubles import Doubles
 from replican.effects.earlysending import EarlySender
 from replican.effects.freezing import UNSTEADY
-from replican.effects.hashing import CHANGED_WHILE_READ
+from replican.effects.hashing import changed_while_read
 from replican.effects.precutting import Precutter
 from replican.effects.roots import is_replica
 from replican.operations.keeping import Turns
@@ -295,7 +295,7 @@ class Server:
     def _record_changing(self, refreshed: Refreshed) -> Refreshed:
         """What did not stay the same while it was read is recorded by a copy of it, which can be had as long as the
         asker is there."""
-        changing = [each.path for each in refreshed.unread if each.cause == CHANGED_WHILE_READ]
+        changing = changed_while_read(refreshed.unread)
         if not changing:
             return refreshed
         again = record_for(self._repo, self._name, mirror=self._supply.freezer_of(changing))

@@ -1,11 +1,13 @@
 """What the tests of this folder share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from false_ssh import false_ssh
 from folders import write
+from followed import Watched
 from linked import Link
 from worlds import KINDS, World
 
@@ -38,6 +40,15 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     os.symlink("top", root / "3/link")
     monkeypatch.setattr(remotes, "start", lambda *_: Link(root))
     return root
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    """A folder that a tracker follows."""
+    watched = Watched(tmp_path / "root")
+    yield watched
+    watched.tracker.close()
+    watched.repo.close()
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Files that somebody had begun to write to before their directory was watched: none is recorded half."""
 
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from followed import Watched, names
@@ -12,14 +10,6 @@ from replican.operations.receiving import record_for
 from replican.operations.tracker import PATIENCE, STILL
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it is told by inotify here")
-
-
-@pytest.fixture
-def watched(tmp_path: Path) -> Iterator[Watched]:
-    watched = Watched(tmp_path / "root")
-    yield watched
-    watched.tracker.close()
-    watched.repo.close()
 
 
 def test_a_file_that_was_begun_before_anybody_listened_is_left_until_it_is_closed(watched: Watched) -> None:

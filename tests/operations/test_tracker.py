@@ -4,7 +4,6 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,14 +24,6 @@ from replican.values.errors import LockedError
 from replican.values.listing import RACY_NS
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it is told by inotify here")
-
-
-@pytest.fixture
-def watched(tmp_path: Path) -> Iterator[Watched]:
-    watched = Watched(tmp_path / "root")
-    yield watched
-    watched.tracker.close()
-    watched.repo.close()
 
 
 def test_nothing_changes(watched: Watched) -> None:
