@@ -4,7 +4,7 @@ A tracker knows what has changed, by what the system tells and by polling; the r
 waits for :attr:`Recorder.descriptors` and :attr:`Recorder.due`, and calls :meth:`Recorder.record`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, TypeVar
 
 from replican.decisions.pace import Bounds, Polling, Quiet
@@ -23,6 +23,8 @@ _TIDY_SECONDS: Final = 2.0
 """What is in the tail is put where it belongs once nothing has been recorded for so long."""
 _TIDY_AGAIN: Final = 30.0
 _LATE_SECONDS: Final = 10.0
+_AHEAD_LEAST: Final = 16
+"""So many paths that have to wait are worth one more look."""
 
 
 class Recorder:
@@ -37,7 +39,6 @@ class Recorder:
         self._poller = Poller(repo, most=LARGE)
         self._seen: dict[TreeId, bytes] | None = None
         """The trees of what has been looked at and waits for the folder to be still; None where nothing has."""
-        self._ahead = 0
         self.tracker = Tracker(repo)
         try:
             self.tracker.watch()
@@ -71,8 +72,19 @@ class Recorder:
     @property
     def due(self) -> float:
         """When :meth:`record` has something to do, by the clock."""
+        return self._clock() if self._fresh else self._records_at
+
+    @property
+    def _records_at(self) -> float:
         times = [self._polls_at, self._quiet.due, self.tracker.due]
         return min([each for each in times if each is not None])
+
+    @property
+    def _fresh(self) -> Collection[bytes]:
+        """What has to wait, since more keeps coming, and is looked at meanwhile: once at each path, so that a file that
+        is written again and again is not read as often, and not at a few each time, since a look costs something."""
+        fresh = self.tracker.fresh if self._quiet.period else ()
+        return fresh if self._seen is None or len(fresh) >= _AHEAD_LEAST else ()
 
     @property
     def _polls_at(self) -> float:
@@ -101,8 +113,9 @@ class Recorder:
         """
         self.hear()
         now = self._clock()
-        if self.due > now and not everything:
-            self._look_ahead(now)
+        if self._records_at > now and not everything:
+            if self._fresh:
+                self._look_ahead(now)
             return None
         next_round = self._polling.next
         polls = everything or self._polls_at <= now
@@ -124,7 +137,7 @@ class Recorder:
                     self._repo.at_hand = self._seen or {}
                     done = work()
                 made = self._repo.head != head
-                self._seen, self._ahead = None, 0
+                self._seen = None
                 self.tracker.resume()
         except BaseException:
             self._quiet = before
@@ -138,24 +151,19 @@ class Recorder:
             self._polling = self._polling.after(next_round, now, self._clock(), found, self._chance())
         return done
 
-    def _look(self, now: float) -> bool:
-        """Look at what has changed; whether there is anything to record."""
-        seen = self.tracker.look(now)
+    def _look(self, now: float, only: Collection[bytes] | None = None) -> bool:
+        """Look at what has changed, or at ``only`` these paths of it; whether there is anything to record."""
+        seen = self.tracker.look(now, only)
         if seen is not None:
             self._seen = {**(self._seen or {}), **seen.payloads}
         return self._seen is not None
 
     def _look_ahead(self, now: float) -> None:
-        """Look already at what has to wait, since more keeps coming: when that is as much as was looked at before it,
-        so that a file that is written again and again is not read as often."""
-        waiting = self.tracker.waiting
-        if not self._quiet.period or waiting <= self._ahead:
-            return
-        self._ahead += waiting
+        """Look at what is fresh, which is less to do once it is recorded."""
         try:
             with self._repo.writing("watch"):
                 self.tracker.resume()
-                self._look(now)
+                self._look(now, self._fresh)
         except ReplicanError:
             pass  # whatever it is, who records meets it again
         self.hear()

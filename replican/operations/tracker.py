@@ -6,7 +6,7 @@ as observed rows; who asks it for the state of the folder is told by which paths
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
 from replican.decisions.standing import Standing
@@ -194,9 +194,9 @@ class Tracker:
         return self._root is None or bool(self._settled)
 
     @property
-    def waiting(self) -> int:
-        """How many paths there are to look at now."""
-        return len(self._settled)
+    def fresh(self) -> set[bytes]:
+        """Of what there is to look at now, what was not observed since something was last recorded."""
+        return self._settled - self._observed
 
     @property
     def due(self) -> float | None:
@@ -204,21 +204,23 @@ class Tracker:
         times = [min(each.still_since + STILL, each.since + PATIENCE) for each in self._waiting.values()]
         return min(times, default=None)
 
-    def look(self, now: float) -> Scan | None:
-        """Look at what has changed and settled, and note it in the index; None where there was nothing to look at.
+    def look(self, now: float, only: Collection[bytes] | None = None) -> Scan | None:
+        """Look at what has changed and settled, and note it in the index; None where there was nothing to look at. Of
+        what is not among ``only`` these paths, nothing is looked at yet.
 
         Raises as a scan does, ``LockedError`` where another process works here: then nothing is forgotten.
         """
         self._settle(now)
-        if not self.dirty:
+        taken = set(self._settled) if only is None or self._root is None else self._settled.intersection(only)
+        if not taken and self._root is not None:
             return None
-        paths = {b""} if b"" in self._settled else set(self._settled)
+        paths = {b""} if b"" in taken else set(taken)
         with self._repo.writing(_WHAT):
             if self._root is not None and self._repo.index.observed_root() != self._root:
                 self.doubt_everything()  # somebody else has written to the index, and perhaps dropped what was ours
             putting_off = self._beforehand.putting_off()._replace(rested=frozenset(self._rested))
             if self._root is None:
-                paths = {b""}
+                paths, taken = {b""}, set(self._settled)
                 seen = observe(self._repo, wait=False, putting_off=putting_off)
             else:
                 if MOVED in self._unread.values():
@@ -230,8 +232,8 @@ class Tracker:
                 self._unread = {path: cause for path, cause in left.items() if cause in PUT_OFF}
             self._beforehand.looked(paths, seen.problems)
             self._root = seen.root
-            self._settled.clear()
-            self._rested.clear()
+            self._settled -= taken
+            self._rested -= taken
             self.gone = False
             if not self._repo.index.has_observed():
                 self._observed.clear()

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from worlds import World
 from replican.decisions.pace import FIRST, Bounds
 from replican.effects.hashing import PuttingOff
 from replican.effects.refs import remote_head
+from replican.effects.scan import Scan
 from replican.operations.ahead import _lacking
 from replican.operations.fetching import fetch_from
 from replican.operations.recorder import Recorder
@@ -82,7 +83,8 @@ def unpacking(recording: Recording, root: Path) -> None:
     write(root / "first", b"1")
     recording.go(work)
     assert recording.recorded() == ["first", "old"]
-    assert recording.recorder.due == pytest.approx(recording.clock.now + FIRST)
+    assert recording.recorder.due == recording.clock.now  # there is something to look at
+    assert recording.recorder._records_at == pytest.approx(recording.clock.now + FIRST)
 
 
 def test_what_has_to_wait_is_looked_at_meanwhile(recording: Recording, root: Path) -> None:
@@ -111,6 +113,36 @@ def test_a_file_that_is_written_again_and_again_is_not_looked_at_as_often(record
     recording.clock.now += FIRST
     recording.go()
     assert (recording.recorder.tracker.dirty, recording.recorder.due > recording.clock.now) == (False, True)
+
+
+def test_many_that_come_after_a_look_are_looked_at_at_once_and_none_twice(recording: Recording, root: Path) -> None:
+    unpacking(recording, root)
+    recording.go()
+    tracker, looked = recording.recorder.tracker, list[set[bytes]]()
+    look = tracker.look
+
+    def noted(now: float, only: Collection[bytes] | None = None) -> Scan | None:
+        looked.append(set(tracker.fresh if only is None else only))
+        return look(now, only)
+
+    tracker.look = noted  # type: ignore[method-assign]
+    few = {b"few%02d" % number for number in range(15)}
+    for name in few:
+        write(root / os.fsdecode(name), b"few")
+    write(root / "second", b"again")
+    recording.recorder.hear()
+    assert recording.recorder.due > recording.clock.now
+    write(root / "new" / "one", b"1")
+    recording.recorder.hear()
+    assert recording.recorder.due == recording.clock.now
+    recording.go()
+    assert looked == [{*few, b"new"}]
+    assert tracker.fresh == set()
+    assert (tracker.dirty, recording.recorder.due > recording.clock.now) == (True, True)
+    recording.clock.now += FIRST
+    recording.go()
+    assert recording.recorded() == sorted(["first", "old", "second", "new", *map(os.fsdecode, few)])
+    assert not tracker.dirty
 
 
 def test_what_was_looked_at_and_somebody_else_forgot_is_looked_at_again(recording: Recording, root: Path) -> None:
