@@ -5,8 +5,12 @@ it costs what the directories on the way cost, however many others there are.
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from replican.effects.index import Index, Known
+from replican.values.paths import parent_of
+
+_UNASKED: Final = object()
 
 
 class PartlyKnown(Mapping[bytes, Known]):
@@ -19,7 +23,9 @@ class PartlyKnown(Mapping[bytes, Known]):
 
     def _find(self, path: bytes) -> Known | None:
         if path not in self._asked:
-            self._asked[path] = self._index.known(path, aside=True)
+            # Of what lies in a directory that is not known, nothing is: of all that was unpacked, one is asked for.
+            is_new = bool(path) and self._asked.get(parent_of(path), _UNASKED) is None
+            self._asked[path] = None if is_new else self._index.known(path, aside=True)
         return self._asked[path]
 
     def _all(self) -> dict[bytes, Known]:

@@ -230,6 +230,17 @@ def test_many_new_files_cost_no_statement_each(root: Path) -> None:
         assert sorted(entry.name for entry in repo.tree(repo.head_tree)) == [b"new0", b"new1", b"new2", b"old"]
 
 
+def test_of_many_new_directories_only_the_topmost_is_asked_for(root: Path) -> None:
+    for number in range(300):
+        write(root / "new" / str(number % 10) / str(number) / "file", b"%d" % number)
+    with Repository.open(str(root)) as repo, repo.writing("test"):
+        observe(repo, paths=[b"old"])
+        with counting(repo.index) as cost:
+            observe(repo, paths=[b"new"], putting_off=PuttingOff())
+        # One for each of 311 asks whether it was renamed, and three or so write it down: none asks what is known of it.
+        assert cost.statements < 311 * 4.5
+
+
 def test_content_that_is_asked_for_ahead_costs_no_statement_each(world: World) -> None:
     world.start()
     for number in range(600):
