@@ -23,6 +23,7 @@ _TIDY_SECONDS: Final = 2.0
 """What is in the tail is put where it belongs once nothing has been recorded for so long."""
 _TIDY_AGAIN: Final = 30.0
 _LATE_SECONDS: Final = 10.0
+_AGAIN_SECONDS: Final = 0.1
 _AHEAD_LEAST: Final = 16
 """So many paths that have to wait are worth one more look."""
 
@@ -39,6 +40,8 @@ class Recorder:
         self._poller = Poller(repo, most=LARGE)
         self._seen: dict[TreeId, bytes] | None = None
         """The trees of what has been looked at and waits for the folder to be still; None where nothing has."""
+        self._looks_at = 0.0
+        """Nothing is looked at ahead before this time."""
         self.tracker = Tracker(repo)
         try:
             self.tracker.watch()
@@ -72,7 +75,8 @@ class Recorder:
     @property
     def due(self) -> float:
         """When :meth:`record` has something to do, by the clock."""
-        return self._clock() if self._fresh else self._records_at
+        records_at = self._records_at
+        return min(records_at, max(self._clock(), self._looks_at)) if self._fresh else records_at
 
     @property
     def _records_at(self) -> float:
@@ -114,7 +118,7 @@ class Recorder:
         self.hear()
         now = self._clock()
         if self._records_at > now and not everything:
-            if self._fresh:
+            if self._looks_at <= now and self._fresh:
                 self._look_ahead(now)
             return None
         next_round = self._polling.next
@@ -164,8 +168,8 @@ class Recorder:
             with self._repo.writing("watch"):
                 self.tracker.resume()
                 self._look(now, self._fresh)
-        except ReplicanError:
-            pass  # whatever it is, who records meets it again
+        except ReplicanError:  # whatever it is, who records meets it again
+            self._looks_at = self._clock() + _AGAIN_SECONDS
         self.hear()
 
     def later(self, seconds: float) -> None:

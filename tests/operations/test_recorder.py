@@ -145,6 +145,16 @@ def test_many_that_come_after_a_look_are_looked_at_at_once_and_none_twice(record
     assert not tracker.dirty
 
 
+def test_who_cannot_look_since_another_works_here_does_not_try_all_the_time(recording: Recording, root: Path) -> None:
+    unpacking(recording, root)
+    with Repository.open(str(root)) as other, other.writing("test"):
+        recording.go()
+        assert recording.clock.now < recording.recorder.due <= recording.recorder._records_at
+    recording.clock.now += FIRST
+    recording.go()
+    assert recording.recorded() == ["first", "old", "second"]
+
+
 def test_what_was_looked_at_and_somebody_else_forgot_is_looked_at_again(recording: Recording, root: Path) -> None:
     unpacking(recording, root)
     recording.go()
