@@ -174,11 +174,13 @@ class ObjectStore:
         """Whether the object is there; not whether it is whole."""
         return not self.lacking([id])
 
-    def lacking(self, ids: Iterable[_Id], kind: bytes | None = None) -> list[_Id]:
-        """Those of ``ids`` that are not there (as objects of ``kind``), with one look at what came since for all."""
+    def lacking(self, ids: Iterable[_Id], kind: bytes | None = None, *, looked: bool = False) -> list[_Id]:
+        """Those of ``ids`` that are not there (as objects of ``kind``), with one look at what came since for all; none
+        for who has the lock and has ``looked``, since nothing comes then."""
         missing = [id for id in ids if not self._holds(id, kind)]
-        if missing:
-            self._rescan()
+        if looked or not missing:
+            return missing
+        self._rescan()
         return [id for id in missing if not self._holds(id, kind)]
 
     def ids(self) -> Iterator[tuple[bytes, bytes]]:

@@ -310,14 +310,26 @@ def pack_stream(objects: Iterable[tuple[bytes, bytes, bytes]], count: int, *, le
     from dulwich.object_format import SHA256
     from dulwich.pack import PackChunkGenerator
 
-    yield from PackChunkGenerator(SHA256, count, _records(objects), compression_level=level)
+    yield from PackChunkGenerator(SHA256, count, _records(objects, level), compression_level=level)
 
 
-def _records(objects: Iterable[tuple[bytes, bytes, bytes]]) -> "Iterator[UnpackedObject]":
-    from dulwich.pack import UnpackedObject
+def _records(objects: Iterable[tuple[bytes, bytes, bytes]], level: int) -> "Iterator[UnpackedObject]":
+    from dulwich.object_format import SHA256
+    from dulwich.pack import UnpackedObject, pack_object_header
 
     for id_, kind, payload in objects:
-        yield UnpackedObject(KIND_NUMBERS[kind], sha=id_, decomp_chunks=[payload])
+        record = UnpackedObject(KIND_NUMBERS[kind], sha=id_, decomp_chunks=[payload])
+        if level == STORED:
+            head = pack_object_header(record.pack_type_num, None, len(payload), object_format=SHA256)
+            record.comp_chunks = [bytes(head), _stored(payload)]
+        yield record
+
+
+def _stored(payload: bytes) -> bytes:
+    """As zlib frames what it does not compress, without the memory for what it would: to make that ready takes longer
+    than all else."""
+    stored = zlib.compressobj(STORED, memLevel=1)
+    return stored.compress(payload) + stored.flush()
 
 
 def _write_data(
@@ -327,5 +339,7 @@ def _write_data(
     from dulwich.object_format import SHA256
     from dulwich.pack import write_pack_data
 
-    found, checksum = write_pack_data(file.write, _records(objects), SHA256, num_records=count, compression_level=level)
+    found, checksum = write_pack_data(
+        file.write, _records(objects, level), SHA256, num_records=count, compression_level=level
+    )
     return sorted((id_, offset, crc) for id_, (offset, crc) in found.items()), checksum

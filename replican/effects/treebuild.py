@@ -28,7 +28,7 @@ from replican.values.paths import join, show
 from replican.values.progress import Progress
 from replican.values.trees import DIRECTORY, FILE, PERMS, Entry, parse_tree
 
-_BATCH_FILES = 500
+_BATCH_FILES = 200
 _BATCH_BYTES = 16 << 20
 _FORK_FROM = 200
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -208,7 +208,8 @@ def _take_trees(
 
     def lacking(trees: Iterable[TreeId]) -> list[TreeId]:
         # One that is here as a checkpoint is no tree, whatever a listing says: it is lacking, and not to be had.
-        return repo.objects.lacking([tree for tree in trees if tree not in overlay.new], TREE)
+        # Of the checkpoint that needs them it was looked for whether it had come: that is once for all.
+        return repo.objects.lacking([tree for tree in trees if tree not in overlay.new], TREE, looked=True)
 
     for top in tops:
         for tree, entries in unknown_below(read, lacking, top):
