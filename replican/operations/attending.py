@@ -16,7 +16,7 @@ from replican.operations.heads import Lookout
 from replican.operations.recorder import Recorder, Tidier
 from replican.operations.remotes import Refreshed, Remote
 from replican.repository import Repository
-from replican.values.errors import LockedError
+from replican.values.errors import LockedError, NoRepositoryError, RemoteError
 from replican.values.ids import CheckpointId
 
 _LOCKED_SECONDS: Final = 0.2
@@ -96,6 +96,8 @@ class FolderMinding:
         except LockedError:
             self._recorder.later(_LOCKED_SECONDS)
             refreshed = None
+        except NoRepositoryError as error:
+            raise RemoteError(f"remote {self._name}: {error.message}", error.hint) from error
         self._tidy()
         notes = [f"{self._name}: {note}" for note in self._recorder.notes()]
         return notes if refreshed is None else [*refreshed.notes, *notes]

@@ -24,7 +24,7 @@ from replican.operations.remotes import Refreshed
 from replican.operations.syncing import Exchanged, exchange
 from replican.repository import Repository
 from replican.values import events
-from replican.values.errors import LockedError, NoSpaceError, RefusedError, RemoteError
+from replican.values.errors import LockedError, NoRepositoryError, NoSpaceError, RefusedError, RemoteError
 from replican.values.progress import Problem
 
 
@@ -197,6 +197,16 @@ def test_so_is_that_of_a_folder_which_nobody_watches(two: tuple[Path, Path], mon
             assert size_of_tail(repo)
             minding.mind()
             assert not size_of_tail(repo)
+
+
+def test_a_folder_that_goes_away_while_it_is_looked_at_is_a_remote_that_is_lost(two: tuple[Path, Path]) -> None:
+    def gone() -> Refreshed:
+        raise NoRepositoryError("no replica at a any more", "is the disk that holds it mounted?")
+
+    with Repository(str(two[0])) as repo, closing(FolderMinding(repo, "x", gone, Bounds(), Random(1))) as minding:
+        write(two[0] / "new", "n")
+        with pytest.raises(RemoteError, match="remote x: no replica at a any more"):
+            minding.mind()
 
 
 def size_of_tail(repo: Repository) -> int:
