@@ -120,11 +120,6 @@ def within_hook() -> bool:
     return _get("REPLICAN_HOOK") is not None
 
 
-def no_color() -> bool:
-    """Whether output must have no colours: ``NO_COLOR`` is set, or the terminal is a dumb one."""
-    return _get("NO_COLOR") is not None or os.environ.get("TERM") == "dumb"
-
-
 def columns() -> int | None:
     """The width that ``COLUMNS`` says; None where it says nothing: ask the terminal."""
     text = _get("COLUMNS")

@@ -10,7 +10,7 @@ from replican.values.ids import EMPTY_TREE
 
 @pytest.fixture(autouse=True)
 def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("XDG_CONFIG_HOME", "PAGER", "NO_COLOR", "COLUMNS", "TERM"):
+    for name in ("XDG_CONFIG_HOME", "PAGER", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AUTHOR_NAME", "AUTHOR_DATE", "PAGER", "TRACEBACK"):
         monkeypatch.delenv(f"REPLICAN_{name}", raising=False)
@@ -69,22 +69,11 @@ def test_the_clock_is_meant_where_nothing_is_set() -> None:
 
 
 def test_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (settings.pager(), settings.no_color(), settings.columns(), settings.show_traceback()) == (
-        None,
-        False,
-        None,
-        False,
-    )
+    assert (settings.pager(), settings.columns(), settings.show_traceback()) == (None, None, False)
     monkeypatch.setenv("PAGER", "less")
     assert settings.pager() == "less"
     monkeypatch.setenv("REPLICAN_PAGER", "more")
     assert settings.pager() == "more"
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert settings.no_color()
-    monkeypatch.setenv("NO_COLOR", "")
-    assert not settings.no_color()
-    monkeypatch.setenv("TERM", "dumb")
-    assert settings.no_color()
     for text, width in (("80", 80), ("0", None), ("x", None), ("-5", None)):
         monkeypatch.setenv("COLUMNS", text)
         assert settings.columns() == width

@@ -169,22 +169,17 @@ class Context:
                 yield line if nul or line[:1] != b'"' else unquote(line.decode("utf-8", "surrogateescape"))
 
     def stdin_batches(self, *, nul: bool = False) -> Iterator[list[bytes]]:
-        """Root-relative paths from standard input as :meth:`stdin_paths` reads them, as many together as come without
-        a pause: for who goes on reading from a program that goes on writing."""
+        """Root-relative paths from standard input, read as :meth:`stdin_names` reads them, as many together as come
+        without a pause: for who goes on reading from a program that goes on writing.
+
+        Raises ``UsageError`` for what is no such path.
+        """
         from replican.plumbing._front.batches import batches
         from replican.values.quoting import unquote
 
         for lines in batches(self.stdin, b"\0" if nul else b"\n"):
             plain = [line if nul or line[:1] != b'"' else unquote(os.fsdecode(line)) for line in lines if line]
             yield [plumbing_path(path) for path in plain]
-
-    def stdin_paths(self, *, nul: bool = False) -> Iterator[bytes]:
-        """Root-relative paths from standard input, read as :meth:`stdin_names` reads them.
-
-        Raises ``UsageError`` for what is no such path.
-        """
-        for name in self.stdin_names(nul=nul):
-            yield plumbing_path(name)
 
 
 def plumbing_path(argument: str | bytes) -> bytes:

@@ -24,8 +24,6 @@ from replican.values.trees import LINK, Entry
 _AHEAD: Final = 2
 _REQUEST_BYTES: Final = 1 << 17
 _TRIES: Final = 3
-_LINK_LIMIT: Final = 1 << 16
-"""No system has longer targets of links, in bytes."""
 
 Pair = tuple[Entry, Wanted]
 

@@ -139,13 +139,6 @@ class Index:
         with self._database.reading() as connection:
             return records.mounts(connection, self._newest(observed=False))
 
-    def directory_of_tree(self, tree: TreeId, observed: bool = True) -> bytes | None:
-        """A directory whose tree this is."""
-        with self._database.reading() as connection:
-            paths = records.with_tree(connection, tree)
-        found = ((path, self.known(path, observed)) for path in paths)
-        return next((path for path, known in found if known is not None and known.tree == tree), None)
-
     def tree(self, tree: TreeId, /) -> list[Entry]:
         """The entries of a tree that a record has, base or observed: a ``TreeReader``."""
         if tree == EMPTY_TREE:
@@ -307,11 +300,6 @@ class Index:
         """The paths that were about to be changed when the last transition was cut off; sorted."""
         with self._database.reading() as connection:
             return tables.journal(connection)
-
-    def clear_journal(self) -> None:
-        """Forget the journal, durably."""
-        with self._database.writing(durable=True) as connection:
-            self._end_journal(connection, ())
 
     def _end_journal(self, connection: sqlite3.Connection, undecided: Iterable[JournalEntry] | None) -> None:
         tables.end_journal(connection, undecided)

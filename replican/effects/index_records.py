@@ -198,11 +198,6 @@ def mounts(connection: sqlite3.Connection, newest: int) -> list[bytes]:
     return [row[0] for row in rows]
 
 
-def with_tree(connection: sqlite3.Connection, tree: TreeId) -> list[bytes]:
-    """The paths of all records that have this tree, of whatever generation."""
-    return [row[0] for row in connection.execute("SELECT path FROM dirs WHERE tree = ? ORDER BY path", (tree,))]
-
-
 def rows_of_tree(connection: sqlite3.Connection, tree: TreeId) -> list[Row] | None:
     row = connection.execute(
         "SELECT rows FROM dirs JOIN listings ON id = listing WHERE tree = ? LIMIT 1", (tree,)

@@ -305,14 +305,6 @@ def discard_pack(base: str) -> None:
         durable.discard(base + suffix)
 
 
-def pack_stream(objects: Iterable[tuple[bytes, bytes, bytes]], count: int, *, level: int = _LEVEL) -> Iterator[bytes]:
-    """The bytes of a pack of ``count`` objects (id, kind, payload), in pieces."""
-    from dulwich.object_format import SHA256
-    from dulwich.pack import PackChunkGenerator
-
-    yield from PackChunkGenerator(SHA256, count, _records(objects, level), compression_level=level)
-
-
 def _records(objects: Iterable[tuple[bytes, bytes, bytes]], level: int) -> "Iterator[UnpackedObject]":
     from dulwich.object_format import SHA256
     from dulwich.pack import UnpackedObject, pack_object_header

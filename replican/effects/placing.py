@@ -33,7 +33,6 @@ _CAUSES = {
     errno.ENAMETOOLONG: "name too long for this file system",
     errno.EIO: "input/output error",
 }
-HELD_ERRORS = frozenset([errno.ENAMETOOLONG, errno.EILSEQ])
 
 
 def cause_of(error: OSError) -> str:

@@ -16,7 +16,7 @@ from replican.effects.durable import open_shelf
 from replican.effects.linux import rename_new
 from replican.effects.worktree import FILE_FLAGS
 from replican.values.ids import BlobId, blob_hasher, blob_id
-from replican.values.trees import FILE, LINK, Entry
+from replican.values.trees import FILE, Entry
 
 
 class TrashItem(NamedTuple):
@@ -155,7 +155,3 @@ class Trash:
             os.unlink(item.file, dir_fd=self.fd)
         except FileNotFoundError:
             pass
-
-    def kind_of(self, file: bytes) -> bytes:
-        """Whether a file or a link lies under this name."""
-        return LINK if stat.S_ISLNK(os.lstat(file, dir_fd=self.fd).st_mode) else FILE

@@ -78,14 +78,6 @@ def tree_of(repo: Repository, named: Named, name: str) -> TreeId:
     raise NotFoundError(_no_object(name) if named.kind is None else f"'{name}' is not a directory")
 
 
-def blob_entry(repo: Repository, name: str) -> Named:
-    """As :func:`resolve`, for a file or link; raises ``NotFoundError`` for anything else."""
-    found = resolve(repo, name)
-    if found.kind not in (BLOB, None):
-        raise NotFoundError(f"'{name}' is a {show_kind(found.kind or b'')}, not a file")
-    return found
-
-
 def ref_named(name: str) -> list[str]:
     """The refs that ``name`` may mean, the likeliest first; none for what cannot be the name of a ref.
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from replican.operations.revisions import checkpoint_named
 from replican.repository import Repository
-from replican.values.errors import NotFoundError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
 from replican.values.paths import join
 from replican.values.trees import DIRECTORY
@@ -89,9 +88,3 @@ def _new_trees(repo: Repository, top: TreeId, seen: set[TreeId]) -> Iterator[tup
         stack += [
             (entry.tree, join(path, entry.name)) for entry in reversed(repo.tree(tree)) if entry.kind == DIRECTORY
         ]
-
-
-def need_a_head(found: Range) -> None:
-    """Raise ``NotFoundError`` unless a range has somewhere to begin."""
-    if not found.heads:
-        raise NotFoundError("nothing to begin at", "name a checkpoint, as HEAD")

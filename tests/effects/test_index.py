@@ -247,12 +247,6 @@ def test_trees_of_both_layers_can_be_read(index: Index) -> None:
     assert list(index.tree(EMPTY_TREE)) == []
     with pytest.raises(NotFoundError):
         index.tree(TreeId(ZEROS))
-    record = index.record(b"a/b")
-    assert record is not None
-    assert index.directory_of_tree(record.tree) == b"a/b"
-    assert index.directory_of_tree(record.tree, observed=False) is None
-    assert index.directory_of_tree(base, observed=False) == b""
-    assert index.directory_of_tree(base) is None
 
 
 def test_content_is_found_where_it_was_last_seen(index: Index) -> None:

@@ -263,7 +263,7 @@ def _subdirectories_are_forgotten(patch: Patch) -> None:
 
 def _no_recovery(patch: Patch) -> None:
     def recover(*given: Any) -> list[str]:
-        given[2].clear_journal()
+        given[2].rebase([], [], given[2].base_root(), undecided=[])
         return []
 
     patch.setattr(recovery, "recover", recover)

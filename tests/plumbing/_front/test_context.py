@@ -68,9 +68,9 @@ def test_a_link_is_named_and_not_followed(tmp_path: Path, monkeypatch: pytest.Mo
 def test_paths_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
     ctx = Context()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'a\n"b\\nc"\n\n./d/\n')))
-    assert list(ctx.stdin_paths()) == [b"a", b"b\nc", b"d"]
+    assert list(ctx.stdin_batches()) == [[b"a", b"b\nc", b"d"]]
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'a\nb\0"c"\0')))
-    assert list(ctx.stdin_paths(nul=True)) == [b"a\nb", b'"c"']
+    assert list(ctx.stdin_batches(nul=True)) == [[b"a\nb", b'"c"']]
 
 
 def test_results_and_talk_go_apart(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
