@@ -45,8 +45,7 @@ def on_disk(repo: Repository, told: Told | None = None) -> OnDisk:
     seen = see(repo, repo.index, told)
     overlay = TreeOverlay(repo)
     overlay.new.update(seen.payloads)
-    base, head_tree = repo.index.base_root(), repo.head_tree
-    recorded = seen.root if base == head_tree else reconcile(overlay, base, head_tree, seen.root).tree
+    recorded = reconcile(overlay, repo.index.base_root(), repo.head_tree, seen.root).tree
     return OnDisk(overlay, seen.root, recorded, seen.problems)
 
 

@@ -156,7 +156,7 @@ def _look(repo: Repository, index: Index, notes: list[str], told: Told | None, *
     seen = see(repo, index, told)
     overlay = TreeOverlay(repo)
     overlay.new.update(seen.payloads)
-    tree = seen.root if lost or base == head_tree else reconcile(overlay, base, head_tree, seen.root).tree
+    tree = seen.root if lost else reconcile(overlay, base, head_tree, seen.root).tree
     found = list(diff_trees(overlay, head_tree, tree))
     return Status(
         head,

@@ -183,7 +183,7 @@ def record(
         overlay = TreeOverlay(repo)
         overlay.new.update(repo.at_hand)
         overlay.new.update(seen.payloads)
-        tree = observed if base == head_tree else reconcile(overlay, base, head_tree, observed).tree
+        tree = reconcile(overlay, base, head_tree, observed).tree
         if tree == head_tree:
             if base != observed:
                 index.promise(head)

@@ -104,8 +104,7 @@ def append_tree(
 
 def _recordable(repo: Repository, overlay: TreeOverlay, head: CheckpointId | None) -> TreeId:
     """What a commit records: ``reconcile(base, head, observed)``."""
-    base, observed, head_tree = repo.index.base_root(), repo.index.observed_root(), repo.tree_of(head)
-    return observed if base == head_tree else reconcile(overlay, base, head_tree, observed).tree
+    return reconcile(overlay, repo.index.base_root(), repo.tree_of(head), repo.index.observed_root()).tree
 
 
 def _written(repo: Repository) -> tuple[TreeId | None, CheckpointId | None]:
