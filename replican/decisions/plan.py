@@ -61,10 +61,9 @@ class Plan(NamedTuple):
 
     ``new`` directories come first where nothing is in their way, then ``moves``, then the ``units`` that go or are
     replaced as a whole, with those that come beside them; then the ``groups`` of files and links (those below
-    directories that go included), then the ``gone`` directories, deepest first, then
-    the permissions of directories in ``perms``. Before all of it, names are ``recased``: they differ from what lies
-    there only as the file system does not tell apart. ``held`` is what it cannot hold, and nothing is done for;
-    ``fitted`` is the tree without that.
+    directories that go included), then the ``gone`` directories, deepest first, then the permissions of directories in
+    ``perms``. Before all of it, names are ``recased``: they differ from what lies there only in what the file system
+    does not tell apart. ``held`` is what it cannot hold, and nothing is done for; ``fitted`` is the tree without that.
     """
 
     base: TreeId
@@ -94,53 +93,11 @@ class Plan(NamedTuple):
 def make_plan(trees: TreeReader, base: TreeId, head: TreeId, changes: Iterable[Change] | None = None) -> Plan:
     """The plan that brings a folder from ``base`` to ``head``; ``changes`` are those of :func:`diff_trees`, where they
     are known."""
-    comes: list[Change] = []
-    goes: list[Change] = []
-    files: list[Change] = []
-    perms: list[Change] = []
-    units: list[Change] = []
-    inside: bytes | None = None
-    for change in diff_trees(trees, base, head) if changes is None else changes:
-        old, new = change.old, change.new
-        if inside is not None and is_below(change.path, inside):
-            continue  # it comes with the unit
-        was_directory = old is not None and old.kind == DIRECTORY
-        is_directory = new is not None and new.kind == DIRECTORY
-        if old is not None and new is not None and was_directory and is_directory:
-            if new.is_unit and old.id != new.id:
-                inside = change.path
-                units.append(change)
-            else:
-                perms.append(change)
-            continue
-        if old is not None and old.is_unit:
-            units.append(Change(change.path, old, None))
-        elif was_directory:
-            goes.append(Change(change.path, old, None))
-        if is_directory:
-            comes.append(change)
-        if (old is not None and not was_directory) or (new is not None and not is_directory):
-            files.append(Change(change.path, None if was_directory else old, None if is_directory else new))
-    gone: list[tuple[bytes, Entry]] = []
-    whole = _moved_whole(goes, comes)
-    apart = {old for old, _ in whole.values()}
-    for change in goes:
-        assert change.old is not None
-        gone.append((change.path, change.old))
-        if change.path in apart:
-            continue  # with all that is below it
-        inside = None
-        for path, entry in walk_tree(trees, change.old.tree, change.path):
-            if inside is not None and is_below(path, inside):
-                continue
-            if entry.is_unit:
-                inside = path
-                units.append(Change(path, entry, None))
-            elif entry.kind == DIRECTORY:
-                gone.append((path, entry))
-            else:
-                files.append(Change(path, entry, None))
-    comes, groups = _with_their_units(comes, units)
+    kinds = _by_kind(diff_trees(trees, base, head) if changes is None else changes)
+    whole = _moved_whole(kinds.goes, kinds.comes)
+    gone, files_gone, units_gone = _all_that_goes(trees, kinds.goes, {old for old, _ in whole.values()})
+    files = kinds.files + files_gone
+    comes, groups = _with_their_units(kinds.comes, kinds.units + units_gone)
     alone = [group.changes[0] for group in groups if len(group.changes) == 1]
     going = [(change.path, change.old) for change in alone if change.old is not None and change.new is None]
     matcher = _Matcher([*gone, *going], files, whole)
@@ -159,9 +116,74 @@ def make_plan(trees: TreeReader, base: TreeId, head: TreeId, changes: Iterable[C
         tuple(matcher.moves),
         tuple(_groups(files)),
         tuple(gone),
-        tuple(sorted(perms, key=lambda change: in_reach(change.path, change.new))),
+        tuple(sorted(kinds.perms, key=lambda change: in_reach(change.path, change.new))),
         tuple(groups),
     )
+
+
+class _Kinds(NamedTuple):
+    """The changes from one tree to another, by what is to be done. Where a directory takes a file's place, or a file a
+    directory's, there are two: one in ``files``, and one in ``comes`` or ``goes``."""
+
+    comes: list[Change]
+    goes: list[Change]
+    perms: list[Change]
+    units: list[Change]
+    files: list[Change]
+
+
+def _by_kind(changes: Iterable[Change]) -> _Kinds:
+    kinds = _Kinds([], [], [], [], [])
+    inside: bytes | None = None
+    for change in changes:
+        old, new = change.old, change.new
+        if inside is not None and is_below(change.path, inside):
+            continue  # it comes with the unit
+        was_directory = old is not None and old.kind == DIRECTORY
+        is_directory = new is not None and new.kind == DIRECTORY
+        if old is not None and new is not None and was_directory and is_directory:
+            if new.is_unit and old.id != new.id:
+                inside = change.path
+                kinds.units.append(change)
+            else:
+                kinds.perms.append(change)
+            continue
+        if old is not None and old.is_unit:
+            kinds.units.append(Change(change.path, old, None))
+        elif was_directory:
+            kinds.goes.append(Change(change.path, old, None))
+        if is_directory:
+            kinds.comes.append(change)
+        if (old is not None and not was_directory) or (new is not None and not is_directory):
+            kinds.files.append(Change(change.path, None if was_directory else old, None if is_directory else new))
+    return kinds
+
+
+def _all_that_goes(
+    trees: TreeReader, goes: Iterable[Change], whole: Collection[bytes]
+) -> tuple[list[tuple[bytes, Entry]], list[Change], list[Change]]:
+    """The directories that go and those below them, and what these hold: files and links, and units. What is below a
+    directory that is moved ``whole`` is none of it."""
+    gone: list[tuple[bytes, Entry]] = []
+    files: list[Change] = []
+    units: list[Change] = []
+    for change in goes:
+        assert change.old is not None
+        gone.append((change.path, change.old))
+        if change.path in whole:
+            continue
+        inside: bytes | None = None
+        for path, entry in walk_tree(trees, change.old.tree, change.path):
+            if inside is not None and is_below(path, inside):
+                continue
+            if entry.is_unit:
+                inside = path
+                units.append(Change(path, entry, None))
+            elif entry.kind == DIRECTORY:
+                gone.append((path, entry))
+            else:
+                files.append(Change(path, entry, None))
+    return gone, files, units
 
 
 def in_reach(path: bytes, new: Entry | None) -> tuple[bool, int, bytes]:
@@ -180,13 +202,11 @@ def leave(plan: Plan, undecided: Collection[bytes]) -> tuple[Plan, list[Problem]
         return plan, []
     left: dict[Problem, None] = {}
     alone = set(undecided)
-    names = {(parent_of(path), group_key(name_of(path))) for path in undecided}
+    names = {_name_at(path) for path in undecided}
     above = {each for path in undecided for each in ancestors_of(path)}
 
     def is_free(*paths: bytes, stays: bytes | None = None) -> bool:
-        free = stays not in above and not any(
-            _is_in(path, alone) or (parent_of(path), group_key(name_of(path))) in names for path in paths
-        )
+        free = stays not in above and not any(_is_in(path, alone) or _name_at(path) in names for path in paths)
         if not free:
             left.update(dict.fromkeys(Problem(path, UNDECIDED) for path in paths))
         return free
@@ -218,10 +238,7 @@ def _with_their_units(comes: Sequence[Change], units: Sequence[Change]) -> tuple
     beside = [
         change
         for change in comes
-        if change.old is None
-        and change.new is not None
-        and change.new.is_unit
-        and (parent_of(change.path), group_key(name_of(change.path))) in groups
+        if change.old is None and change.new is not None and change.new.is_unit and _name_at(change.path) in groups
     ]
     return [change for change in comes if change not in beside], list(_groups([*units, *beside]))
 
@@ -235,6 +252,11 @@ def _moved_whole(goes: Sequence[Change], comes: Sequence[Change]) -> dict[bytes,
     return {came.path: (went.path, went.old) for went, came in pairs if went.old is not None}
 
 
+def _name_at(path: bytes) -> tuple[bytes, bytes]:
+    """The name that a path is a version of: the directory that it is in, and what its versions have in common there."""
+    return parent_of(path), group_key(name_of(path))
+
+
 def _is_in(path: bytes, directories: set[bytes]) -> bool:
     while path:
         if path in directories:
@@ -246,7 +268,7 @@ def _is_in(path: bytes, directories: set[bytes]) -> bool:
 def _groups(files: Iterable[Change]) -> Iterator[Group]:
     by_key: dict[tuple[bytes, bytes], list[Change]] = {}
     for change in files:
-        by_key.setdefault((parent_of(change.path), group_key(name_of(change.path))), []).append(change)
+        by_key.setdefault(_name_at(change.path), []).append(change)
     for (directory, key), changes in sorted(by_key.items()):
         yield Group(directory, key, tuple(sorted(changes)))
 
@@ -272,7 +294,7 @@ class _Matcher:
                 self._directories.setdefault(entry.id, []).append((path, entry))
         crowded: dict[tuple[bytes, bytes], int] = {}
         for change in files:
-            key = (parent_of(change.path), group_key(name_of(change.path)))
+            key = _name_at(change.path)
             crowded[key] = crowded.get(key, 0) + 1
         self._alone = {key for key, count in crowded.items() if count == 1}
         self._files: dict[tuple[bytes, bytes], list[tuple[bytes, Entry]]] = {}
@@ -284,7 +306,7 @@ class _Matcher:
         self._above_moved = {above for old in self.moved_directories for above in ancestors_of(old)}
 
     def _is_alone(self, path: bytes) -> bool:
-        return (parent_of(path), group_key(name_of(path))) in self._alone
+        return _name_at(path) in self._alone
 
     def new_directory(self, trees: TreeReader, change: Change) -> NewDirectory:
         assert change.new is not None
