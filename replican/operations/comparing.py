@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
+from replican.decisions.changes import Changed, expand
 from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import ADDED, DELETED, Change, diff_trees
-from replican.operations.looking import expand, heard, see
-from replican.operations.status import Changed, Told
+from replican.operations.looking import heard, see
+from replican.operations.status import Told
 from replican.repository import Repository
 from replican.values.ids import TreeId
 from replican.values.paths import is_below, overlap
@@ -14,7 +15,7 @@ from replican.values.trees import Entry, TreeOverlay, TreeReader
 
 
 class Difference(NamedTuple):
-    """One path: what :class:`~replican.operations.looking.Changed` says of it, with what was there and what is."""
+    """One path: what :class:`~replican.decisions.changes.Changed` says of it, with what was there and what is."""
 
     path: bytes
     status: str

@@ -1,10 +1,11 @@
 """Status: how folder, log and remotes stand to each other. Takes no lock, and writes nothing."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from replican.decisions.changes import expand, summarize
 from replican.decisions.reconcile import conflicts_in, reconcile
-from replican.decisions.treediff import ADDED, DELETED, Change, diff_trees, walk_tree
+from replican.decisions.treediff import diff_trees
 from replican.effects import lock
 from replican.effects.index import Index
 from replican.effects.refs import remote_head
@@ -14,7 +15,6 @@ from replican.operations.status import (
     DIVERGED,
     UNKNOWN,
     UP_TO_DATE,
-    Changed,
     RemoteState,
     Status,
     Told,
@@ -24,11 +24,11 @@ from replican.operations.status import (
 from replican.repository import INDEX_MISSING, Repository
 from replican.values.answers import State
 from replican.values.errors import DamagedError
-from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
+from replican.values.ids import CheckpointId, TreeId
 from replican.values.names import COPY_MARK
 from replican.values.paths import ancestors_of, is_below
 from replican.values.progress import Problem
-from replican.values.trees import DIRECTORY, Entry, TreeOverlay, TreeReader
+from replican.values.trees import TreeOverlay
 
 if TYPE_CHECKING:
     from replican.effects.scan import Scan
@@ -202,77 +202,6 @@ def _pending(repo: Repository, index: Index, base: TreeId, head_tree: TreeId) ->
         if held.isdisjoint(ancestors_of(each.path)):  # else what is above it says why
             known.setdefault(each.path, Problem(each.path, WAITING))
     return sorted(known.values())
-
-
-# -- changes -----------------------------------------------------------------------------------------------------
-
-
-def expand(reader: TreeReader, changes: list[Change]) -> Iterator[Changed]:
-    """One change for every file and link, and for a directory only if it is empty or its permissions changed."""
-    sources = moved(reader, changes)
-    for change in _shown(changes):
-        path, old, new = change
-        if old is not None and new is not None and (old.kind == new.kind or DIRECTORY not in (old.kind, new.kind)):
-            yield Changed(path, change.word, new)
-            continue
-        source = sources.get(path)
-        for entry, status in ((old, DELETED), (new, ADDED)):
-            if entry is None:
-                continue
-            if entry.kind != DIRECTORY or entry.id == EMPTY_TREE:
-                yield Changed(path, status, entry, source if status == ADDED else None)
-                continue
-            for below, inner in walk_tree(reader, entry.tree, path):
-                if inner.kind != DIRECTORY or inner.id == EMPTY_TREE:
-                    came = None if source is None or status == DELETED else source + below[len(path) :]
-                    yield Changed(below, status, inner, came)
-
-
-def _shown(changes: list[Change]) -> Iterator[Change]:
-    """All but what only says that a unit is another one: what differs in it follows."""
-    for change in changes:
-        _, old, new = change
-        if old is None or new is None or not old.kind == DIRECTORY == new.kind or old.perm != new.perm:
-            yield change
-
-
-def summarize(reader: TreeReader, changes: list[Change]) -> list[Changed]:
-    """One change for every path at which trees differ; what was only moved is one, too."""
-    sources = moved(reader, changes)
-    gone = set(sources.values())
-    found: list[Changed] = []
-    for change in _shown(changes):
-        path, old, new = change
-        if new is None:
-            if old is not None and path not in gone:
-                found.append(Changed(path, DELETED, old, None, _count(reader, old)))
-        elif old is None:
-            found.append(Changed(path, ADDED, new, sources.get(path), _count(reader, new)))
-        else:
-            found.append(Changed(path, change.word, new))
-    return found
-
-
-def moved(reader: TreeReader, changes: list[Change]) -> dict[bytes, bytes]:
-    """The new paths whose very content went from another, with that other; nothing is guessed, and nothing empty
-    counts."""
-    gone: dict[tuple[bytes, bytes], list[bytes]] = {}
-    for path, old, new in reversed(changes):
-        if new is None and old is not None and (old.id != EMPTY_TREE if old.kind == DIRECTORY else old.size):
-            gone.setdefault((old.kind, old.id), []).append(path)
-    found: dict[bytes, bytes] = {}
-    for path, old, new in changes:
-        if old is None and new is not None:
-            paths = gone.get((new.kind, new.id))
-            if paths:
-                found[path] = paths.pop()
-    return found
-
-
-def _count(reader: TreeReader, entry: Entry) -> int:
-    if entry.kind != DIRECTORY:
-        return 1
-    return sum(below.kind != DIRECTORY for _, below in walk_tree(reader, entry.tree))
 
 
 # -- remotes -----------------------------------------------------------------------------------------------------

@@ -12,29 +12,16 @@ from replican.effects.roots import DOT
 from replican.values.answers import ASK_LOOK, State, encode_state, parse_states
 
 if TYPE_CHECKING:
+    from replican.decisions.changes import Changed
     from replican.decisions.reconcile import OpenConflict
     from replican.values.ids import CheckpointId
     from replican.values.progress import Problem
-    from replican.values.trees import Entry
 
 UP_TO_DATE: Final = "up to date"
 AHEAD: Final = "ahead"
 BEHIND: Final = "behind"
 DIVERGED: Final = "diverged"
 UNKNOWN: Final = "unknown"
-
-
-class Changed(NamedTuple):
-    """One path that differs: how, in one of the words of ``looking``, and what lies there now (or lay, for a deletion).
-
-    ``source`` is where the same content went from, for what was moved. ``files`` counts what a directory holds.
-    """
-
-    path: bytes
-    status: str
-    entry: "Entry"
-    source: bytes | None = None
-    files: int = 1
 
 
 class RemoteState(NamedTuple):
@@ -59,8 +46,8 @@ class Status(NamedTuple):
 
     head: "CheckpointId | None"
     title: str | None
-    changes: list[Changed]
-    summary: list[Changed]
+    changes: list["Changed"]
+    summary: list["Changed"]
     conflicts: list["OpenConflict"]
     pending: list["Problem"]
     unread: list["Problem"]
