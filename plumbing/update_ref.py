@@ -35,7 +35,8 @@ def command(
     reason: Annotated[str, Option("-m", metavar="REASON", help="what its reflog shall say")] = "update-ref",
     mass_delete: Annotated[bool, Option(MASS_DELETE, help="though most files of the folder would go")] = False,
 ) -> int | None:
-    from replican.operations import naming
+    from replican.effects.refs import ANY, Expected
+    from replican.operations.moving_refs import delete_ref, move_ref
     from replican.operations.revisions import checkpoint_named, whole_ref_name
 
     if delete:
@@ -46,17 +47,17 @@ def command(
         raise UsageError("no ID to move it to")
     repo = ctx.repository()
     name = whole_ref_name(ref)
-    expected: naming.Expected = naming.ANYTHING
+    expected: Expected = ANY
     if old is not None:
         expected = None if old in ("", "0" * HEX_SIZE) else checkpoint_named(repo, old)
     if new is not None:
         to = checkpoint_named(repo, new)
         allowed = frozenset([MASS_DELETE] if mass_delete else [])
-        naming.move_ref(repo, name, to, expected, reason=reason, allowed=allowed)
+        move_ref(repo, name, to, expected, reason=reason, allowed=allowed)
     elif repo.refs.read(name) is None:
         raise NotFoundError(f"no such ref: '{name}'")
     else:
-        naming.delete_ref(repo, name, expected)
+        delete_ref(repo, name, expected)
     if ctx.json:
         ctx.emit({"ref": name, "id": None if new is None else to.hex()})
     return None

@@ -32,12 +32,13 @@ _NAME = re.compile(rf"head|(?:remotes|stores)/{_LABEL}/head")
 _VALUE = re.compile(rb"([0-9a-f]{64})\n")
 
 
-class _Any:
+class Anything:
     """The type of :data:`ANY`."""
 
 
-ANY: Final = _Any()
-"""In place of an expected value: whatever it is now."""
+ANY: Final = Anything()
+Expected = CheckpointId | Anything | None
+"""Where a ref has to be, to be moved or deleted: None is nowhere, and :data:`ANY` wherever it is now."""
 
 
 def is_remote_name(name: str) -> bool:
@@ -126,7 +127,7 @@ class RefStore:
         self,
         name: str,
         new: CheckpointId,
-        old: CheckpointId | _Any | None,
+        old: Expected,
         reason: str,
         who: str,
         time_s: int | None = None,
@@ -192,7 +193,7 @@ class RefStore:
         self._tail.look()
         return [move for move in self._tail.moves if move.name == name]
 
-    def delete(self, name: str, old: CheckpointId | _Any | None = ANY) -> None:
+    def delete(self, name: str, old: Expected = ANY) -> None:
         """Delete a ref that is at ``old``, else raise ``MovedError``; its reflog goes with it."""
         check_ref_name(name)
         path = f"{self._path}/{name}"
@@ -279,9 +280,9 @@ class RefStore:
         hint = f"its reflog's last value is {last.hex()}; run: replican update-ref {name} {last.hex()}"
         return DamagedError(f"the ref {name} {how}", hint)
 
-    def _expect(self, name: str, old: CheckpointId | _Any | None) -> CheckpointId | None:
+    def _expect(self, name: str, old: Expected) -> CheckpointId | None:
         """Where the ref is, which has to be ``old``; of a damaged one, for :data:`ANY`, where the reflog has it."""
-        if isinstance(old, _Any):
+        if isinstance(old, Anything):
             try:
                 return self.read(name)
             except DamagedError:

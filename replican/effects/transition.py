@@ -118,8 +118,8 @@ class Transition:
         paths += _lacking_in(replacing, prepared.lacking)
         paths += [(change.path, change.old, change.new) for change in plan.perms]
         with self._site.batch(paths):
-            for path, entry in plan.gone:
-                self._remove_directory(path, entry)
+            for path, _ in plan.gone:
+                self._remove_directory(path)
             for group in late:
                 self._do_group(group, prepared.slots)
             for built in replacing:
@@ -158,7 +158,7 @@ class Transition:
         # The id below it is what the ledger knows, not what the head wants: something in it may be pending.
         self._set_directory_mode(change.path, row.entry._replace(perm=change.new.perm))
 
-    def _remove_directory(self, path: bytes, entry: Entry) -> None:
+    def _remove_directory(self, path: bytes) -> None:
         """A directory that should be gone. Ignored and skipped things keep it on the disk, but not in the log."""
         if self._site.ledger.rows(path):
             return  # something in it is pending

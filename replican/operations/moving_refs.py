@@ -1,31 +1,20 @@
 """Moving refs by hand, as far as that can do no harm."""
 
-from typing import Final
-
 from replican.decisions import gates
 from replican.decisions.treediff import tally
 from replican.effects.lock import Lock
-from replican.effects.refs import ANY, HEAD
+from replican.effects.refs import ANY, HEAD, Anything, Expected
 from replican.operations.recording import deletion_gates
 from replican.repository import Repository
 from replican.values.errors import DamagedError, MovedError, NotFoundError, RefusedError
 from replican.values.ids import CheckpointId
 
 
-class Anything:
-    """In place of an expected value: whatever the ref is at."""
-
-
-ANYTHING: Final = Anything()
-Expected = CheckpointId | Anything | None
-"""Where a ref has to be; None is nowhere."""
-
-
 def move_ref(
     repo: Repository,
     ref: str,
     new: CheckpointId,
-    old: Expected = ANYTHING,
+    old: Expected = ANY,
     *,
     reason: str = "update-ref",
     allowed: frozenset[str] = frozenset(),
@@ -40,7 +29,7 @@ def move_ref(
     repo.tree(repo.checkpoint(new).tree)  # is there, or it raises
     if ref != HEAD:
         with repo.writing("update-ref"):
-            repo.refs.update(ref, new, ANY if isinstance(old, Anything) else old, reason, repo.who)
+            repo.refs.update(ref, new, old, reason, repo.who)
         return
     try:
         repo.refs.read(HEAD)
@@ -68,17 +57,17 @@ def _mend_head(repo: Repository, new: CheckpointId, old: Expected, reason: str) 
     lock = Lock(repo.dotdir, "update-ref")
     lock.acquire(repo.wait)
     try:
-        repo.refs.update(HEAD, new, ANY if isinstance(old, Anything) else old, reason, repo.who)
+        repo.refs.update(HEAD, new, old, reason, repo.who)
     finally:
         lock.release()
 
 
-def delete_ref(repo: Repository, ref: str, old: Expected = ANYTHING) -> None:
+def delete_ref(repo: Repository, ref: str, old: Expected = ANY) -> None:
     """Delete a ref that is at ``old``, else raise ``MovedError``. The head is never deleted."""
     if ref == HEAD:
         raise RefusedError("the head is never deleted", "a folder without a log is made by deleting its .replican")
     with repo.writing("update-ref"):
-        repo.refs.delete(ref, ANY if isinstance(old, Anything) else old)
+        repo.refs.delete(ref, old)
 
 
 def _show(id: CheckpointId | None) -> str:
