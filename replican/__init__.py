@@ -5,7 +5,7 @@ The library knows no terminal: it never prints, never exits and reads no environ
 
 ``values``      ids, names, trees, checkpoints, listings: immutable data and its encodings
 ``decisions``   pure functions: diff, reconcile, ancestry, M(S), gates, plans
-``effects``     object store, refs, index, scan, stage, trash, transition, remotes
+``effects``     object store, refs, index, scan, stage, trash, transition, links
 ``repository``  joins the effects of one folder
 ``operations``  commit, fetch, merge, push, sync, undo, restore, fsck, gc
 """

@@ -20,8 +20,7 @@ def edit_tree(
 
     A name in an entry does not count: its path does. Directories that are missing above a path are made, with the
     permissions of those in ``directories``, or 0755. What is a file where a directory is needed gives way to it. A
-    directory that
-    loses its last entry stays.
+    directory that loses its last entry stays.
     """
     listings: dict[bytes, dict[bytes, Entry]] = {}
     for path, entry in sorted(changes.items()):

@@ -226,15 +226,12 @@ def chain(
 ) -> Assembled:
     """The records that result when some directories get other rows (None: the directory is gone), with all above them.
 
-    A directory that is new or gone must also be so in the rows given for the one above it. The tree id of a
-    directory's row is
-    filled in where that directory is among ``changes`` or above one of them; else the row's own id stands, as that of
-    a moved
-    directory, which is not known under its new path yet. ``digests`` says what the stat data of a directory digest
-    to; without,
-    it is worked out from the rows, which holds where the directory has nothing else in it (it only costs a
-    comparison at the next scan where it has). ``loaded`` are the records of some directories, where they are at
-    hand.
+    A directory that is new or gone must also be so in the rows given for the one above it. The tree id of a directory's
+    row is filled in where that directory is among ``changes`` or above one of them; else the row's own id stands, as
+    that of a moved directory, which is not known under its new path yet. ``digests`` says what the stat data of a
+    directory digest to; without, it is worked out from the rows, which holds where the directory has nothing else in it
+    (it only costs a comparison at the next scan where it has). ``loaded`` are the records of some directories, where
+    they are at hand.
     """
     loaded = loaded or {}
     many = index.digests(observed) if len(changes) - len(loaded) > _MANY else None

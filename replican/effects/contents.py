@@ -172,8 +172,7 @@ class FolderStore(_NearStore):
     """A working copy as a store.
 
     With ``by_hint`` (a remote's folder, which holds what its trees say) a path is tried first that the content has in
-    the merged
-    tree, or the name that a conflict copy derives from; then what its index knows.
+    the merged tree, or the name that a conflict copy derives from; then what its index knows.
     """
 
     def __init__(self, name: str, root: str, finder: PathFinder, by_hint: bool = True) -> None:

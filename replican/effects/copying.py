@@ -119,9 +119,8 @@ def _hash(hasher: "_Hash", fd: int, at: int, length: int, buffer: memoryview) ->
 
 def _copy_by_buffers(source: int, target: int, size: int, sparse: bool, told: Told) -> BlobId | None:
     hasher = blob_hasher(size)
-    # Hashing releases the interpreter for large pieces, so it runs beside the reading and writing; the buffers are
-    # few and used again, since fresh memory for
-    # each piece costs as much as the copying.
+    # Hashing releases the interpreter for large pieces, so it runs beside the reading and writing; the buffers are few
+    # and used again, since fresh memory for each piece costs as much as the copying.
     from concurrent.futures import ThreadPoolExecutor
 
     buffers = [bytearray(_CHUNK) for _ in range(4)]

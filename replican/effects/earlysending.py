@@ -1,8 +1,8 @@
 """Sending early files: an edited or copied file goes to the other end of a link while it is read to be recorded.
 
 It goes as steps from its old version, of which the blocks are known here, or from the file that it seems to be a copy
-of. Whoever records waits for nobody: what the
-link does not take at once is held, which is bounded by how many new bytes may be sent unasked.
+of. Whoever records waits for nobody: what the link does not take at once is held, which is bounded by how many new
+bytes may be sent unasked.
 """
 
 from collections.abc import Callable, Sequence

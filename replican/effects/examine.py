@@ -2,8 +2,7 @@
 
 Names whose stat data are a row's keep it, unread; the others are to be hashed. What cannot be recorded (special files,
 names that a tree may not hold, replicas of their own) is left out where it is untracked; where it is tracked, "not
-seen" is
-not "deleted": the rows stand, and there is a problem.
+seen" is not "deleted": the rows stand, and there is a problem.
 """
 
 import os

@@ -1,9 +1,8 @@
 """Ignore rules: `.replicanignore` files, in any directory, with the meaning that gitignore files have.
 
-They are asked only about names that the index does not have: what is tracked stays tracked. A directory that is
-ignored is not
-looked into, so nothing below it can be taken back by a rule. The attribute files of directories come along, since
-they hold for the same places: a unit is whole, and nothing in it is ignored.
+They are asked only about names that the index does not have: what is tracked stays tracked. A directory that is ignored
+is not looked into, so nothing below it can be taken back by a rule. The attribute files of directories come along,
+since they hold for the same places: a unit is whole, and nothing in it is ignored.
 """
 
 import os

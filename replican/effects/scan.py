@@ -28,15 +28,14 @@ class Scan(NamedTuple):
     """What a look at the folder found.
 
     ``changed`` has a record for each directory that differs from the index (those whose tree is ``ASIDE`` are not
-    recorded); ``gone`` are directories that went, with all below them; ``root`` is the folder's tree; ``payloads``
-    are the
-    trees that are new. ``problems`` are paths that could not be seen: what the index has of them stands. ``skipped``
-    is what is never recorded (special files and the like), named when its directory is compared. ``pairs`` are the
-    files and links that differ from what was known of them, before and after; None where directories came or went,
-    whose files they would lack. ``files`` and
-    ``size`` (bytes) are those of the whole folder, links too (None where only parts of it were looked at);
-    ``hashed_files`` and ``hashed_size`` were read for it. ``units`` were left for a look of their own;
-    ``flaws`` are in attribute files that were read; by ``births``, large files that were read are known again.
+    recorded); ``gone`` are directories that went, with all below them; ``root`` is the folder's tree; ``payloads`` are
+    the trees that are new. ``problems`` are paths that could not be seen: what the index has of them stands.
+    ``skipped`` is what is never recorded (special files and the like), named when its directory is compared. ``pairs``
+    are the files and links that differ from what was known of them, before and after; None where directories came or
+    went, whose files they would lack. ``files`` and ``size`` (bytes) are those of the whole folder, links too (None
+    where only parts of it were looked at); ``hashed_files`` and ``hashed_size`` were read for it. ``units`` were left
+    for a look of their own; ``flaws`` are in attribute files that were read; by ``births``, large files that were read
+    are known again.
     """
 
     changed: dict[bytes, DirRecord]

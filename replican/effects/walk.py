@@ -1,10 +1,9 @@
 """The walk: one pass over a folder, which looks into every directory and reads only where something is new.
 
 Directories are opened relative to the one above, never through a link. Of each, the stat data of all its names are
-digested;
-where the index has the same digest, nothing of it is read. Elsewhere names are compared with rows, and what does not
-match is put down to be hashed. The walk is a loop, not a recursion, and holds a bounded number of descriptors, however
-deep the folder is.
+digested; where the index has the same digest, nothing of it is read. Elsewhere names are compared with rows, and what
+does not match is put down to be hashed. The walk is a loop, not a recursion, and holds a bounded number of descriptors,
+however deep the folder is.
 """
 
 import errno
@@ -77,10 +76,10 @@ class _Frame:
 class Walk:
     """One walk over a folder, or over parts of it.
 
-    ``assembler`` takes what is known at once; ``examined`` gets every directory that differs from its record, with
-    the rows that
-    it was compared with (some names may have to be hashed). ``full``: take nothing from the index on the strength of
-    stat data. What is ``undecided`` is not looked at: what is known of it stands. ``births`` tell of renamed files.
+    ``assembler`` takes what is known at once; ``examined`` gets every directory that differs from its record, with the
+    rows that it was compared with (some names may have to be hashed). ``full``: take nothing from the index on the
+    strength of stat data. What is ``undecided`` is not looked at: what is known of it stands. ``births`` tell of
+    renamed files.
     """
 
     def __init__(

@@ -1,6 +1,5 @@
 """Why: all that is known about one path. What is recorded, by whom; what is on the disk; why there is a copy; what
-holds
-it back.
+holds it back.
 """
 
 import os

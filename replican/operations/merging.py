@@ -1,8 +1,7 @@
 """Merge: join another head to this one, and bring the folder to what comes of it.
 
-Plan, gates, stage, record, transition: up to the record nothing of the user's is touched, and after it a kill or a
-path that cannot be
-written only leaves the disk behind the head, where the next command goes on.
+Plan, gates, stage, record, transition: up to the record nothing of the user's is touched, and after it a kill or a path
+that cannot be written only leaves the disk behind the head, where the next command goes on.
 """
 
 import time

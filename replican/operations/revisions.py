@@ -2,8 +2,7 @@
 
 A name is a ref (``HEAD``, ``origin/head``, ``origin``), a whole or abbreviated id, or where a ref was before
 (``HEAD@{1}``, ``HEAD@{2026-11-20 14:00}``), followed by any of ``~n``, ``^``, ``^n``, ``^{tree}``, and at the end
-perhaps by
-``:PATH``, if need be. Every command resolves names here.
+perhaps by ``:PATH``. Every command resolves names here.
 """
 
 import re

@@ -102,8 +102,7 @@ def _settled_since(overlay: TreeOverlay, before: TreeId, now: TreeId, tree: Tree
     """What is now at names that would be left with nothing, though they had something before the merge.
 
     A conflict of the merge that was settled since, in favour of the other side: each of the two has removed what the
-    other
-    kept. Nobody wants neither, so what was settled stands.
+    other kept. Nobody wants neither, so what was settled stands.
     """
     kept: dict[bytes, Entry] = {}
     for path, old, new in diff_trees(overlay, now, tree):

@@ -23,8 +23,8 @@ def look_at_units(
     """Look at the units that ``first`` has left, which the index has to hold already; both together.
 
     What is not at rest stands as it was known, and is a problem; so it is where ``putting_off`` leaves out something,
-    which is a problem, too. With ``wait``, it is given one more look when it could
-    have come to rest. The result has yet to be noted in the index.
+    which is a problem, too. With ``wait``, it is given one more look when it could have come to rest. The result has
+    yet to be noted in the index.
     """
     quiet_ns = repo.config.number("units.quiet_ms") * _MS
     units, problems = list(first.units), [*first.problems]

@@ -47,9 +47,8 @@ ctime in ns)."""
 class Row(NamedTuple):
     """One name of a directory: an entry's fields, then the stat data of the disk.
 
-    ``disk_mode`` is ``st_mode & 0o7777``. A directory has ``size``, ``mtime_ns``, ``disk_mtime_ns`` and ``ctime_ns``
-    0 and its
-    TreeId as ``id``. A ``ctime_ns`` of :data:`SMUDGED` never matches the disk.
+    ``disk_mode`` is ``st_mode & 0o7777``. A directory has ``size``, ``mtime_ns``, ``disk_mtime_ns`` and ``ctime_ns`` 0
+    and its TreeId as ``id``. A ``ctime_ns`` of :data:`SMUDGED` never matches the disk.
     """
 
     name: bytes
