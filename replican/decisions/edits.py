@@ -10,17 +10,12 @@ from replican.values.trees import DIRECTORY, Entry, TreeOverlay
 _DIRECTORY_PERM = 0o755
 
 
-def edit_tree(
-    trees: TreeOverlay,
-    tree: TreeId,
-    changes: Mapping[bytes, Entry | None],
-    directories: Mapping[bytes, Entry] | None = None,
-) -> TreeId:
+def edit_tree(trees: TreeOverlay, tree: TreeId, changes: Mapping[bytes, Entry | None]) -> TreeId:
     """``tree`` with other entries at the paths of ``changes``; None takes what is there away, with all below it.
 
-    A name in an entry does not count: its path does. Directories that are missing above a path are made, with the
-    permissions of those in ``directories``, or 0755. What is a file where a directory is needed gives way to it. A
-    directory that loses its last entry stays.
+    A name in an entry does not count: its path does. Directories that are missing above a path are made, with
+    permissions 0755. What is a file where a directory is needed gives way to it. A directory that loses its last entry
+    stays.
     """
     listings: dict[bytes, dict[bytes, Entry]] = {}
     for path, entry in sorted(changes.items()):
@@ -43,9 +38,7 @@ def edit_tree(
         above_it, name = listings[parent_of(path)], name_of(path)
         old = above_it.get(name)
         if old is None or old.kind != DIRECTORY:
-            wanted = (directories or {}).get(path)
-            perm = _DIRECTORY_PERM if wanted is None else wanted.perm
-            old = Entry(name, DIRECTORY, perm, 0, 0, EMPTY_TREE)
+            old = Entry(name, DIRECTORY, _DIRECTORY_PERM, 0, 0, EMPTY_TREE)
         above_it[name] = old._replace(id=made)
     return tree
 

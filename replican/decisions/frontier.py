@@ -203,26 +203,6 @@ def merge_checkpoint(
 # -- what others send --------------------------------------------------------------------------------------------
 
 
-def check_claim(
-    graph: Graph,
-    trees: TreeOverlay,
-    claim: CheckpointId,
-    memo: Memo,
-    budget: Budget | None = None,
-    trust: bool = False,
-    plain: set[TreeId] | None = None,
-) -> None:
-    """Verify one received checkpoint, whose ancestors are verified: raises ``RemoteError`` where it is not allowed.
-
-    ``UnsupportedError`` means that this release cannot tell: the checkpoint may be kept, and must not be merged.
-    """
-    problem = flaw_of(graph, trees, claim, memo, budget, trust, plain)
-    if problem is not None:
-        raise RemoteError(
-            f"checkpoint {claim.hex()[:12]} is not valid: {problem}", "nothing was taken over from that remote"
-        )
-
-
 _UNITS_TOO_EARLY = "it has an atomic directory, and merge rules that know of none"
 
 
@@ -283,9 +263,14 @@ def check_received(
     limits: Limits | None = None,
     plain: set[TreeId] | None = None,
 ) -> None:
-    """Verify received checkpoints, parents first (``Graph.missing`` gives that order); raises what :func:`check_claim`
-    does. The trees of merges in ``trusted`` are taken as they are; those in ``plain`` have no units."""
+    """Verify received checkpoints, parents first (``Graph.missing`` gives that order): raises ``RemoteError`` where one
+    is not allowed. ``UnsupportedError`` means that this release cannot tell: it may be kept, and must not be merged.
+
+    The trees of merges in ``trusted`` are taken as they are; those in ``plain`` have no units."""
     budget = Budget(limits, len(received))
     plain = {EMPTY_TREE} if plain is None else plain
     for each in received:
-        check_claim(graph, trees, each, memo, budget, each in trusted, plain)
+        flaw = flaw_of(graph, trees, each, memo, budget, each in trusted, plain)
+        if flaw is not None:
+            hint = "nothing was taken over from that remote"
+            raise RemoteError(f"checkpoint {each.hex()[:12]} is not valid: {flaw}", hint)

@@ -221,17 +221,15 @@ def chain(
     index: "Index",
     changes: Mapping[bytes, Sequence[Row] | None],
     observed: bool = False,
-    digests: Mapping[bytes, bytes | None] | None = None,
     loaded: Mapping[bytes, DirRecord] | None = None,
 ) -> Assembled:
     """The records that result when some directories get other rows (None: the directory is gone), with all above them.
 
     A directory that is new or gone must also be so in the rows given for the one above it. The tree id of a directory's
     row is filled in where that directory is among ``changes`` or above one of them; else the row's own id stands, as
-    that of a moved directory, which is not known under its new path yet. ``digests`` says what the stat data of a
-    directory digest to; without, it is worked out from the rows, which holds where the directory has nothing else in it
-    (it only costs a comparison at the next scan where it has). ``loaded`` are the records of some directories, where
-    they are at hand.
+    that of a moved directory, which is not known under its new path yet. What the stat data of a directory digest to is
+    worked out from the rows, which holds where the directory has nothing else in it (it only costs a comparison at the
+    next scan where it has). ``loaded`` are the records of some directories, where they are at hand.
     """
     loaded = loaded or {}
     many = index.digests(observed) if len(changes) - len(loaded) > _MANY else None
@@ -259,9 +257,8 @@ def chain(
         if rows is None or (gone and any(is_below(path, above) for above in gone)):
             continue
         old = known(path)
-        digest = digest_of_rows(rows) if digests is None or path not in digests else digests[path]
         ino = inodes.get(path, 0 if old is None else old.ino)
-        assembler.put(path, rows, digest, ino, old is not None and old.mount)
+        assembler.put(path, rows, digest_of_rows(rows), ino, old is not None and old.mount)
     return assembler.finish()
 
 

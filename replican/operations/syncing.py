@@ -77,7 +77,6 @@ def merge_remote(
     remote: Remote,
     *,
     allowed: frozenset[str] = frozenset(),
-    dry_run: bool = False,
     mirror: Mirror | None = None,
 ) -> Merged:
     """Merge what is known of a remote's head, with its folder as the source of content."""
@@ -92,7 +91,6 @@ def merge_remote(
             stores,
             allowed=allowed,
             merged_before=before,
-            dry_run=dry_run,
             reason=f"merge {remote.name}",
             whom=remote.name,
             mirror=mirror,

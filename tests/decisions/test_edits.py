@@ -3,11 +3,11 @@
 from tiny_trees import MemoryTrees, parse, show
 
 from replican.decisions.edits import edit_tree
-from replican.decisions.treediff import find_entry, walk_tree
+from replican.decisions.treediff import find_entry
 from replican.values.trees import Entry, parse_tree
 
 
-def edited(text: str, came: str = "", gone: str = "", directories: str = "") -> str:
+def edited(text: str, came: str = "", gone: str = "") -> str:
     trees = MemoryTrees()
     tree = parse(trees, text)
     other = parse(trees, came)
@@ -15,8 +15,7 @@ def edited(text: str, came: str = "", gone: str = "", directories: str = "") -> 
     for item in came.split():
         path = item.partition("=")[0].partition("@")[0].encode()
         changes[path.rstrip(b"/")] = find_entry(trees, other, path.rstrip(b"/"))
-    wanted = dict(walk_tree(trees, parse(trees, directories)))
-    made = edit_tree(trees, tree, changes, wanted)
+    made = edit_tree(trees, tree, changes)
     parse_tree(trees.new[made])
     return show(trees, made)
 
@@ -41,7 +40,6 @@ def test_several_at_once_below_each_other() -> None:
 
 def test_missing_directories_are_made() -> None:
     assert edited("", came="d/e/a=1") == "d/e/a=1"
-    assert edited("", came="d/a=1", directories="d/:700") == "d/:700 d/a=1"
 
 
 def test_a_directory_that_loses_its_last_entry_stays() -> None:

@@ -9,7 +9,6 @@ from replican.decisions.frontier import (
     Forgetful,
     Joined,
     JoinKind,
-    check_claim,
     check_received,
     join,
     join_frontiers,
@@ -248,7 +247,7 @@ TWO = "a: | f=1\nb: a | f=2@2\nc: a | f=3@3\nm: b c"
 
 def refused(made: MemoryLog, trees: MemoryTrees, claim: CheckpointId, problem: str) -> None:
     with pytest.raises(RemoteError, match=problem):
-        check_claim(Graph(made), trees, claim, Forgetful())
+        check_received(Graph(made), trees, [claim], Forgetful())
 
 
 def test_what_is_right_is_accepted(trees: MemoryTrees) -> None:
@@ -291,7 +290,7 @@ def test_a_user_checkpoint_with_two_parents_is_refused(trees: MemoryTrees) -> No
 def test_rules_never_grow_less(trees: MemoryTrees) -> None:
     made, at = log(TWO, trees)
     newer = made.user(at["b"], name="newer", rules=RULES + 1)
-    check_claim(Graph(made), trees, newer, Forgetful())
+    check_received(Graph(made), trees, [newer], Forgetful())
     refused(made, trees, made.user(newer, name="older", rules=RULES), "merge rules")
 
 
@@ -303,7 +302,7 @@ def test_unknown_rules_are_not_merged(trees: MemoryTrees) -> None:
         merged_tree(Graph(made), trees, frontier, Forgetful())
     claim = made.add(Checkpoint(EMPTY_TREE, tuple(sorted(frontier)), None, "", RULES + 1))
     with pytest.raises(UnsupportedError):
-        check_claim(Graph(made), trees, claim, Forgetful())
+        check_received(Graph(made), trees, [claim], Forgetful())
     assert rules_of(Graph(made), [at["c"]]) == PLAIN_RULES
 
 

@@ -75,11 +75,9 @@ def test_rows_that_differ_only_in_stat_data_change_a_record_and_no_tree(index: I
     assert smudged.changed[b"a/b"].digest is None
 
 
-def test_digests_are_worked_out_or_given(index: Index) -> None:
+def test_digests_are_worked_out(index: Index) -> None:
     rows = [file(b"y", b"new")]
     assert chain(index, {b"a/b": rows}).changed[b"a/b"].digest == digest_of_rows(rows)
-    assert chain(index, {b"a/b": rows}, digests={b"a/b": None}).changed[b"a/b"].digest is None
-    assert chain(index, {b"a/b": rows}, digests={b"a/b": b"d" * 16}).changed[b"a/b"].digest == b"d" * 16
 
 
 def test_a_directory_goes(index: Index) -> None:
