@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
+from replican.decisions.gates import WINDOW_NS
 from replican.effects.index_schema import IndexDamagedError
 from replican.values.errors import MalformedError
 from replican.values.ids import BlobId, CheckpointId, TreeId
@@ -26,8 +27,6 @@ PROBLEMS: Final = "problems"
 PENDING: Final = "pending"
 _JOURNAL: Final = "its journal"
 _ALL_OF_JOURNAL: Final = "SELECT path, old, new, cause, seal FROM journal"
-WINDOW_NS: Final = 600_000_000_000
-"""How long a deletion is counted against the folder's former size: ten minutes."""
 SEAL_OFFSET: Final = 1 << 63
 _VARIABLES: Final = 900
 """Of one statement: SQLite may allow no more than 999."""

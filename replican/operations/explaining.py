@@ -86,7 +86,7 @@ def explain(repo: Repository, path: bytes) -> Explained:
         recorded,
         disk,
         lies_there,
-        bool(lies_there) and recorded is None and disk is None and _is_ignored(repo.root, path, lies_there),
+        bool(lies_there) and recorded is None and disk is None and _is_ignored(repo, path, lies_there),
         None if last is None else last.entry,
         "" if last is None else _what(last.old, last.new),
         versions,
@@ -130,22 +130,11 @@ def _lies_there(root: str, path: bytes) -> str:
     return "link" if stat.S_ISLNK(mode) else "special file"
 
 
-def _is_ignored(root: str, path: bytes, kind: str) -> bool:
-    from replican.effects.ignore import NO_RULES, read_rules
-    from replican.effects.worktree import Directories
+def _is_ignored(repo: Repository, path: bytes, kind: str) -> bool:
+    from replican.operations.ignoring import Ignoring
 
-    *above, last = path.split(b"/")
-    at, name, rules = b"", b"", NO_RULES
-    with Directories(root) as directories:
-        for part in (*above, last):
-            try:
-                rules = rules.below(name, read_rules(directories.open(at)))
-            except OSError:
-                return False
-            if rules.ignores(part, part is not last or kind == "directory"):
-                return True
-            at, name = join(at, part), part
-    return False
+    with Ignoring(repo) as rules:
+        return rules.verdict(path, kind == "directory") is not None
 
 
 def _holding(repo: Repository, path: bytes, problems: list[Problem]) -> list[Problem]:

@@ -44,7 +44,7 @@ class Fetched(NamedTuple):
     forced: bool = False
 
 
-class Received:
+class _Received:
     """Checkpoints on their way in: those here and, above them, those that came."""
 
     def __init__(self, repo: Repository) -> None:
@@ -150,7 +150,7 @@ def take_over(
 ) -> tuple[int, int]:
     """Copy ``head`` with all that it needs from ``source``, of which trees are read by ``parse``; how many checkpoints
     and trees were new."""
-    received = Received(repo)
+    received = _Received(repo)
     order: list[CheckpointId] = []
     stack = [head]
     while stack:
@@ -167,7 +167,7 @@ def take_over(
     overlay = TreeOverlay(repo)
     plain = _take_trees(repo, source, parse, overlay, (received.new[at].tree for at in reversed(order)))
     graph = Graph(received)
-    parents_first = graph.missing([head], _Stored(repo))
+    parents_first = graph.missing([head], Stored(repo))
     trusted = received.new if trust else ()
     check_received(graph, overlay, parents_first, repo.index, trusted=trusted, plain=plain)
     objects: dict[bytes, tuple[bytes, bytes]] = {tree: (TREE, payload) for tree, payload in overlay.new.items()}
@@ -223,7 +223,9 @@ def _take_trees(
     return plain
 
 
-class _Stored:
+class Stored:
+    """The checkpoints that ``repo`` has."""
+
     def __init__(self, repo: Repository) -> None:
         self._repo = repo
 

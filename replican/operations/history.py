@@ -47,12 +47,17 @@ def entry_of(repo: Repository, checkpoint: CheckpointId) -> LogEntry:
 
 def _touches(repo: Repository, checkpoint: CheckpointId, paths: tuple[bytes, ...]) -> bool:
     found = repo.checkpoint(checkpoint)
-    befores = [repo.checkpoint(parent).tree for parent in found.parents] or [EMPTY_TREE]
+    befores = _trees_before(repo, found)
     return any(
         all(at_path(repo, before, path) != now for before in befores)
         for path in paths
         for now in [at_path(repo, found.tree, path)]
     )
+
+
+def _trees_before(repo: Repository, checkpoint: Checkpoint) -> list[TreeId]:
+    """The trees of a checkpoint's parents; the empty one for the first checkpoint."""
+    return [repo.checkpoint(parent).tree for parent in checkpoint.parents] or [EMPTY_TREE]
 
 
 def at_path(trees: TreeReader, tree: TreeId, path: bytes) -> Entry | None:
@@ -72,8 +77,8 @@ def last_change(repo: Repository, head: CheckpointId | None, path: bytes) -> Rec
     """The newest user checkpoint that changed ``path``; None if none ever did."""
     for entry in log(repo, head, (path,)):
         if not entry.checkpoint.is_merge:
-            before = [repo.checkpoint(parent).tree for parent in entry.checkpoint.parents] or [EMPTY_TREE]
-            return Recorded(entry, at_path(repo, before[0], path), at_path(repo, entry.checkpoint.tree, path))
+            before = _trees_before(repo, entry.checkpoint)[0]
+            return Recorded(entry, at_path(repo, before, path), at_path(repo, entry.checkpoint.tree, path))
     return None
 
 
@@ -82,10 +87,10 @@ def writer_of(repo: Repository, head: CheckpointId | None, paths: tuple[bytes, .
     for entry in log(repo, head, paths):
         if entry.checkpoint.is_merge:
             continue
-        before = [repo.checkpoint(parent).tree for parent in entry.checkpoint.parents] or [EMPTY_TREE]
+        before = _trees_before(repo, entry.checkpoint)[0]
         for path in paths:
             new = at_path(repo, entry.checkpoint.tree, path)
-            old = at_path(repo, before[0], path)
+            old = at_path(repo, before, path)
             if _is(new, version) and not _is(old, version):
                 return Recorded(entry, old, new)
     return None
@@ -122,8 +127,7 @@ def changed_by(repo: Repository, checkpoint: CheckpointId) -> "list[Difference]"
     from replican.operations.comparing import differences  # it scans, and brings SQLite along
 
     found = repo.checkpoint(checkpoint)
-    befores = [repo.checkpoint(parent).tree for parent in found.parents] or [EMPTY_TREE]
-    first, *more = [differences(repo, before, found.tree) for before in befores]
+    first, *more = [differences(repo, before, found.tree) for before in _trees_before(repo, found)]
     for other in more:
         paths = {each.path for each in other}
         first = [each for each in first if each.path in paths]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from replican.effects.ignore import IGNORE_NAME, NO_RULES, Rules, read_rules
 from replican.effects.worktree import DIRECTORY_FLAGS, open_root
 from replican.repository import Repository
-from replican.values.paths import ancestors_of, join, parent_of
+from replican.values.paths import ancestors_of, join, name_of, parent_of
 
 
 class Verdict(NamedTuple):
@@ -44,7 +44,7 @@ class Ignoring:
                 continue
             above = parent_of(at)
             is_one = at != path or is_directory or self._is_directory(at)
-            reason = self._rules_of(above).explain(at.rpartition(b"/")[2], is_one)
+            reason = self._rules_of(above).explain(name_of(at), is_one)
             if reason is not None:
                 for _ in range(reason.above):
                     above = parent_of(above)
@@ -60,7 +60,7 @@ class Ignoring:
             if fd is not None:
                 os.close(fd)
             if directory:
-                found = self._rules_of(parent_of(directory)).below(directory.rpartition(b"/")[2], text)
+                found = self._rules_of(parent_of(directory)).below(name_of(directory), text)
             else:
                 found = NO_RULES if text is None else Rules(None, b"", text)
             self._rules[directory] = found

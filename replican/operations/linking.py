@@ -117,13 +117,3 @@ class Above:
 
     def _is_known(self, id: CheckpointId) -> bool:
         return id in self.objects or self._repo.objects.has(id)
-
-
-class Stored:
-    """The checkpoints that ``repo`` has."""
-
-    def __init__(self, repo: "Repository") -> None:
-        self._repo = repo
-
-    def __contains__(self, checkpoint: object) -> bool:
-        return isinstance(checkpoint, bytes) and self._repo.objects.has(checkpoint)

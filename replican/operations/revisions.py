@@ -9,12 +9,13 @@ import re
 import time
 from typing import NamedTuple
 
+from replican.decisions.treediff import find_entry
 from replican.effects.objects import CHECKPOINT, TREE, show_kind
 from replican.effects.refs import HEAD, check_ref_name, is_remote_name, remote_head
 from replican.repository import Repository
 from replican.values.errors import NotFoundError, UsageError
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId, is_hex_id
-from replican.values.paths import from_text, join
+from replican.values.paths import from_text
 from replican.values.quoting import quote
 from replican.values.trees import DIRECTORY, Entry
 
@@ -257,26 +258,13 @@ def _at_path(repo: Repository, revision: str, tree: TreeId, text: bytes) -> Name
     parts = [part for part in text.split(b"/") if part not in (b"", b".")]
     if b".." in parts:
         raise UsageError(f"'..' in {quote(text)}", "paths after ':' are relative to the root of the folder")
-    entry: Entry | None = None
-    path = b""
-    for part in parts:
-        if entry is not None and entry.kind != DIRECTORY:
-            entry = None
-            break
-        entry = _named(repo, tree, part)
-        if entry is None:
-            break
-        path = join(path, part)
-        tree = entry.tree
     if not parts:
         return Named(TREE, tree)
+    path = b"/".join(parts)
+    entry = find_entry(repo, tree, path)
     if entry is None:
-        raise NotFoundError(f"no {quote(b'/'.join(parts))} in {revision}")
+        raise NotFoundError(f"no {quote(path)} in {revision}")
     return Named(TREE if entry.kind == DIRECTORY else BLOB, entry.id, entry, path)
-
-
-def _named(repo: Repository, tree: TreeId, name: bytes) -> Entry | None:
-    return next((entry for entry in repo.tree(tree) if entry.name == name), None)
 
 
 def _no_object(name: str) -> str:

@@ -16,7 +16,8 @@ from replican.effects.mirror import Mirror
 from replican.effects.refs import HEAD, remote_head
 from replican.operations import hearing
 from replican.operations.early import EarlyFiles, EarlyRecording
-from replican.operations.linking import Above, ReceivedObjects, Stored, heed, hello_of
+from replican.operations.fetching import Stored
+from replican.operations.linking import Above, ReceivedObjects, heed, hello_of
 from replican.operations.patching import BlockPatcher
 from replican.operations.remotes import Refreshed, Taken, diverged
 from replican.operations.sending import log_above
