@@ -9,6 +9,7 @@ import errno
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from typing import NamedTuple
 
 from replican.decisions.plan import NewDirectory, Plan
 from replican.effects.alongside import alongside
@@ -37,6 +38,16 @@ _ONE_BY_ONE = 200
 _FLUSH_ONE_BY_ONE = 32
 _FLUSH_BESIDE = 64 << 20
 _LITTLE = 64 << 10
+
+
+class _Planned(NamedTuple):
+    """What is to be made for a new directory: it and those below, parents first; the trees of all of them; those that
+    their owner cannot reach into, with their permissions, the deepest first."""
+
+    new: NewDirectory
+    jobs: list[Building]
+    trees: dict[bytes, TreeId]
+    closed: list[tuple[bytes, int]]
 
 
 class Preparation:
@@ -189,36 +200,24 @@ class Preparation:
         for above, names in siblings.items():
             self._check_twins(above, names)
         filled: dict[bytes, Filled] = {}
-        planned = [self._jobs(new, filled) for new in coming]
-        jobs = [job for each, _, _ in planned for job in each]
+        planned = [self._planned(new, filled) for new in coming]
+        jobs = [job for each in planned for job in each.jobs]
         leftovers: list[tuple[bytes, Entry]] = []
         source = next(iter(self._remote), self._local[0])
         if plan.base != EMPTY_TREE and source not in self._beside:
             jobs, leftovers = self._leave_local(jobs)
             self._spare(sum([entry.size for _, entry in leftovers]))
-        files, size = total(jobs)
+        files, _ = total(jobs)
         source = source if files else self._local[0]
         if source.is_far and self._strong and files > _ONE_BY_ONE:
-            if self._mirror is None:
-                self._mirror = self._own_mirror = Mirror(self._stage, place)
-            all_of_it = Jobs(jobs, {path: tree for _, trees, _ in planned for path, tree in trees.items()})
-            directories, totals = all_of_it.choose(self._trees, self._stage)
-            source.bring_copies(directories, self._mirror, self._progress, totals)
-            # What lacks something, for now or on purpose, is not taken whole.
-            lacking = {path for new, (_, trees, _) in zip(coming, planned, strict=True) if new.apart for path in trees}
-            jobs = all_of_it.take_whole(self._mirror, lacking.union([path for path, _ in leftovers]), filled)
-            files, size = total(jobs)
+            jobs = self._bring_copies(source, place, planned, jobs, leftovers, filled)
+            files, _ = total(jobs)
         copied = sum([each.files for each in filled.values()])
         builder = TreeBuilder(self._stage, place, self._progress, self._mirror)
         if self._mirror is not None:
             builder.tidy({new.path.split(b"/", 1)[0] for new in coming})
-        if source.is_far:
-            wanted = self._wanted_by(jobs)
-            self._bring(wanted)
-            builder.landed = Landed(self._stage, [entry for entry, _ in wanted])
-        self._progress.begin("copying", files + len(leftovers), size + sum([entry.size for _, entry in leftovers]))
         try:
-            filled |= self._fill(builder, jobs, source, size)
+            self._fill(builder, jobs, leftovers, source, filled)
         except FoldedError:
             self._stage.remove(place)  # what belongs into two directories may lie in one of them
             raise
@@ -226,7 +225,7 @@ class Preparation:
         added: dict[bytes, list[Row]] = {}
         lost = self._fill_missing(builder, missing, added)
         built: list[BuiltDirectory] = []
-        for new, (_, trees, closed) in zip(coming, planned, strict=True):
+        for new, _, trees, closed in planned:
             # Those below it have their permissions already: each was given them by the one above.
             top = builder.open(new.path)
             give_mode(top, new.entry.perm | 0o700)
@@ -241,9 +240,42 @@ class Preparation:
             self._stage.flush_everything()
         return built
 
-    def _fill(self, builder: TreeBuilder, jobs: list[Building], source: ContentStore, size: int) -> dict[bytes, Filled]:
-        """Fill all directories. Where they are large, the disk is told to write when half is done, not at the end."""
-        filled: dict[bytes, Filled] = {}
+    def _bring_copies(
+        self,
+        source: ContentStore,
+        place: bytes,
+        planned: Sequence[_Planned],
+        jobs: list[Building],
+        leftovers: Sequence[tuple[bytes, Entry]],
+        filled: dict[bytes, Filled],
+    ) -> list[Building]:
+        """Have a far source send small files a directory at a time. The directories that have come whole are
+        ``filled``; those that are left to be made."""
+        if self._mirror is None:
+            self._mirror = self._own_mirror = Mirror(self._stage, place)
+        all_of_it = Jobs(jobs, {path: tree for each in planned for path, tree in each.trees.items()})
+        directories, totals = all_of_it.choose(self._trees, self._stage)
+        source.bring_copies(directories, self._mirror, self._progress, totals)
+        # What lacks something, for now or on purpose, is not taken whole.
+        lacking = {path for each in planned if each.new.apart for path in each.trees}
+        return all_of_it.take_whole(self._mirror, lacking.union([path for path, _ in leftovers]), filled)
+
+    def _fill(
+        self,
+        builder: TreeBuilder,
+        jobs: list[Building],
+        leftovers: Sequence[tuple[bytes, Entry]],
+        source: ContentStore,
+        filled: dict[bytes, Filled],
+    ) -> None:
+        """Have all directories ``filled``. Where they are large, the disk is told to write when half is done, not at
+        the end. The ``leftovers`` only count: they follow."""
+        if source.is_far:
+            wanted = self._wanted_by(jobs)
+            self._bring(wanted)
+            builder.landed = Landed(self._stage, [entry for entry, _ in wanted])
+        files, size = total(jobs)
+        self._progress.begin("copying", files + len(leftovers), size + sum([entry.size for _, entry in leftovers]))
         done, half = 0, size // 2 if size > _FLUSH_BESIDE else size + 1
         with ExitStack() as held:
             for each in builder.build(jobs, source):
@@ -251,13 +283,9 @@ class Preparation:
                 if done <= half < done + each.size:
                     held.enter_context(beside(lambda: flush_filesystem(self._stage.fd)))
                 done += each.size
-        return filled
 
-    def _jobs(
-        self, new: NewDirectory, filled: dict[bytes, Filled]
-    ) -> tuple[list[Building], dict[bytes, TreeId], list[tuple[bytes, int]]]:
-        """The directories to make, parents first; the trees of all; those that their owner cannot reach into. Those
-        that the mirror has, whole, are ``filled``."""
+    def _planned(self, new: NewDirectory, filled: dict[bytes, Filled]) -> _Planned:
+        """What is to be made of a new directory. What the mirror has of it, whole, is ``filled``."""
         jobs: list[Building] = []
         trees: dict[bytes, TreeId] = {}
         closed: list[tuple[bytes, int]] = []
@@ -280,7 +308,7 @@ class Preparation:
             jobs.append(_building(path, entries))
             stack += [(join(path, entry.name), entry) for entry in entries if entry.kind == DIRECTORY]
         closed.reverse()
-        return jobs, trees, closed
+        return _Planned(new, jobs, trees, closed)
 
     def _check_twins(self, directory: bytes, names: list[bytes]) -> None:
         """Raise ``FoldedError`` where two of these new names would be one: what cannot be was to be no part of the
