@@ -69,25 +69,37 @@ class Newcomers:
 
     def know(self, entry: JournalEntry) -> None:
         """Put rows for a directory that came, and for what is in it. Names in it that the journal has are left out."""
-        path, old, new, cause = entry
-        above = parent_of(path)
-        comes = new is not None and new.kind == DIRECTORY and (old is None or old.kind == DIRECTORY)
-        if new is None or not comes or self._ledger.row(path) is not None:
+        old, new = entry.old, entry.new
+        if new is None or new.kind != DIRECTORY or (old is not None and old.kind != DIRECTORY):
             return
+        top = self._look_at_new(entry)
+        if top is not None:
+            self._know_below(entry, new, top)
+
+    def _look_at_new(self, entry: JournalEntry) -> os.stat_result | None:
+        """What has come to the place of a directory; None where nothing has, or it is known by others."""
+        path, old, _, cause = entry
+        above = parent_of(path)
+        if self._ledger.row(path) is not None:
+            return None
         if above and not self._ledger.rows(above) and self._ledger.row(above) is None:
-            return  # nothing is known of where it lies
+            return None  # nothing is known of where it lies
         try:
             top = self._look_at_top(path)
         except OSError as error:
             if error.errno not in GONE:
                 self.undecided.append(entry._replace(cause=cause_of(error)))
-            return
+            return None
         if old is not None and not cause:
-            return  # it was moved, and only its permissions were to be changed there
+            return None  # it was moved, and only its permissions were to be changed there
+        return top
+
+    def _know_below(self, entry: JournalEntry, new: Entry, top: os.stat_result) -> None:
+        path, old, _, cause = entry
         # What the stage shows by now is not about a kill that is longer ago.
-        whole = not cause and top is not None and new.id not in self._going and self._came_whole(path)
+        whole = not cause and new.id not in self._going and self._came_whole(path)
         units: set[bytes] = set()
-        stack: list[tuple[bytes, Entry, os.stat_result | None]] = [] if top is None else [(path, new, top)]
+        stack: list[tuple[bytes, Entry, os.stat_result | None]] = [(path, new, top)]
         while stack:
             at, version, found = stack.pop()
             if found is not None and (not stat.S_ISDIR(found.st_mode) or found.st_ino in self._moved):
