@@ -9,7 +9,7 @@ from replican.decisions.plan import Group
 from replican.decisions.treediff import Change
 from replican.effects.linux import rename_new
 from replican.effects.staging import copy_verified
-from replican.effects.trash import hash_name, is_same_inode
+from replican.effects.trash import id_at, is_same_inode
 from replican.effects.worktree import FILE_FLAGS, TEMPORARY_PREFIX, give_mode, set_mode, set_mtime
 from replican.values.listing import Row
 from replican.values.names import group_key
@@ -35,8 +35,9 @@ _CAUSES = {
 }
 
 
-def cause_of(error: OSError) -> str:
-    """The text of a problem: short, lower case."""
+def failure_of(error: OSError) -> str:
+    """Why a change could not be made, as the cause of a problem. (Of what could not be read:
+    :func:`~replican.effects.hashing.cause_of`.)"""
     known = _CAUSES.get(error.errno or 0)
     return known if known is not None else os.strerror(error.errno or 0).lower()
 
@@ -59,7 +60,7 @@ def look(name: bytes, fd: int, row: Row | None) -> os.stat_result | None:
     if is_same_inode(found, row.ino, row.size, row.disk_mtime_ns) and found.st_ctime_ns == row.ctime_ns:
         return found
     # Smudged, or touched: only its content can tell.
-    if found.st_mtime_ns == row.disk_mtime_ns and hash_name(name, fd) == row.id:
+    if found.st_mtime_ns == row.disk_mtime_ns and id_at(name, fd) == row.id:
         return found
     return None
 
@@ -199,7 +200,7 @@ def _copy_across(from_fd: int, staged: bytes, fd: int, temporary: bytes) -> None
         os.symlink(os.readlink(staged, dir_fd=from_fd), temporary, dir_fd=fd)
         set_mtime(temporary, fd, found.st_mtime_ns)
     else:
-        blob = hash_name(staged, from_fd)
+        blob = id_at(staged, from_fd)
         entry = Entry(staged, FILE, stat.S_IMODE(found.st_mode), found.st_size, found.st_mtime_ns, blob or b"")
         if not _copy(from_fd, staged, fd, temporary, entry):
             raise OSError(errno.EIO, os.strerror(errno.EIO))

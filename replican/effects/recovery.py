@@ -15,8 +15,7 @@ import stat
 from collections.abc import Sequence
 
 from replican.decisions.plan import in_reach
-from replican.effects.hashing import SPECIAL, Answer, cause_of
-from replican.effects.hashing import hash_name as look_inside
+from replican.effects.hashing import SPECIAL, Answer, cause_of, hash_name
 from replican.effects.index import Index, JournalEntry
 from replican.effects.knowing import GONE, Newcomers, smudged
 from replican.effects.ledger import Ledger
@@ -24,7 +23,7 @@ from replican.effects.linux import rename_new
 from replican.effects.placing import sweep
 from replican.effects.probing import known_traits
 from replican.effects.staging import Stage
-from replican.effects.trash import Trash, hash_name
+from replican.effects.trash import Trash, id_at
 from replican.effects.worktree import Directories, set_mode, set_mtime
 from replican.values.ids import BlobId, CheckpointId
 from replican.values.names import copy_name, group_key
@@ -106,7 +105,7 @@ class _Recovery:
             staged = os.fsencode(listed)
             id_ = _id_in(staged)
             entries = meant.get(id_, [])
-            holds = hash_name(staged, self._stage.fd) if entries else None
+            holds = id_at(staged, self._stage.fd) if entries else None
             if holds is None or holds == id_:
                 continue
             found = os.lstat(staged, dir_fd=self._stage.fd)
@@ -136,7 +135,7 @@ class _Recovery:
             if id_ not in meant or file in noted:
                 continue
             found = os.lstat(file, dir_fd=self._trash.fd)  # before it is read: what is written meanwhile changes it
-            holds = hash_name(file, self._trash.fd)
+            holds = id_at(file, self._trash.fd)
             path, old = next((each for each in meant[id_] if not self._is_there(each[0])), meant[id_][0])
             if holds is None:
                 continue
@@ -178,7 +177,7 @@ class _Recovery:
         try:
             if found.st_size == 0 and self._put_back(name, fd, [new, old]):
                 found = os.lstat(name, dir_fd=fd)
-            answer = look_inside(name, fd)
+            answer = hash_name(name, fd)
         except OSError:
             pass  # as far as it went, nobody knows
         if isinstance(answer, str) and answer != SPECIAL:
@@ -224,7 +223,7 @@ class _Recovery:
                 continue
             shown = version.id.hex().encode()
             for shelf in (self._stage.fd, self._trash.fd):
-                if hash_name(shown, shelf) == version.id:
+                if id_at(shown, shelf) == version.id:
                     os.unlink(name, dir_fd=fd)
                     os.rename(shown, name, src_dir_fd=shelf, dst_dir_fd=fd)
                     if shelf == self._trash.fd:

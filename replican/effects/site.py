@@ -14,7 +14,7 @@ from replican.effects.births import birth_of
 from replican.effects.index import Index
 from replican.effects.index_births import BORN_FROM
 from replican.effects.ledger import Ledger
-from replican.effects.placing import CHANGED_HERE, cause_of
+from replican.effects.placing import CHANGED_HERE, failure_of
 from replican.effects.staging import Stage
 from replican.effects.trash import Trash
 from replican.effects.worktree import Directories
@@ -79,7 +79,7 @@ class Site:
 
     def fail(self, path: bytes, error: OSError) -> None:
         """What should happen at ``path`` cannot be done."""
-        self.pending.append(Problem(path, cause_of(error)))
+        self.pending.append(Problem(path, failure_of(error)))
 
     def open(self, path: bytes, problem_paths: Callable[[], Iterable[bytes]], names: bool = True) -> int | None:
         """The descriptor of a directory in which ``names`` are about to change, or only what lies there; None, and
@@ -90,7 +90,7 @@ class Site:
             if not os.access(".", os.W_OK | os.X_OK if names else os.X_OK, dir_fd=fd, effective_ids=True):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
-            cause = CHANGED_HERE if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) else cause_of(error)
+            cause = CHANGED_HERE if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) else failure_of(error)
             self.pending += [Problem(path, cause) for path in problem_paths()]
             return None
         self._touched[path] = os.fstat(fd).st_dev

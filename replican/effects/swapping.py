@@ -21,8 +21,8 @@ from replican.effects.linux import exchange, rename_new
 from replican.effects.placing import CHANGED_HERE, look
 from replican.effects.prepared import BuiltDirectory
 from replican.effects.site import Site
-from replican.effects.trash import Trash, hash_name
-from replican.effects.worktree import open_way, set_mode
+from replican.effects.trash import Trash, id_at
+from replican.effects.worktree import open_way, opened_directory, set_mode
 from replican.values.listing import Row
 from replican.values.paths import join, name_of, parent_of
 from replican.values.progress import Problem
@@ -51,13 +51,18 @@ def out_name(path: bytes) -> bytes:
     return b"out-" + _digits(path)
 
 
+def inside(top: bytes, below: bytes) -> bytes:
+    """The path of what lies at ``below`` in a unit: of the unit itself, where that is empty."""
+    return join(top, below) if below else top
+
+
 def held_by(ledger: Ledger, path: bytes) -> Held:
     """What the ledger knows a unit to hold."""
     held: Held = {}
     stack = [b""]
     while stack:
         below = stack.pop()
-        held[below] = dict(ledger.rows(join(path, below) if below else path))
+        held[below] = dict(ledger.rows(inside(path, below)))
         stack += [join(below, row.name) for row in held[below].values() if row.kind == DIRECTORY]
     return held
 
@@ -74,20 +79,16 @@ def holds_just(
         if lies(name, fd, row) is None:
             return False
         for below, rows in held.items():
-            directory = open_way(join(name, below) if below else name, fd)
-            try:
+            with opened_directory(fd, inside(name, below)) as directory:
                 if {os.fsencode(each) for each in os.listdir(directory)} != rows.keys():
                     return False
                 for each in rows.values():
                     found = (lies if each.kind == DIRECTORY else look)(each.name, directory, each)
                     if found is None:
                         return False
-                    if each.kind == DIRECTORY and found.st_mode & 0o7777 not in (
-                        _modes_going(each) if wherever else (each.disk_mode,)
-                    ):
+                    modes = _modes_going(each) if wherever else (each.disk_mode,)
+                    if each.kind == DIRECTORY and found.st_mode & 0o7777 not in modes:
                         return False
-            finally:
-                os.close(directory)
     except OSError:
         return False
     return True
@@ -97,14 +98,11 @@ def _holds_special(fd: int, name: bytes, held: Held) -> bool:
     """Whether there is something in a unit that is never recorded, and would go with it."""
     try:
         for below, rows in held.items():
-            directory = open_way(join(name, below) if below else name, fd)
-            try:
+            with opened_directory(fd, inside(name, below)) as directory:
                 for each in map(os.fsencode, os.listdir(directory)):
                     found = None if each in rows else _lstat(each, directory)
                     if found is not None and stat.S_IFMT(found.st_mode) not in _RECORDED:
                         return True
-            finally:
-                os.close(directory)
     except OSError:
         pass  # it is not what the index has, which is reason enough
     return False
@@ -142,13 +140,10 @@ def _modes_going(row: Row) -> tuple[int, ...]:
 def close_whole(fd: int, name: bytes, row: Row, held: Held) -> None:
     """Give a unit that did not go, and holds what it held, the modes back that its directories had."""
     for below, rows in sorted(held.items(), reverse=True):  # those in another come before it
-        directory = open_way(join(name, below) if below else name, fd)
-        try:
+        with opened_directory(fd, inside(name, below)) as directory:
             for each in rows.values():
                 if each.kind == DIRECTORY:
                     _close_one(directory, each.name, each)
-        finally:
-            os.close(directory)
     _close_one(fd, name, row)
 
 
@@ -305,14 +300,14 @@ def discard(stage_fd: int, path: bytes, held: Held, trash: Trash) -> int:
     out, count = out_name(path), 0
     for below, rows in held.items():
         try:
-            directory = open_out(stage_fd, join(out, below) if below else out)
+            directory = open_out(stage_fd, inside(out, below))
         except OSError:
             continue  # it may be elsewhere in there
         try:
             for row in rows.values():
                 found = None if row.kind == DIRECTORY else _lstat(row.name, directory)
                 if found is not None and not stat.S_ISDIR(found.st_mode):
-                    at = join(join(path, below) if below else path, row.name)
+                    at = join(inside(path, below), row.name)
                     count += trash.take(directory, row.name, at, row.entry, found)
         finally:
             os.close(directory)
@@ -331,20 +326,20 @@ def _empty(stage_fd: int, out: bytes, path: bytes, trash: Trash) -> bool:
     while stack:
         below = stack.pop()
         try:
-            directory = open_out(stage_fd, join(out, below) if below else out)
+            directory = open_out(stage_fd, inside(out, below))
         except OSError:
             continue
         directories.append(below)
         try:
             for name in map(os.fsencode, os.listdir(directory)):
                 found = _lstat(name, directory)
-                inside = join(below, name)
+                at = join(below, name)
                 if found is not None and stat.S_ISDIR(found.st_mode):
-                    stack.append(inside)
-                elif found is not None and (holds := hash_name(name, directory)) is not None:
+                    stack.append(at)
+                elif found is not None and (holds := id_at(name, directory)) is not None:
                     kind, perm = (LINK, LINK_PERM) if stat.S_ISLNK(found.st_mode) else (FILE, found.st_mode & PERMS)
                     was = Entry(name, kind, perm, found.st_size, found.st_mtime_ns, holds)
-                    trash.take(directory, name, join(path, inside), was, found)
+                    trash.take(directory, name, join(path, at), was, found)
         finally:
             os.close(directory)
     for below in reversed(directories):

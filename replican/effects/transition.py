@@ -15,7 +15,7 @@ from replican.decisions.plan import Group, Move
 from replican.decisions.treediff import Change
 from replican.effects.arrivals import bring_directory, finish_permissions
 from replican.effects.linux import exchange, rename_case, rename_new
-from replican.effects.placing import CHANGED_HERE, Looked, adopt_attributes, as_placed, cause_of, look, place_across
+from replican.effects.placing import CHANGED_HERE, Looked, adopt_attributes, as_placed, failure_of, look, place_across
 from replican.effects.prepared import BuiltDirectory, Prepared, needs_content, wanted_of
 from replican.effects.site import BATCH, Meant, Site
 from replican.effects.staging import Slot
@@ -193,7 +193,7 @@ class Transition:
                 return
             self._move_looked(move, source, target, looked, recase)
         except OSError as error:
-            self._site.pending += [Problem(path, cause_of(error)) for path in paths]
+            self._site.pending += [Problem(path, failure_of(error)) for path in paths]
         finally:
             os.close(target)
 

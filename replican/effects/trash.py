@@ -53,7 +53,7 @@ def hash_open(fd: int, size: int) -> BlobId:
     return BlobId(hasher.digest())
 
 
-def hash_name(name: bytes, dir_fd: int) -> BlobId | None:
+def id_at(name: bytes, dir_fd: int) -> BlobId | None:
     """The id of a file's content or a link's target; None if it is neither, or cannot be read."""
     try:
         found = os.lstat(name, dir_fd=dir_fd)

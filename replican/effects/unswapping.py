@@ -21,10 +21,11 @@ from replican.effects.swapping import (
     discard,
     held_by,
     holds_just,
+    inside,
     open_out,
     out_name,
 )
-from replican.effects.trash import Trash, hash_name
+from replican.effects.trash import Trash, id_at
 from replican.effects.worktree import Directories, open_way, set_mode
 from replican.values.errors import DamagedError, NotFoundError
 from replican.values.ids import BlobId, TreeId
@@ -161,7 +162,7 @@ class Unswapping:
             for name in map(os.fsencode, os.listdir(self._trash.fd)):
                 self._trashed.setdefault(name.partition(b"-")[0], []).append(name)
         names = self._trashed.get(blob.hex().encode(), ())
-        return any(hash_name(name, self._trash.fd) == blob for name in names)
+        return any(id_at(name, self._trash.fd) == blob for name in names)
 
     def _put_back(self, staged: bytes, path: bytes, fd: int, is_taken: bool) -> None:
         """A user's unit goes back to its name; where that is taken by what came in its place, both change places; and
@@ -190,11 +191,10 @@ class Unswapping:
         """What is left of an old unit that came out goes to the trash: it is known to be what it was. Who still had a
         file of it open may have written to that since: it goes beside what came."""
         for below, rows in _left_of(self._stage.fd, out_name(path), self._trees, old).items():
-            at = join(out_name(path), below) if below else out_name(path)
-            fd = open_out(self._stage.fd, at)
+            fd = open_out(self._stage.fd, inside(out_name(path), below))
             try:
                 for row in rows.values():
-                    holds = hash_name(row.name, fd)
+                    holds = id_at(row.name, fd)
                     if holds is not None and holds != row.id:
                         found = os.lstat(row.name, dir_fd=fd)
                         self._bring_back(self._directories, fd, row.name, path, holds, found.st_mtime_ns)
@@ -230,7 +230,7 @@ def holds_tree(
                 elif directory is None or entry.name not in there:
                     if not is_elsewhere(entry.blob):
                         return False
-                elif hash_name(entry.name, directory) != entry.id:
+                elif id_at(entry.name, directory) != entry.id:
                     return False
         finally:
             if directory is not None:
@@ -246,7 +246,7 @@ def _left_of(stage_fd: int, out: bytes, trees: TreeReader, old: Entry) -> dict[b
         below, tree = stack.pop()
         try:
             listing = trees.tree(tree)
-            fd = open_out(stage_fd, join(out, below) if below else out)
+            fd = open_out(stage_fd, inside(out, below))
         except (NotFoundError, DamagedError, OSError):
             continue
         try:

@@ -145,7 +145,7 @@ class Directories:
         return True
 
     def open_listed(self, path: bytes) -> int:
-        """The same; ``FileNotFoundError`` where the directory above lists no such name, but one that folds to it."""
+        """As :meth:`open`; ``FileNotFoundError`` where the directory above lists only a name that folds to it."""
         above, _, name = path.rpartition(b"/")
         if os.fsdecode(name) not in os.listdir(self.open(above)):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fsdecode(name))

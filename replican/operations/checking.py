@@ -12,7 +12,7 @@ from replican.effects.objects import check_object
 from replican.effects.reading import hash_all
 from replican.effects.refs import HEAD, remote_head
 from replican.effects.setting import KNOWN
-from replican.effects.trash import Trash, hash_name
+from replican.effects.trash import Trash, id_at
 from replican.operations.proving import Proved, prove
 from replican.repository import Repository
 from replican.values.checkpoints import Checkpoint
@@ -268,7 +268,7 @@ class _Check:
             written = {item.file for item in trash.changed(items)}
             for item in items:
                 self._files += 1
-                found = hash_name(item.file, trash.fd)
+                found = id_at(item.file, trash.fd)
                 if found is None:
                     self._add(TRASH, show(item.file), f"cannot be read, or is gone; it was {show(item.path)}")
                 elif found != item.blob and item.file in written:

@@ -9,7 +9,7 @@ import os
 
 from replican.effects.index import Index
 from replican.effects.linux import rename_new
-from replican.effects.placing import CHANGED_HERE, adopt_attributes, cause_of, look, place_across
+from replican.effects.placing import CHANGED_HERE, adopt_attributes, failure_of, look, place_across
 from replican.effects.staging import Slot, Stage
 from replican.effects.trash import Trash
 from replican.effects.worktree import Directories, set_mode
@@ -56,7 +56,7 @@ class Putter:
             fd = self._open(parent_of(path))
             cause = self._put_file(fd, path, entry, slot)
         except OSError as error:
-            cause = _FILE_IN_THE_WAY if error.errno in (errno.ENOTDIR, errno.ELOOP) else cause_of(error)
+            cause = _FILE_IN_THE_WAY if error.errno in (errno.ENOTDIR, errno.ELOOP) else failure_of(error)
         if cause is None:
             self._done.append(path)
         else:
@@ -143,7 +143,7 @@ class Putter:
                 self._touched.add(path)
                 set_mode(name_of(path), self._directories.open(parent_of(path)), perm, kept=False)
             except OSError as error:
-                self._problems.append(Problem(path, cause_of(error)))
+                self._problems.append(Problem(path, failure_of(error)))
         self._directories.flush(sorted(self._touched))
         self._trash.flush()
         return self._done, sorted(self._problems)

@@ -5,7 +5,7 @@ import time
 
 from replican.effects.index import Index
 from replican.effects.recovery import bring_back
-from replican.effects.trash import Trash, TrashItem, hash_name
+from replican.effects.trash import Trash, TrashItem, id_at
 from replican.effects.worktree import Directories
 from replican.values.paths import show
 
@@ -30,7 +30,7 @@ def rescue_changed(root: str, index: Index, trash: Trash, *, everything: bool = 
     with Directories(root) as directories:
         for item in changed:
             found = os.lstat(item.file, dir_fd=trash.fd)  # before it is read: what is written meanwhile changes it
-            blob = hash_name(item.file, trash.fd)
+            blob = id_at(item.file, trash.fd)
             if blob is None:
                 continue
             if blob == item.blob:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from replican.effects.trash import Trash, hash_name
+from replican.effects.trash import Trash, id_at
 from replican.values.ids import blob_id
 from replican.values.trees import FILE, LINK, LINK_PERM, Entry
 
@@ -127,8 +127,8 @@ def test_hashes_of_names(tmp_path: Path) -> None:
         (tmp_path / "f/a").write_bytes(b"content")
         (tmp_path / "f/l").symlink_to("a")
         os.mkfifo(tmp_path / "f/fifo")
-        assert hash_name(b"a", folder.fd) == blob_id(b"content")
-        assert hash_name(b"l", folder.fd) == blob_id(b"a")
-        assert hash_name(b"fifo", folder.fd) is None
-        assert hash_name(b"none", folder.fd) is None
-        assert hash_name(b".trash", folder.fd) is None
+        assert id_at(b"a", folder.fd) == blob_id(b"content")
+        assert id_at(b"l", folder.fd) == blob_id(b"a")
+        assert id_at(b"fifo", folder.fd) is None
+        assert id_at(b"none", folder.fd) is None
+        assert id_at(b".trash", folder.fd) is None
