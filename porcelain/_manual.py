@@ -65,66 +65,89 @@ def open_with_pager(text: str) -> bool:
 
 def render(source: str, width: int = 80) -> str:
     """A page in the ``man`` macros that ours use, as plain text."""
-    import textwrap
-
-    lines: list[str] = []
-    words: list[str] = []  # of the paragraph that is being filled
-    indent, hang, filled, tag, heading = 0, "", True, False, ""
-
-    def flush() -> None:
-        nonlocal hang
-        if words:
-            first, rest = hang or " " * indent, " " * indent
-            lines.extend(textwrap.wrap(" ".join(words), width, initial_indent=first, subsequent_indent=rest))
-            words.clear()
-        elif hang.strip():
-            lines.append(hang.rstrip())
-        hang = ""
-
-    def blank() -> None:
-        if lines and lines[-1] not in ("", heading):
-            lines.append("")
-
-    for raw in source.splitlines():
-        macro, rest = _macro(raw)
+    page = _Page(width)
+    for line in source.splitlines():
+        macro, rest = _macro(line)
         if macro == "" or macro in _FONTS:
-            text = _plain(_joined(macro, rest))
-            if tag:
-                start = " " * (indent - INDENT) + text
-                hang = start.ljust(indent) if len(start) < indent else ""
-                if not hang:
-                    lines.append(start)
-                tag = False
-            elif filled:
-                words.extend(text.split())
-            else:
-                lines.append((" " * indent + text).rstrip())
-            continue
+            page.take(_plain(_joined(macro, rest)))
+        else:
+            page.obey(macro, rest)
+    page.end_paragraph()
+    return "\n".join(page.lines).strip("\n")
+
+
+class _Page:
+    """The ``lines`` of a page so far, and how what comes next is to be laid out."""
+
+    def __init__(self, width: int) -> None:
+        self.lines: list[str] = []
+        self._width = width
+        self._words: list[str] = []
+        """Those of the paragraph that is being filled."""
+        self._indent = 0
+        self._hang = ""
+        """What the next line begins with, in the place of its indent: a tag."""
+        self._is_tag = False
+        """Whether the next line is a tag."""
+        self._is_filled = True
+        self._heading = ""
+
+    def take(self, text: str) -> None:
+        """A line of text."""
+        if self._is_tag:
+            start = " " * (self._indent - INDENT) + text
+            self._hang = start.ljust(self._indent) if len(start) < self._indent else ""
+            if not self._hang:
+                self.lines.append(start)
+            self._is_tag = False
+        elif self._is_filled:
+            self._words.extend(text.split())
+        else:
+            self.lines.append((" " * self._indent + text).rstrip())
+
+    def obey(self, macro: str, rest: str) -> None:
+        """A macro that lays out. One that our pages do not use is passed over."""
         if macro in (".SH", ".SS"):
-            flush()
-            blank()
-            heading = ("" if macro == ".SH" else "   ") + _plain(" ".join(_arguments(rest)))
-            lines.append(heading)
-            indent = INDENT
+            self._end_block()
+            self._heading = ("" if macro == ".SH" else "   ") + _plain(" ".join(_arguments(rest)))
+            self.lines.append(self._heading)
+            self._indent = INDENT
         elif macro in (".PP", ".P", ".LP", ".TP", ".IP"):
-            flush()
-            blank()
-            tag = macro == ".TP"
-            indent = INDENT * (2 if macro in (".TP", ".IP") else 1)
+            self._end_block()
+            self._is_tag = macro == ".TP"
+            self._indent = INDENT * (2 if macro in (".TP", ".IP") else 1)
             if macro == ".IP" and rest:
-                hang = (" " * INDENT + _plain(_arguments(rest)[0])).ljust(indent)
+                self._hang = (" " * INDENT + _plain(_arguments(rest)[0])).ljust(self._indent)
         elif macro in (".nf", ".EX", ".RS"):
-            flush()
-            filled = filled and macro == ".RS"
-            indent += INDENT if macro == ".RS" else 0
+            self.end_paragraph()
+            self._is_filled = self._is_filled and macro == ".RS"
+            self._indent += INDENT if macro == ".RS" else 0
         elif macro in (".fi", ".EE", ".RE"):
-            flush()
-            filled = filled or macro != ".RE"
-            indent -= INDENT if macro == ".RE" else 0
+            self.end_paragraph()
+            self._is_filled = self._is_filled or macro != ".RE"
+            self._indent -= INDENT if macro == ".RE" else 0
         elif macro == ".br":
-            flush()
-    flush()
-    return "\n".join(lines).strip("\n")
+            self.end_paragraph()
+
+    def end_paragraph(self) -> None:
+        import textwrap
+
+        if self._words:
+            rest = " " * self._indent
+            filled = textwrap.wrap(
+                " ".join(self._words), self._width, initial_indent=self._hang or rest, subsequent_indent=rest
+            )
+            self.lines.extend(filled)
+            self._words.clear()
+        elif self._hang.strip():
+            self.lines.append(self._hang.rstrip())
+        self._hang = ""
+
+    def _end_block(self) -> None:
+        """End the paragraph, and leave a line free, unless a heading is right above."""
+        self.end_paragraph()
+        if self.lines and self.lines[-1] not in ("", self._heading):
+            self.lines.append("")
 
 
 def plain_line(line: str) -> str:
