@@ -78,32 +78,34 @@ def command(
     with BlobReader(repo) as reader:
         if name is None:
             _batch(ctx, answers(repo, reader, ctx.stdin_names(nul=nul)), bodies=batch)
-            return None
-        if exists:
+        elif exists:
             try:
                 open_object(repo, reader, name).close()
             except NotFoundError:
                 return DIFFERENT
-            return None
-        if not pretty:
+        elif pretty:
+            with open_object(repo, reader, name) as found:
+                _print(ctx, repo, found)
+        else:
             kind, id, size = look_at(repo, reader, name)
             if ctx.json:
                 ctx.emit({"id": id.hex(), "type": kind.decode(), "size": size})
             else:
                 ctx.line(kind.decode() if show_type else str(size))
-            return None
-        with open_object(repo, reader, name) as found:
-            if ctx.json:
-                ctx.emit(describe(found))
-            elif found.kind == b"tree":
-                entries.show(ctx, ((entry.name, entry) for entry in repo.tree(found.tree)))
-            elif found.kind == b"commit":
-                text = b"".join(found.chunks()).decode()
-                ctx.out(text if text.endswith("\n") else f"{text}\n")
-            else:
-                for chunk in found.chunks():
-                    ctx.out(chunk)
     return None
+
+
+def _print(ctx: Context, repo: "Repository", found: "OpenObject") -> None:
+    if ctx.json:
+        ctx.emit(describe(found))
+    elif found.kind == b"tree":
+        entries.show(ctx, ((entry.name, entry) for entry in repo.tree(found.tree)))
+    elif found.kind == b"commit":
+        text = b"".join(found.chunks()).decode()
+        ctx.out(text if text.endswith("\n") else f"{text}\n")
+    else:
+        for chunk in found.chunks():
+            ctx.out(chunk)
 
 
 def _batch(ctx: Context, found: "Iterator[tuple[bytes, OpenObject | None]]", *, bodies: bool) -> None:

@@ -15,7 +15,7 @@ from replican.decisions.resolution import CURRENT, settle
 from replican.effects.contents import ShelfStore
 from replican.effects.trash import hash_open
 from replican.effects.worktree import FILE_FLAGS
-from replican.operations.amending import amend
+from replican.operations.amending import Amended, amend
 from replican.operations.history import at_path, writer_of
 from replican.operations.reading import BlobReader
 from replican.operations.recording import record
@@ -70,7 +70,8 @@ def resolve_by_tool(
             if made is None:
                 open_still.append(conflict.path)
                 continue
-            done = _settle(repo, conflict, made, place, message, allowed, done, wires)
+            amended = _settle(repo, conflict, made, message, allowed, wires)
+            done = Resolved([*done.names, conflict.path], old, amended.head, amended.outcome.pending)
     return done._replace(wire=together(wires)), open_still
 
 
@@ -134,12 +135,12 @@ def _settle(
     repo: Repository,
     conflict: OpenConflict,
     made: str,
-    place: str,
     message: str | None,
     allowed: frozenset[str],
-    done: Resolved,
     wires: list[Traffic],
-) -> Resolved:
+) -> Amended:
+    """Record the file that the tool ``made`` in the place of all versions. It is taken from where it lies."""
+    place = os.path.dirname(made)
     fd = os.open(made, FILE_FLAGS)
     try:
         found = os.fstat(fd)
@@ -163,5 +164,4 @@ def _settle(
         text = message or f"resolve {show(name_of(conflict.path))}: by a tool"
         with sources(repo, wires=wires) as known:
             stores = [ShelfStore("what the tool made", place), *known.for_writing]
-            amended = amend(repo, overlay, made_tree, text, stores, allowed=allowed, must_have=changes.keys())
-    return Resolved([*done.names, conflict.path], done.old, amended.head, amended.outcome.pending)
+            return amend(repo, overlay, made_tree, text, stores, allowed=allowed, must_have=changes.keys())
