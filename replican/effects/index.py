@@ -367,10 +367,10 @@ class Index:
             with self._database.writing() as connection:
                 tables.memo_put(connection, frontier, tree)
 
-    def note_size(self, files: int, now_ns: int) -> None:
-        """Note how many files the folder has at this time (ns since 1970)."""
+    def note_size(self, files: int, now_ns: int, *, anew: bool = False) -> None:
+        """Note how many files the folder has at this time (in ns); ``anew``: what it had before is forgotten."""
         with self._database.writing() as connection:
-            tables.note_size(connection, files, now_ns)
+            tables.note_size(connection, files, now_ns, anew)
 
     def largest_lately(self, now_ns: int) -> int:
         """The most files that the folder is known to have had at any moment of the last ten minutes."""

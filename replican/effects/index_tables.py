@@ -233,8 +233,11 @@ def memo_put(connection: sqlite3.Connection, frontier: frozenset[CheckpointId], 
 # -- how large the folder was --------------------------------------------------------------------------------
 
 
-def note_size(connection: sqlite3.Connection, files: int, now_ns: int) -> None:
-    """Note the size; what is too old to count goes, but for the last such size, which the window began with."""
+def note_size(connection: sqlite3.Connection, files: int, now_ns: int, anew: bool) -> None:
+    """Note the size; what is too old to count goes, but for the last such size, which the window began with. With
+    ``anew`` it begins with this one."""
+    if anew:
+        connection.execute("DELETE FROM sizes")
     connection.execute("INSERT OR REPLACE INTO sizes VALUES (?, ?)", (now_ns, files))
     connection.execute(
         "DELETE FROM sizes WHERE time_ns < (SELECT max(time_ns) FROM sizes WHERE time_ns < ?)", (now_ns - WINDOW_NS,)

@@ -13,7 +13,7 @@ from replican.effects.contents import ContentStore
 from replican.effects.transition import Outcome
 from replican.operations.hooking import told_at_gates
 from replican.operations.merging import NO_OUTCOME, carry_out, done_of, plan_past_gates
-from replican.operations.recording import append
+from replican.operations.recording import append, count_anew
 from replican.repository import Repository
 from replican.values.ids import CheckpointId, TreeId
 from replican.values.trees import TreeOverlay
@@ -58,6 +58,7 @@ def amend(
         append(repo, overlay, tree, old, message, counted)
 
     outcome = carry_out(repo, overlay, plan, stores, put_on_the_log, must_have)
+    count_anew(repo, allowed)
     return Amended(old, repo.head, done_of(repo, overlay, plan, counted), outcome, plan)
 
 

@@ -21,6 +21,7 @@ from replican.effects.refs import remote_head
 from replican.operations.fetching import Fetched, fetch_from
 from replican.operations.hooking import tell_of_merge
 from replican.operations.merging import Merged, aim_at, carry_out, done_of, opened_site, record_merge
+from replican.operations.recording import count_anew
 from replican.operations.remotes import Remote
 from replican.operations.telling import Glimpses, Made, News
 from replican.repository import Repository
@@ -147,6 +148,7 @@ def _go_ahead(
             record_merge(repo, overlay, ours, theirs, checkpoint, f"merge {remote.name}")
 
         outcome = carry_out(repo, overlay, aim.plan, told.stores, record, mirror=mirror, groundwork=told.groundwork)
+        count_anew(repo, allowed)
     head = repo.head
     tell_of_merge(repo, remote.name, ours, head, aim.conflicts)
     done = done_of(repo, overlay, aim.plan, aim.tally)

@@ -29,7 +29,7 @@ from replican.effects.staging import Stage
 from replican.effects.transition import Outcome, Transition
 from replican.effects.trash import Trash
 from replican.operations.hooking import MERGING, ask_before_merge, tell_of_merge, told_at_gates
-from replican.operations.recording import deletion_gates, new_trees
+from replican.operations.recording import count_anew, deletion_gates, new_trees
 from replican.operations.room import blobs_of, room_gates
 from replican.operations.trashing import rescue_changed
 from replican.repository import Repository
@@ -106,6 +106,7 @@ def merge(
             lambda: record_merge(repo, overlay, ours, head, checkpoint, reason),
             mirror=mirror,
         )
+        count_anew(repo, allowed)
         tell_of_merge(repo, whom, ours, head, aim.conflicts)
         done = done_of(repo, overlay, aim.plan, aim.tally)
         return Merged(joined.kind, ours, head, done, outcome, aim.conflicts, outcome.pending, aim.plan)

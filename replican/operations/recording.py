@@ -210,6 +210,7 @@ def record(
         payloads = seen.payloads if fresh and tree == observed else None
         told = None if telling is None else telling.made
         made = append(repo, overlay, tree, head, message, done, payloads=payloads, told=told)
+        count_anew(repo, allowed)
         return Recorded(made, True, done, seen.problems, seen.skipped, behind=tree != observed)
 
 
@@ -314,6 +315,13 @@ def mounts_gone(index: Index) -> list[str]:
     looked, and whenever."""
     known = [(path, index.known(path)) for path in index.mounts()]
     return [show(path) for path, found in known if found is None or not found.mount]
+
+
+def count_anew(repo: Repository, allowed: frozenset[str]) -> None:
+    """Where the flag was given, what has gone until now was meant: a deletion after it is counted from here, and not
+    refused for ten minutes more. To be called when it is done."""
+    if gates.ALLOW_MASS_DELETE in allowed:
+        repo.index.note_size(repo.index.count_files(), time.time_ns(), anew=True)
 
 
 def deletion_gates(index: Index, counted: Tally) -> list[gates.Gate | None]:

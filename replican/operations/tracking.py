@@ -16,7 +16,7 @@ from replican.effects.hashing import PuttingOff
 from replican.effects.objects import TREE
 from replican.effects.scan import Scan
 from replican.operations.hooking import told_at_gates
-from replican.operations.recording import append, deletion_gates, mounts_gone, new_trees, observe
+from replican.operations.recording import append, count_anew, deletion_gates, mounts_gone, new_trees, observe
 from replican.repository import Repository
 from replican.values.errors import MovedError, RefusedError
 from replican.values.ids import ID_SIZE, CheckpointId, TreeId
@@ -99,7 +99,9 @@ def append_tree(
             gates.pass_gates([*closed, *deletion_gates(index, counted)], allowed)
         done = tally(overlay, repo.tree_of(head), tree)
         message = describe(done) if message is None else message
-        return Appended(append(repo, overlay, tree, head, message, done, observed=observed), True)
+        made = append(repo, overlay, tree, head, message, done, observed=observed)
+        count_anew(repo, allowed)
+        return Appended(made, True)
 
 
 def _recordable(repo: Repository, overlay: TreeOverlay, head: CheckpointId | None) -> TreeId:

@@ -124,6 +124,8 @@ def test_how_large_the_folder_was(index: Index) -> None:
     index.note_size(70, 30 * minute)
     assert index.largest_lately(31 * minute) == 80
     assert index.largest_lately(50 * minute) == 70
+    index.note_size(60, 51 * minute, anew=True)
+    assert index.largest_lately(52 * minute) == 60
 
 
 def test_values(index: Index) -> None:

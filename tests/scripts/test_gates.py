@@ -89,7 +89,57 @@ def test_a_trickle_is_seen_for_what_it_is(cli, two: tuple[Path, Path]) -> None:
     assert f"31 of {PLENTY} files would be gone compared with ten minutes ago" in done.err
     cli("-C", b, "commit", "--allow-mass-delete")
     remove(b, range(31, 32))
-    cli("-C", b, "commit", code=None)
+    cli("-C", b, "commit")  # what went before it was meant
+    remove(b, range(32, 52))
+    done = cli("-C", b, "commit", code=3)
+    assert f"21 of {PLENTY - 31} files would be gone compared with ten minutes ago" in done.err
+
+
+@pytest.mark.parametrize("how", ["merge", "pull", "sync", "append-checkpoint", "apply-plan"])
+def test_what_was_allowed_is_not_counted_once_more(cli, two: tuple[Path, Path], how: str) -> None:
+    a, b = two
+    remove(a if how in ("merge", "pull", "sync", "apply-plan") else b, range(40))
+    cli("-C", a, "commit", "--allow-mass-delete")
+    if how == "append-checkpoint":
+        cli("-C", b, "update-index", *(f"d{number}" for number in range(3)))
+        cli("-C", b, how, "--allow-mass-delete", cli("-C", b, "write-tree").text.strip())
+    elif how == "apply-plan":
+        cli("-C", b, "fetch")
+        planned = cli("-C", b, "merge", "--dry-run", "--json", "--allow-mass-delete")
+        cli("-C", b, how, "--allow-mass-delete", stdin=planned.out)
+    else:
+        cli("-C", b, "fetch")
+        cli("-C", b, how, "--allow-mass-delete")
+    assert len(contents(b)) == PLENTY - 40
+    remove(b, range(40, 41))
+    cli("-C", b, "commit")
+
+
+def test_nor_is_what_was_allowed_while_the_remote_records(cli, two: tuple[Path, Path]) -> None:
+    a, b = two
+    for numbers in (range(20), range(20, 30)):
+        remove(a, numbers)
+        cli("-C", b, "pull")
+    write(a / "more", "m")
+    cli("-C", a, "commit", "--allow-mass-delete")  # from now on, a counts anew
+    cli("-C", b, "pull")
+    remove(a, range(30, 33))
+    cli("-C", b, "pull", "--allow-mass-delete")
+    remove(a, range(33, 34))
+    cli("-C", b, "pull")
+    assert contents(a) == contents(b)
+
+
+def test_nor_is_what_an_undo_was_allowed(cli, two: tuple[Path, Path]) -> None:
+    a, b = two
+    for number in range(PLENTY, 3 * PLENTY):
+        write(a / f"d{number % 3}/{number:02}", f"content {number}")
+    cli("-C", b, "pull")
+    cli("-C", b, "undo", code=3)
+    cli("-C", b, "undo", "--allow-mass-delete")
+    assert len(contents(b)) == PLENTY
+    remove(b, range(1))
+    cli("-C", b, "commit")
 
 
 @pytest.mark.parametrize("how", ["pull", "push"])
