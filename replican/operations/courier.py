@@ -297,9 +297,9 @@ class Courier:
     def _refused(self, error: RefusedError) -> None:
         """A gate: nothing more until somebody decides, or something changes."""
         self._failures = 0
-        if self._is_news("gate", *error.kind):
+        hint = hint_of(error, "pull", self._name)
+        if self._is_news("gate", error.kind, hint):  # the same gate here is another one: somebody else decides
             self._gate = error
-            hint = hint_of(error, "pull", self._name)
             self._tell(events.Gate(time.time_ns(), self._name, False, error.gates, error.message, hint))
         self._retry_at = float("inf")
 

@@ -144,6 +144,39 @@ def test_a_gate_is_told_once_and_tried_again_when_something_moves(
     assert [gate.names for gate in gates] == [("mass-delete",)] * 2
 
 
+def test_a_gate_that_somebody_else_has_to_open_is_told_anew(
+    two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hint would send its reader to the other folder, where nothing is to be decided any more."""
+    _, b = two
+    there = RefusedError("remote origin: 40 files would be deleted", "say so there", ("mass-delete",))
+    here = RefusedError("40 files would be deleted", "say so", ("mass-delete",), ("--allow-mass-delete",))
+    more = RefusedError("41 files would be deleted", "say so", ("mass-delete",), ("--allow-mass-delete",))
+    answers: list[Exception | None] = [there, here, more, None]
+
+    def gated(*words: object, **named: object) -> Exchanged:
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+        return exchange(*words, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "exchange", gated)
+    post = Told()
+    original = Courier._refused
+
+    def refused(self: Courier, error: RefusedError) -> None:
+        original(self, error)
+        post.say(Carry())
+
+    monkeypatch.setattr(Courier, "_refused", refused)
+    carry(b, post)
+    closed = [event for event in post.events if isinstance(event, events.Gate) and not event.open]
+    assert [event.hint for event in closed] == [
+        "say so there",
+        "if that is meant: `replican pull --allow-mass-delete origin`",
+    ]
+
+
 @pytest.mark.parametrize("error", [RemoteError("no route"), LockedError("locked by process 7")])
 def test_what_fails_is_tried_again(two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     _, b = two
