@@ -12,9 +12,10 @@ that was interrupted goes on where it was when the command is given again.
 Output: one line. With --json, an object with "root", "source", "made_replica", "head", and what came: "added",
 "changed", "moved", "deleted", "conflicts", "pending" and "wire" (as "replican pull" has it).
 
-Exit codes: 0 done; 2 SRC is no address; 3 DIR has files, or is a replica, there is too little room, or SRC could not
-record its user's edits for a gate or a full disk, and the rest is done; 4 some paths could not be read or written, or
-SRC cannot be made a replica; 5 SRC cannot be reached; 8 no folder at SRC, or it is no replica, with --no-init.
+Exit codes: 0 done; 2 SRC is no address; 3 DIR has files, or is a replica, SRC is none and lies in one, or so does DIR
+with --join, there is too little room, or SRC could not record its user's edits for a gate or a full disk, and the rest
+is done; 4 some paths could not be read or written, or SRC cannot be made a replica; 5 SRC cannot be reached; 8 no
+folder at SRC, or it is no replica, with --no-init.
 
     replican clone ~/Documents /mnt/disk/Documents
     replican clone laptop:Documents ~/Documents

@@ -25,37 +25,19 @@ from typing import TYPE_CHECKING, Annotated
 from replican.plumbing._front.context import Context
 from replican.plumbing._front.output import quoted
 from replican.plumbing._front.params import Argument, Option
-from replican.values.errors import NoRepositoryError, RefusedError
 
 if TYPE_CHECKING:
     from replican.repository import Repository
 
 
-def outer_replica(root: str) -> str | None:
-    """The replica that a folder, which is none itself, would lie in."""
-    from replican.effects.roots import find_root
-
-    at = os.path.dirname(os.path.realpath(root))
-    while not os.path.isdir(at):
-        at = os.path.dirname(at)
-    try:
-        return find_root(at)
-    except NoRepositoryError:
-        return None
-
-
 def make(root: str, *, nested: bool = False, wait: float = 10.0) -> tuple["Repository", bool]:
     """The replica at ``root``, and whether it was made; unless ``nested``, raises ``RefusedError`` inside another."""
-    from replican.effects.roots import is_replica
+    from replican.effects.roots import check_not_nested, is_replica
     from replican.repository import Repository
 
     there = is_replica(os.path.realpath(root))
-    outer = None if there or nested else outer_replica(root)
-    if outer is not None:
-        raise RefusedError(
-            f"'{root}' lies in the replica '{outer}', which would not keep it in step any more",
-            "if that is meant, say --nested",
-        )
+    if not (there or nested):
+        check_not_nested(root, "if that is meant, say --nested")
     return Repository.init(root, wait=wait), not there
 
 
@@ -89,6 +71,8 @@ def command(
     atomic: Annotated[bool, Option("--atomic", help="say in it that repositories of git are kept as one")] = False,
 ) -> int | None:
     if not nested and not ctx.json and sys.stdin.isatty() and sys.stderr.isatty():
+        from replican.effects.roots import outer_replica
+
         outer = outer_replica(directory)
         if outer is not None:
             ctx.say(f"'{directory}' lies in the replica '{outer}', which will not keep it in step any more.")

@@ -3,7 +3,7 @@
 import os
 from typing import Final
 
-from replican.values.errors import DamagedError, NoRepositoryError
+from replican.values.errors import DamagedError, NoRepositoryError, RefusedError
 
 DOT: Final = ".replican"
 
@@ -27,6 +27,29 @@ def find_root(directory: str) -> str:
                 "make one with `replican init`, or `replican clone SRC DIR`",
             )
         at = above
+
+
+def outer_replica(root: str) -> str | None:
+    """The replica that a folder, which is none itself and need not be there, would lie in."""
+    at = os.path.dirname(os.path.realpath(root))
+    while not os.path.isdir(at):
+        at = os.path.dirname(at)
+    try:
+        return find_root(at)
+    except NoRepositoryError:
+        return None
+
+
+def check_not_nested(root: str, hint: str | None = None) -> None:
+    """Raise ``RefusedError`` where ``root``, which is no replica, lies in one, which would leave it alone then."""
+    outer = outer_replica(root)
+    if outer is not None:
+        import shlex
+
+        raise RefusedError(
+            f"'{root}' lies in the replica '{outer}', which would not keep it in step any more",
+            hint or f"if that is meant, run `replican init --nested {shlex.quote(root)}` first",
+        )
 
 
 def is_replica(root: str) -> bool:

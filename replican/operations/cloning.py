@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from replican.decisions.limits import LimitError
 from replican.effects.config import RemoteSettings
 from replican.effects.mirror import PLACE, Mirror
-from replican.effects.roots import DOT, is_replica
+from replican.effects.roots import DOT, check_not_nested, is_replica
 from replican.effects.scan import uncollected
 from replican.effects.staging import Stage
 from replican.operations.fetching import fetch_from, take_over
@@ -77,6 +77,8 @@ def clone(
     made_replica = not is_replica(source)
     if made_replica and not init:
         raise NoRepositoryError(f"{source} is no replica", "leave --no-init out, and it is made one")
+    if made_replica:
+        check_not_nested(source)
     with (
         Repository.init(source, wait=wait, progress=progress) as origin,
         Repository.init(target, wait=wait, progress=progress) as copy,
@@ -133,14 +135,14 @@ def clone_wired(
             raise
         if made_replica and not init:
             raise NoRepositoryError(f"{url} is no replica", "leave --no-init out, and it is made one")
+        if made_replica:
+            remote.init()  # first, since it may be refused
         with Repository.init(target, wait=wait, progress=progress) as copy, copy.writing("clone"):
             if not resumed:
                 copy.config.set_remote(ORIGIN, RemoteSettings(url))
             if serve is not None:
                 copy.config.set(f"remote.{ORIGIN}.serve_command", serve)
             remote.asks_for(copy)
-            if made_replica:
-                remote.init()
             with uncollected(), ExitStack() as held:
                 joined = record(copy) if join or resumed else None
                 mirror = None if joined or copy.traits != STRONG else _mirror(held, copy)
@@ -225,8 +227,11 @@ def _check_target(source: str, target: str, join: bool) -> bool:
             new = known is None and not there.config.remotes and there.head is None
         if not new:  # else it was interrupted, or stands ready for this
             raise RefusedError(f"{target} is a replica already", f"keep it in step with: replican -C {target} sync")
-    if not join and [name for name in os.listdir(target) if name != DOT]:
-        raise RefusedError(f"{target} has files", "to start from the union of both, say --join")
+    if [name for name in os.listdir(target) if name != DOT]:
+        if not join:
+            raise RefusedError(f"{target} has files", "to start from the union of both, say --join")
+        if not is_replica(target):
+            check_not_nested(target)
     return False
 
 

@@ -17,7 +17,7 @@ from replican.effects.earlysending import EarlySender
 from replican.effects.freezing import UNSTEADY
 from replican.effects.hashing import changed_while_read
 from replican.effects.precutting import Precutter
-from replican.effects.roots import is_replica
+from replican.effects.roots import check_not_nested, is_replica
 from replican.operations.keeping import Turns
 from replican.operations.linking import ReceivedObjects, clip, heed, hello_of
 from replican.operations.receiving import record_for, take_in
@@ -219,6 +219,7 @@ class Server:
         if self._repository is None:
             if self._read_only:
                 raise RefusedError(f"{self._root} is no replica, and is served read-only")
+            check_not_nested(self._root)
             self._open(Repository.init(self._root, wait=self._wait))
         self._say_hello()
 

@@ -59,6 +59,24 @@ def test_where_it_cannot_go(cli, tmp_path: Path, source: Path) -> None:
     assert contents(tmp_path / "full") == {"file": b"z"}
 
 
+def test_a_part_of_a_replica_only_if_it_is_meant(cli, tmp_path: Path, source: Path) -> None:
+    """It would be a replica of its own, and the one around it would not keep it in step any more."""
+    cli("init", "a")
+    cli("-C", "a", "commit")
+    refused = cli("clone", "a/folder", "b", code=3)
+    assert f"'{source}/folder' lies in the replica '{source}'" in refused.err
+    assert f"hint: if that is meant, run `replican init --nested {source}/folder` first" in refused.err
+    assert not (tmp_path / "b").exists()
+    write(tmp_path / "c/file", "z")
+    refused = cli("clone", "--join", "c", "a/folder", code=3)
+    assert f"'{source}/folder' lies in the replica '{source}'" in refused.err
+    assert not (tmp_path / "c/.replican").exists()
+    assert cli("-C", "a", "status", "--json").json()["pending"] == []
+    cli("init", "--nested", "a/folder")
+    cli("clone", "a/folder", "b")
+    cli("clone", "c", "a/new")  # what was never recorded by anybody is no loss
+
+
 def test_what_cannot_be_cloned(cli, tmp_path: Path) -> None:
     assert "no folder at" in cli("clone", "none", "b", code=8).err
     assert "is not a folder here" in cli("clone", "https://host/folder", "b", code=5).err

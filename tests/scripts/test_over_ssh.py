@@ -90,6 +90,19 @@ def test_addresses(cli, pair: tuple[Path, Path], home: Path, tmp_path: Path) -> 
     assert_equal(there, tmp_path / "docs")
 
 
+def test_a_part_of_a_replica(cli, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    """It is made none of its own, unless that was meant over there: what is around it would leave it alone."""
+    there, _ = pair
+    refused = cli("clone", "host:docs/photos", "copy", code=3)
+    assert f"'{there}/photos' lies in the replica '{there}'" in refused.err
+    assert f"run `replican init --nested {there}/photos` first" in refused.err
+    assert not (there / "photos/.replican").exists()
+    assert not (tmp_path / "copy").exists()
+    cli("init", "--nested", there / "photos")
+    cli("clone", "host:docs/photos", "copy")
+    assert (tmp_path / "copy/large").read_bytes() == LARGE
+
+
 def test_what_cannot_be_reached(cli, pair: tuple[Path, Path], tmp_path: Path) -> None:
     _, here = pair
     failed = cli("clone", "unreachable:docs", "copy", code=5)
