@@ -210,7 +210,8 @@ def _check_writable(target: str) -> None:
     while not os.path.lexists(at):
         at = os.path.dirname(at)
     if os.path.isdir(at) and not os.access(at, os.W_OK | os.X_OK):
-        raise FolderError(f"cannot make {target} a replica: permission denied for {at}")
+        why = "read-only file system" if os.statvfs(at).f_flag & os.ST_RDONLY else "permission denied"
+        raise FolderError(f"cannot make {target} a replica: {why} for {at}")
 
 
 def _check_target(source: str, target: str, join: bool) -> bool:

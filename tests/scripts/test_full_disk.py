@@ -45,6 +45,9 @@ class Disk:
     def make_room(self) -> None:
         self._mount("remount,size=64m")
 
+    def make_read_only(self) -> None:
+        self._mount("remount,ro")
+
     def unmount(self) -> None:
         subprocess.run(["umount", self.path], check=True)
 
@@ -351,3 +354,12 @@ def test_an_edit_in_a_unit_needs_room_for_all_of_it(cli, tmp_path: Path, disk: D
     refuse(cli, disk, "-C", b, "merge")
     assert snapshot(b) == before
     finish(cli, disk, a, b)
+
+
+def test_a_disk_that_is_read_only_is_told_as_that(cli, tmp_path: Path, disk: Disk) -> None:
+    """Nobody is sent to look for permissions."""
+    write(tmp_path / "a/file", "x")
+    disk.make_read_only()
+    refused = cli("clone", "a", "disk/b", code=4)
+    assert refused.err == (f"replican: cannot make {disk.path}/b a replica: read-only file system for {disk.path}\n")
+    assert not (tmp_path / "a/.replican").exists()
