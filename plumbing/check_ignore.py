@@ -18,7 +18,7 @@ import os
 from collections.abc import Iterator
 from typing import Annotated
 
-from replican.plumbing._front.context import Context, plumbing_path
+from replican.plumbing._front.context import Context, is_ours, plumbing_path
 from replican.plumbing._front.exits import DIFFERENT
 from replican.plumbing._front.output import json_path, quoted
 from replican.plumbing._front.params import Argument, Option
@@ -42,7 +42,7 @@ def command(
     def names() -> Iterator[bytes]:
         yield from map(os.fsencode, paths)
         if stdin:
-            yield from ctx.stdin_names(nul=nul)
+            yield from (name for name in ctx.stdin_names(nul=nul) if not is_ours(name))
 
     def found() -> Iterator[tuple[bytes, Verdict]]:
         nonlocal found_any

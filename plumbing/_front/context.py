@@ -170,7 +170,8 @@ class Context:
 
     def stdin_batches(self, *, nul: bool = False) -> Iterator[list[bytes]]:
         """Root-relative paths from standard input, read as :meth:`stdin_names` reads them, as many together as come
-        without a pause: for who goes on reading from a program that goes on writing.
+        without a pause: for who goes on reading from a program that goes on writing. What is replican's own is passed
+        over.
 
         Raises ``UsageError`` for what is no such path.
         """
@@ -179,7 +180,7 @@ class Context:
 
         for lines in batches(self.stdin, b"\0" if nul else b"\n"):
             plain = [line if nul or line[:1] != b'"' else unquote(os.fsdecode(line)) for line in lines if line]
-            yield [plumbing_path(path) for path in plain]
+            yield [plumbing_path(path) for path in plain if not is_ours(path)]
 
 
 def plumbing_path(argument: str | bytes) -> bytes:
@@ -194,6 +195,12 @@ def plumbing_path(argument: str | bytes) -> bytes:
     if parts and parts[0] == b".replican":
         raise UsageError(f"{output.quoted(path)} is replican's own")
     return b"/".join(parts)
+
+
+def is_ours(name: bytes) -> bool:
+    """Whether a name that somebody's listing of the folder has is replican's own: who reads it passes it over."""
+    parts = [part for part in name.split(b"/") if part not in (b"", b".")]
+    return parts[:1] == [b".replican"] and b".." not in parts
 
 
 def change_directory(where: str) -> None:

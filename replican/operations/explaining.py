@@ -90,7 +90,7 @@ def explain(repo: Repository, path: bytes) -> Explained:
         None if last is None else last.entry,
         "" if last is None else _what(last.old, last.new),
         versions,
-        _holding(repo, path, now.problems),
+        _holding(repo, path, [*now.problems, *_left_alone(repo.root, path, lies_there)]),
         _places(repo, recorded, path),
     )
 
@@ -142,6 +142,18 @@ def _holding(repo: Repository, path: bytes, problems: list[Problem]) -> list[Pro
     concerned = {path, *ancestors_of(path)}
     found = [problem for problem in [*repo.index.pending(), *problems] if problem.path in concerned]
     return list(dict.fromkeys(found))
+
+
+def _left_alone(root: str, path: bytes, kind: str) -> list[Problem]:
+    """What is never recorded, whatever it holds: whoever asks a watch hears nothing of that."""
+    from replican.effects.hashing import SPECIAL
+    from replican.effects.roots import is_replica
+    from replican.effects.walk import NESTED
+
+    if kind == SPECIAL:
+        return [Problem(path, SPECIAL)]
+    above = [*ancestors_of(path), path] if kind else []
+    return [Problem(at, NESTED) for at in above if at and is_replica(os.path.join(root, os.fsdecode(at)))]
 
 
 def _places(repo: Repository, entry: Entry | None, path: bytes) -> list[str]:

@@ -50,6 +50,17 @@ def test_paths_from_stdin(run: InProcess) -> None:
     run("check-ignore", "--stdin", stdin=b"", code=1)
 
 
+def test_all_that_find_lists(run: InProcess, small: SmallRepository) -> None:
+    """The example of the manual: replican's own is passed over, and is still no path to ask about."""
+    (small.root / "a.o").write_text("1")
+    listed = [os.path.relpath(at, small.root) for at in small.root.rglob("*") if at.is_file()]
+    assert any(name.startswith(".replican/") for name in listed)
+    found = run("check-ignore", "--stdin", "-z", stdin="".join(f"./{name}\0" for name in listed).encode())
+    assert found.out == b"a.o\0"
+    run("check-ignore", "--stdin", stdin=b".replican\n.replican/x/../../a.o\n", code=2)
+    run("check-ignore", ".replican/lock", code=2)
+
+
 def test_rules_are_not_read_through_a_link(run: InProcess, small: SmallRepository) -> None:
     (small.root / "d").rename(small.root / "e")
     (small.root / "d").symlink_to("e")

@@ -83,6 +83,12 @@ def test_nothing_through_a_link(run: InProcess, small: SmallRepository, tmp_path
     assert run("ls-files").lines in ([], ["link"])
 
 
+def test_all_that_find_lists(run: InProcess, small: SmallRepository) -> None:
+    (small.root / "a").write_text("1")
+    run("update-index", "--stdin", stdin=b"./.replican/config.toml\n./a\n./.replican/lock\n")
+    assert run("ls-files").lines == ["a"]
+
+
 @pytest.mark.parametrize(
     ("words", "stdin"),
     [

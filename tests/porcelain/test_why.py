@@ -94,7 +94,19 @@ def test_what_is_never_recorded(replicas: Replicas) -> None:
     assert "is ignored (.replicanignore)" in replicas("b", "why", "x.o").text
     assert replicas.json("b", "why", "build/deep/file")["ignored"] is True
     assert "a special file on the disk that is not recorded" in replicas("b", "why", "fifo").text
+    assert replicas.json("b", "why", "fifo")["holding"] == [{"path": "fifo", "cause": "special file"}]
     assert replicas.json("b", "why", "f")["ignored"] is False
+
+
+def test_a_part_of_another_replica(replicas: Replicas) -> None:
+    replicas.clone({"f": "1", "was/kept": "2"})
+    replicas.write("b/new/deep/file", "n")
+    for name in ("new", "was"):
+        replicas("b", "init", "--nested", name)
+    assert "held back: nested replica\n" in replicas("b", "why", "new").text
+    assert "held back: nested replica (new)\n" in replicas("b", "why", "new/deep/file").text
+    assert replicas.json("b", "why", "was/kept")["holding"] == [{"path": "was", "cause": "nested replica"}]
+    assert replicas.json("b", "why", "f")["holding"] == []
 
 
 def test_directories_and_the_root(replicas: Replicas) -> None:
