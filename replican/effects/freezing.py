@@ -150,6 +150,40 @@ class Freezer(Mirror):
         return fd
 
 
+class Frozen:
+    """What is held for one asker at a time, on a stage of its own in the ``.replican`` at ``dotdir``. Paths in ``told``
+    need not be told of as unsteady any more; others are added when they are."""
+
+    def __init__(self, dotdir: str, told: set[bytes] | None = None) -> None:
+        self._path = f"{dotdir}/stage"
+        self._told = set[bytes]() if told is None else told
+        self._stage: Stage | None = None
+        self.copies: Freezer | None = None
+
+    def begin(self, changed: Collection[bytes] = (), *, restless: Collection[bytes] = ()) -> Freezer:
+        """Who makes copies of these from now on, as :class:`Freezer` and its ``add`` take them. What was held before is
+        nothing that anybody asks for any more."""
+        self.drop()
+        self._stage = Stage(self._path)
+        copies = self.copies = Freezer(self._stage, changed)
+        copies.add(restless)
+        return copies
+
+    def unsteady(self) -> list[bytes]:
+        """The paths of what was recorded as it was read, since it changed all the time; each is told once."""
+        found = [] if self.copies is None else sorted(self.copies.unsteady - self._told)
+        self._told.update(found)
+        return found
+
+    def drop(self) -> None:
+        """Hold nothing: copies take up room."""
+        if self.copies is not None:
+            self.copies.close()
+        if self._stage is not None:
+            self._stage.close()
+        self.copies = self._stage = None
+
+
 class _FreezingCopier(StagedCopier):
     """Copies files of these names that are read in one directory, also where they are not the same after so many
     looks. Others may be many, and larger than there is room for."""

@@ -3,13 +3,14 @@
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING
 
 from replican.decisions.frontier import JoinKind, join
 from replican.effects.contents import ContentStore, CopyStore, FolderStore, ShelfStore
 from replican.effects.forkpool import Beside, beside_telling
+from replican.effects.freezing import UNSTEADY, Freezer, Frozen
 from replican.effects.hashing import changed_while_read
 from replican.effects.mirror import Mirror
 from replican.effects.objects import ObjectStore
@@ -34,7 +35,6 @@ from replican.values.paths import name_of, parent_of, show
 from replican.values.trees import FILE
 
 if TYPE_CHECKING:
-    from replican.effects.freezing import Freezer
     from replican.operations.heads import Lookout
     from replican.operations.reading import Content, FolderReader
 
@@ -53,10 +53,8 @@ class FolderRemote:
         self.seen: CheckpointId | None = None
         self.copies: Freezer | None = None
         self.unsent: Collection[bytes] = ()
-        self._held = ExitStack()
-        self._kept: Freezer | None = None
+        self._frozen = Frozen(repository.dotdir)
         self._copied: list[bytes] = []
-        self._unsteady: set[bytes] = set()
         self._changed: set[bytes] = set()
 
     def refresh(
@@ -79,8 +77,8 @@ class FolderRemote:
         except NoRepositoryError as error:
             raise RemoteError(f"remote {self.name}: {error.message}", error.hint) from error
         finally:
-            if self._kept is not None:
-                self._kept.end()
+            if self._frozen.copies is not None:
+                self._frozen.copies.end()
 
     def refreshing(self, mirror: Mirror | None = None) -> Beside[Refreshed]:
         """Its scan is another process's. What that has copied to a ``mirror`` it tells with its news."""
@@ -104,32 +102,20 @@ class FolderRemote:
         changing = changed_while_read(refreshed.unread)
         if not changing or refreshed.refused:
             return refreshed
-        from replican.effects.freezing import UNSTEADY
-
         changing += self._copied
-        kept = self._keep(changing)
-        again = self.refresh(mirror=kept, paths=changing)
-        unsteady = [f"{self.name}: {show(path)}: {UNSTEADY}" for path in sorted(kept.unsteady - self._unsteady)]
-        self._unsteady |= kept.unsteady
+        again = self.refresh(mirror=self._keep(changing), paths=changing)
+        unsteady = [f"{self.name}: {show(path)}: {UNSTEADY}" for path in self._frozen.unsteady()]
         return again._replace(notes=list(dict.fromkeys([*refreshed.notes, *again.notes, *unsteady])))
 
-    def _keep(self, paths: Collection[bytes]) -> "Freezer":
-        """Who makes copies of these, when they are read the next time, and holds them; what was held before is nothing
-        that anybody asks for any more."""
-        from replican.effects.freezing import Freezer
-        from replican.effects.staging import Stage
-
-        self.drop_copies()
-        stage = self._held.enter_context(Stage(f"{self.repository.dotdir}/stage"))
-        kept = self._kept = self._held.enter_context(closing(Freezer(stage, ())))
-        kept.add(paths)
+    def _keep(self, paths: Collection[bytes]) -> Freezer:
+        """Who makes copies of these, when they are read the next time, and holds them."""
         self._copied = list(paths)
-        return kept
+        return self._frozen.begin(restless=paths)
 
     def drop_copies(self) -> None:
         """Give back the copies that are held: they take up room."""
-        self._kept, self._copied = None, []
-        self._held.close()
+        self._copied = []
+        self._frozen.drop()
 
     @property
     def has_changed(self) -> bool:
@@ -176,7 +162,7 @@ class FolderRemote:
         """Its folder, then its trash, then copies of what changes there all the time."""
         store = FolderStore(self.name, self.place, self.repository.index)
         try:
-            yield _stores(self.name, store, self.repository, self._kept)
+            yield _stores(self.name, store, self.repository, self._frozen.copies)
         finally:
             store.close()
 
@@ -252,7 +238,7 @@ class FolderRemote:
             self._reader.close()
 
 
-def _stores(name: str, folder: FolderStore, repo: Repository, copies: "Freezer | None") -> list[ContentStore]:
+def _stores(name: str, folder: FolderStore, repo: Repository, copies: Freezer | None) -> list[ContentStore]:
     """A folder, its trash, and copies of what changes there all the time, if any are held."""
     held: list[ContentStore] = [] if copies is None else [CopyStore(name, copies.open)]
     return [folder, ShelfStore(f"the trash of {name}", f"{repo.dotdir}/trash"), *held]

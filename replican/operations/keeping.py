@@ -10,9 +10,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from replican.effects.freezing import UNSTEADY, Freezer
+from replican.effects.freezing import UNSTEADY, Frozen
 from replican.effects.hashing import CHANGED_WHILE_READ, changed_while_read
-from replican.effects.staging import Stage
 from replican.operations.recording import Recorded, record
 from replican.operations.remotes import Remote
 from replican.repository import Repository
@@ -85,20 +84,12 @@ class Keeping:
         self._allowed = allowed
         self._message = message
         self._paths: set[bytes] = set()
-        self._unsteady = set[bytes]() if unsteady is None else unsteady
-        self._stage: Stage | None = None
+        self._frozen = Frozen(repo.dotdir, unsteady)
 
     def close(self) -> None:
         """Nothing more is sent."""
-        self._drop()
-        if self._stage is not None:
-            self._stage.close()
-            self._stage = None
-
-    def _drop(self) -> None:
-        copies, self._remote.copies = self._remote.copies, None
-        if copies is not None:
-            copies.close()
+        self._remote.copies = None
+        self._frozen.drop()
 
     def record_changing(self, recorded: Recorded) -> Recorded:
         """Record once more what did not stay the same while it was read, if anything; what was recorded in all."""
@@ -113,15 +104,10 @@ class Keeping:
 
     def again(self, changing: Collection[bytes]) -> Recorded:
         """Record, with copies of these paths."""
-        self._drop()  # nobody asks for what was recorded before
-        if self._stage is None:
-            self._stage = Stage(f"{self._repo.dotdir}/stage")
         self._paths.update(changing)
-        copies = self._remote.copies = Freezer(self._stage, ())
-        copies.add(self._paths)
+        copies = self._remote.copies = self._frozen.begin(restless=self._paths)
         paths = list(self._paths) if self._only else None
         done = record(self._repo, self._message, allowed=self._allowed, past_gates=True, mirror=copies, paths=paths)
         copies.end()
-        self._repo.notes += [f"{show(path)}: {UNSTEADY}" for path in sorted(copies.unsteady - self._unsteady)]
-        self._unsteady |= copies.unsteady
+        self._repo.notes += [f"{show(path)}: {UNSTEADY}" for path in self._frozen.unsteady()]
         return done

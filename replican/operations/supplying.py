@@ -4,11 +4,11 @@ That is who answers, and who pushes: there the ends change places.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from replican.effects.block_cache import BlockCache
 from replican.effects.channel import Channel
 from replican.effects.forms import TREE
+from replican.effects.freezing import Freezer, Frozen
 from replican.effects.offering import Offer
 from replican.effects.reflecting import CopySender, Sending
 from replican.operations.cutting import Cutter
@@ -17,10 +17,6 @@ from replican.values import messages
 from replican.values.errors import DamagedError, NotFoundError
 from replican.values.ids import BlobId
 from replican.values.messages import Directory, Item
-
-if TYPE_CHECKING:
-    from replican.effects.freezing import Freezer
-    from replican.effects.staging import Stage
 
 Request = messages.WantContents | messages.WantCopies | messages.WantBlocks | messages.WantRanges
 
@@ -38,7 +34,7 @@ class Supplier:
         channel: Channel,
         find_paths: Callable[[Collection[BlobId]], Mapping[BlobId, bytes]],
         sent: Callable[[int, int], None] | None = None,
-        copies: "Freezer | None" = None,
+        copies: Freezer | None = None,
     ) -> None:
         self.offer = Offer(repo.root, f"{repo.dotdir}/trash", find_paths)
         self.offer.lists = BlockCache(repo.block_cache_path)
@@ -48,8 +44,7 @@ class Supplier:
         self._sent = sent
         self._cutter: Cutter | None = None
         self._copies: CopySender | None = None
-        self._stage: Stage | None = None
-        self._unsteady: set[bytes] = set()
+        self._frozen = Frozen(repo.dotdir)
         self._in_ranges: set[bytes] = set()
         self._ahead: messages.Message | None = None  # what has come while something was answered
         self._begun: int | None = None  # the stream that answers it
@@ -62,43 +57,32 @@ class Supplier:
         if self._copies is not None:
             self._copies.close()
             self._copies = None
-        self._close_freezer()
+        self._drop_copies()
         self.offer.close()
         if self.offer.lists is not None:
             self.offer.lists.close()
 
-    def new_freezer(self) -> "Freezer | None":
+    def new_freezer(self) -> Freezer | None:
         """Who makes copies, while the folder is recorded, of what has changed while it was asked for; None where
         nothing has. Copies that were made before are gone: nobody asks for what was recorded then any more."""
-        self._close_freezer()
+        self._drop_copies()
         return self.freezer_of(self.offer.changed) if self.offer.changed else None
 
-    def freezer_of(self, changing: Collection[bytes]) -> "Freezer":
+    def freezer_of(self, changing: Collection[bytes]) -> Freezer:
         """The same, which also makes copies of these, that change all the time; what it has copied stays."""
-        from replican.effects.freezing import Freezer
-        from replican.effects.staging import Stage
-
         self.offer.changed.update(changing)
         if self.offer.freezer is None:
-            self._stage = Stage(f"{self._repo.dotdir}/stage")
-            self.offer.freezer = Freezer(self._stage, self.offer.changed)
+            self.offer.freezer = self._frozen.begin(self.offer.changed)
         self.offer.freezer.add(changing)
         return self.offer.freezer
 
     def unsteady(self) -> list[bytes]:
         """The paths of what was recorded as it was read, since it changed all the time; each is named once."""
-        freezer = self.offer.freezer
-        found = [] if freezer is None else sorted(freezer.unsteady - self._unsteady)
-        self._unsteady.update(found)
-        return found
+        return self._frozen.unsteady()
 
-    def _close_freezer(self) -> None:
-        freezer, self.offer.freezer = self.offer.freezer, None
-        if self._stage is not None:  # else it is somebody else's
-            if freezer is not None:
-                freezer.close()
-            self._stage.close()
-            self._stage = None
+    def _drop_copies(self) -> None:
+        self.offer.freezer = None
+        self._frozen.drop()
 
     def forget(self) -> None:
         """The folder was looked at once more: what its index says now counts."""
