@@ -253,9 +253,10 @@ class Config:
         self._write({("remotes", name, "url"): remote.url, ("remotes", name, "trusted"): trusted}, False)
 
     def remove_remote(self, name: str) -> None:
-        """Forget a remote; raises ``UnknownRemoteError``."""
+        """Forget a remote, and what was set for it: another one of that name is not to have its hooks run. Raises
+        ``UnknownRemoteError``."""
         self.remote(name)
-        self._write({("remotes", name): None}, False)
+        self._write({("remotes", name): None, ("remote", name): None}, False)
 
     def _file(self, user: bool) -> str:
         path = self._user_file if user else self._path

@@ -33,6 +33,19 @@ def test_add_list_change_remove(cli, here: Path, tmp_path: Path) -> None:
     assert cli("remote", "list", "-v", cwd=here).lines == ["gone\tfile:///somewhere"]
 
 
+def test_what_was_set_for_a_remote_goes_with_it(cli, here: Path, tmp_path: Path) -> None:
+    """Else another one of that name had its hooks run, which nobody allowed."""
+    cli("remote", "add", "disk", tmp_path / "b", cwd=here)
+    cli("remote", "add", "other", tmp_path / "b", cwd=here)
+    for name in ("disk", "other"):
+        cli("config", f"remote.{name}.hooks", "true", cwd=here)
+        cli("config", f"remote.{name}.limit_rate", "5K", cwd=here)
+    cli("remote", "remove", "disk", cwd=here)
+    assert cli("config", "list", cwd=here).lines == ["remote.other.hooks=true", "remote.other.limit_rate=5K"]
+    cli("remote", "remove", "other", cwd=here)
+    assert cli("config", "list", cwd=here).lines == []
+
+
 def test_a_remote_is_not_removed_while_somebody_moves_its_ref(cli, here: Path) -> None:
     cli("remote", "add", "disk", "../b", cwd=here)
     with Repository(str(here)) as repo:
