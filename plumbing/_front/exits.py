@@ -102,6 +102,11 @@ def _from_system(error: OSError) -> errors.ReplicanError:
         return errors.NoSpaceError(
             f"{reason}{where}", "make room, then run the same command again: it goes on from there"
         )
+    if error.errno == errno.ENOENT and not named:  # so says who asks where this is
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            return errors.NoRepositoryError("the current folder is gone")
     hint = "set REPLICAN_TRACEBACK=1 to see where" if not named else None
     return errors.FolderError(f"{reason}{where}", hint)
 

@@ -54,8 +54,9 @@ def test_a_folder_that_is_not_there(cli) -> None:
     assert cli("-C", "none", "version", code=8).err == "replican: no such folder: 'none'\n"
 
 
-def test_a_folder_that_has_gone(cli, tmp_path: Path) -> None:
-    script(tmp_path / "bin/replican-gone", "mkdir gone && cd gone && rmdir ../gone && exec replican log")
+@pytest.mark.parametrize("words", ["log", "init", "init below", "serve --stdio", "clone below"])
+def test_a_folder_that_has_gone(cli, tmp_path: Path, words: str) -> None:
+    script(tmp_path / "bin/replican-gone", f"mkdir gone && cd gone && rmdir ../gone && exec replican {words}")
     path = f"{tmp_path}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}"
     assert cli("gone", env={"PATH": path}, code=8).err.startswith("replican: the current folder is gone\n")
 
