@@ -292,9 +292,11 @@ class Ending:
         """The work could not be finished this time."""
         self._pending = True
 
-    def failed(self, error: ReplicanError, where: str = "") -> None:
-        """Tell of an error that did not end the command; its exit code is the command's, if it is the first."""
-        self._ctx.warn(f"{where}{error.message}")
+    def failed(self, error: ReplicanError, remote: str) -> None:
+        """Tell of an error with a remote that did not end the command; its exit code is the command's, if it is the
+        first."""
+        is_named = error.message.startswith((f"remote {remote} ", f"remote {remote}:"))
+        self._ctx.warn(error.message if is_named else f"{remote}: {error.message}")
         if error.hint:
             self._ctx.say(f"hint: {error.hint}")
         if isinstance(error, RefusedError) or not self._code:

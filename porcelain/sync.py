@@ -95,8 +95,8 @@ def command(
         except (RemoteError, RefusedError) as error:
             if len(names) == 1:
                 raise
-            ending.failed(error, f"{name}: ")
-            shown.append({"remote": name, "error": {"code": error.code, "message": error.message}})
+            ending.failed(error, name)
+            shown.append({"remote": name, "error": {"code": error.code, "message": error.message, "hint": error.hint}})
             continue
         made.append(done)
         shown.append(_json(done))

@@ -31,6 +31,7 @@ EXIT_CODES: Final[dict[type[errors.ReplicanError], int]] = {
     errors.UnsupportedError: REFUSED,
     errors.FolderError: PENDING,
     errors.RemoteError: 5,
+    errors.BusyError: 7,
     errors.DamagedError: 6,
     errors.LockedError: 7,
     errors.NoRepositoryError: 8,

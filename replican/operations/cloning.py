@@ -131,7 +131,7 @@ def clone_wired(
         except RemoteError as error:
             said = error.__cause__
             if isinstance(said, FarError) and said.told == NoRepositoryError.code:  # reached, and has no such folder
-                raise NoRepositoryError(said.message, said.hint) from None
+                raise NoRepositoryError(f"{url}: {said.message}", said.hint) from None
             raise
         if made_replica and not init:
             raise NoRepositoryError(f"{url} is no replica", "leave --no-init out, and it is made one")

@@ -22,7 +22,10 @@ from replican.operations.telling import Tell
 from replican.repository import Repository
 from replican.values.checkpoints import Checkpoint
 from replican.values.errors import (
+    BusyError,
     DamagedError,
+    FolderError,
+    LockedError,
     NoRepositoryError,
     NotFoundError,
     RefusedError,
@@ -197,6 +200,10 @@ class FolderRemote:
             if error is ours.error:
                 raise
             raise self.damaged(error) from error
+        except LockedError as error:
+            raise BusyError(f"remote {self.name}: {error.message}", error.hint) from error
+        except FolderError as error:
+            raise RemoteError(f"remote {self.name}: {error.message}", error.hint) from error
         finally:
             store.close()
 

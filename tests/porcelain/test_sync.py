@@ -1,6 +1,8 @@
 """``replican sync``: how it is called, and what it tells. What it does is tested in ``tests/scripts``."""
 
 import errno
+import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -62,7 +64,25 @@ def test_a_remote_that_fails_among_others(cli, here: Path) -> None:
     cli("remote", "add", "gone", "../gone", cwd=here)
     done = cli("sync", "gone", "origin", "--json", cwd=here, code=5).json()
     assert done["remotes"][0]["error"]["code"] == "remote"
+    assert done["remotes"][0]["error"]["hint"] == "is the disk that holds it mounted?"
+    told = cli("sync", "gone", "origin", cwd=here, code=5).err.splitlines()[0]
+    assert told == f"replican: remote gone cannot be reached: no folder at {here.parent}/gone"
     assert done["remotes"][1]["equal"]
+
+
+def test_a_remote_that_is_busy_among_others(cli, here: Path, tmp_path: Path) -> None:
+    """It is named, and does not keep the others from being synced."""
+    cli("clone", "b", "c")
+    cli("remote", "add", "copy", "../c", cwd=here)
+    write(here / "new", "n")
+    with open(tmp_path / "a/.replican/lock", "ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = cli("sync", "--wait", "0", "origin", "copy", cwd=here, code=7)
+        alone = cli("sync", "--wait", "0", "origin", "--json", cwd=here, code=7)
+    assert "replican: remote origin: locked by another process\n" in done.err
+    assert done.text.startswith("copy: went 1 added; in step at ")
+    error = json.loads(alone.err.splitlines()[-1])["error"]
+    assert (error["code"], error["message"]) == ("busy", "remote origin: locked by another process")
 
 
 def test_a_gate_here(cli, here: Path, tmp_path: Path) -> None:

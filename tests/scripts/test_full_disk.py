@@ -363,3 +363,19 @@ def test_a_disk_that_is_read_only_is_told_as_that(cli, tmp_path: Path, disk: Dis
     refused = cli("clone", "a", "disk/b", code=4)
     assert refused.err == (f"replican: cannot make {disk.path}/b a replica: read-only file system for {disk.path}\n")
     assert not (tmp_path / "a/.replican").exists()
+
+
+def test_a_remote_on_a_disk_that_is_read_only(cli, tmp_path: Path, disk: Disk) -> None:
+    """It is named, and does not keep the others from being synced."""
+    write(tmp_path / "a/file", "x")
+    for copy in ("disk/b", "c"):
+        cli("clone", "a", copy)
+    for name, copy in (("b", disk.path / "b"), ("c", tmp_path / "c")):
+        cli("-C", "a", "remote", "add", name, copy)
+    disk.make_read_only()
+    write(tmp_path / "a/new", "y")
+    done = cli("-C", "a", "sync", "b", "c", code=5)
+    reason = f"cannot lock {disk.path}/b/.replican: read-only file system"
+    assert f"replican: remote b: {reason}\n" in done.err
+    assert (tmp_path / "c/new").read_text() == "y"
+    assert not (disk.path / "b/new").exists()

@@ -109,7 +109,7 @@ def test_what_cannot_be_reached(cli, pair: tuple[Path, Path], tmp_path: Path) ->
     assert "no route to unreachable" in failed.err
     assert "remote origin cannot be reached: false-ssh ended with 255: ssh: no route to unreachable" in failed.err
     assert not (tmp_path / "copy").exists()
-    assert "there is no folder at" in cli("clone", "host:nowhere", "copy", code=8).err
+    assert "replican: host:nowhere: there is no folder at" in cli("clone", "host:nowhere", "copy", code=8).err
     assert not (tmp_path / "copy").exists()
     cli("remote", "set-url", "origin", "unreachable:docs", cwd=here)
     os.unlink(here / "letter.txt")
