@@ -1,8 +1,9 @@
 """What lies on a stage: how much room it takes up, and how it is removed, however deep."""
 
 import errno
+import itertools
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from replican.effects.worktree import DIRECTORY_FLAGS, set_mode
@@ -67,7 +68,7 @@ def left_of(path: str, entries: Iterable[Entry]) -> Taken:
 def remove_tree(fd: int, name: bytes) -> None:
     """Remove a directory of the stage with all that is in it, however deep: what lies in it comes up to the stage
     first."""
-    waiting, number = [name], 0
+    waiting, numbers = [name], itertools.count(1)
     while waiting:
         name = waiting.pop()
         set_mode(name, fd, 0o700, False)
@@ -76,20 +77,24 @@ def remove_tree(fd: int, name: bytes) -> None:
             with os.scandir(directory) as listing:
                 found = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in listing]
             for below, is_directory in found:
-                if not is_directory:
+                if is_directory:
+                    waiting.append(_bring_up(below, directory, fd, numbers))
+                else:
                     os.unlink(below, dir_fd=directory)
-                    continue
-                set_mode(below, directory, 0o700, False)  # to be moved it has to be writable itself
-                while True:
-                    number += 1
-                    up = b"gone-%d-%d" % (os.getpid(), number)
-                    try:
-                        os.rename(below, up, src_dir_fd=directory, dst_dir_fd=fd)
-                        break
-                    except OSError as error:
-                        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                            raise
-                waiting.append(up)
         finally:
             os.close(directory)
         os.rmdir(name, dir_fd=fd)
+
+
+def _bring_up(name: bytes, directory: int, fd: int, numbers: Iterator[int]) -> bytes:
+    """Move a directory from ``directory`` to the stage, under a name with the first of ``numbers`` that is free; that
+    name."""
+    set_mode(name, directory, 0o700, False)  # to be moved it has to be writable itself
+    while True:
+        up = b"gone-%d-%d" % (os.getpid(), next(numbers))
+        try:
+            os.rename(name, up, src_dir_fd=directory, dst_dir_fd=fd)
+            return up
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise

@@ -9,6 +9,7 @@ import signal
 import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from replican.values.errors import ReplicanError
@@ -233,49 +234,77 @@ class _Output:
 def _attend(child: "subprocess.Popen[bytes]", given: bytes, seconds: float, output: _Output) -> bool:
     """Feed a child and hear it until it has ended, and not longer: what it leaves in the background may keep its
     output open. Whether it ended in time."""
-    import selectors
     import subprocess
 
     deadline = time.monotonic() + seconds
-    left, rounds = memoryview(given), _LAST_ROUNDS
-    with selectors.DefaultSelector() as selector:
-        for pipe, what in ((child.stdout, selectors.EVENT_READ), (child.stdin, selectors.EVENT_WRITE)):
-            if pipe is not None:
-                os.set_blocking(pipe.fileno(), False)
-                selector.register(pipe, what, pipe)
+    rounds = _LAST_ROUNDS
+    with closing(_Pipes(child, given, output)) as pipes:
         while True:
             over = child.poll() is not None
             wait = 0 if over else min(_LOOK_SECONDS, max(0, deadline - time.monotonic()))
-            if not over and not selector.get_map():  # nothing more to hear: its end is near, or it sleeps
+            if not over and not pipes.are_open:  # nothing more to hear: its end is near, or it sleeps
                 try:
                     child.wait(wait)
                 except subprocess.TimeoutExpired:
                     pass
-            ready = selector.select(wait) if selector.get_map() else []
-            for key, _ in ready:
-                try:
-                    if key.data is child.stdout:
-                        chunk = os.read(key.fd, 1 << 16)
-                        output.take(chunk)
-                        done = not chunk
-                    else:
-                        left = left[os.write(key.fd, left[: 1 << 16]) :]
-                        done = not left
-                except BlockingIOError:
-                    continue
-                except BrokenPipeError:  # it does not want to know
-                    done = True
-                if done:
-                    selector.unregister(key.data)
-                    key.data.close()
+            heard = pipes.turn(wait)
             rounds -= over
-            if over and (not ready or not rounds):
+            if over and (not heard or not rounds):
                 break
             if not over and time.monotonic() >= deadline:
                 return False
     _close(child)
     output.end()
     return True
+
+
+class _Pipes:
+    """The pipes of a child, by which it is fed and heard. Close it; a pipe that is still open then stays so."""
+
+    def __init__(self, child: "subprocess.Popen[bytes]", given: bytes, output: _Output) -> None:
+        import selectors
+
+        self._child = child
+        self._left = memoryview(given)
+        self._output = output
+        self._selector = selectors.DefaultSelector()
+        for pipe, what in ((child.stdout, selectors.EVENT_READ), (child.stdin, selectors.EVENT_WRITE)):
+            if pipe is not None:
+                os.set_blocking(pipe.fileno(), False)
+                self._selector.register(pipe, what, pipe)
+
+    def close(self) -> None:
+        self._selector.close()
+
+    @property
+    def are_open(self) -> bool:
+        """Whether there is one left."""
+        return bool(self._selector.get_map())
+
+    def turn(self, seconds: float) -> bool:
+        """Feed the child and hear it, if that is possible within so many seconds; whether it was."""
+        ready = self._selector.select(seconds) if self.are_open else []
+        for key, _ in ready:
+            try:
+                is_done = self._hear(key.fd) if key.data is self._child.stdout else self._feed(key.fd)
+            except BlockingIOError:
+                continue
+            if is_done:
+                self._selector.unregister(key.data)
+                key.data.close()
+        return bool(ready)
+
+    def _hear(self, fd: int) -> bool:
+        chunk = os.read(fd, 1 << 16)
+        self._output.take(chunk)
+        return not chunk
+
+    def _feed(self, fd: int) -> bool:
+        try:
+            self._left = self._left[os.write(fd, self._left[: 1 << 16]) :]
+        except BrokenPipeError:  # it does not want to know
+            return True
+        return not self._left
 
 
 def _end(child: "subprocess.Popen[bytes]", grace: float) -> None:
