@@ -86,31 +86,21 @@ def take_in(
 
     ``check`` is told the head that stands here, with the lock held, and raises where ``head`` is no fast-forward.
     """
-    with repo.writing("receive a push"):
-        taken = _take_in(repo, name, head, source, stores, check)
-    return taken._replace(notes=take_notes(repo, name))  # with what hooks had to say, once nothing was locked
-
-
-def _take_in(
-    repo: Repository,
-    name: str,
-    head: CheckpointId | None,
-    source: ObjectSource,
-    stores: "Sequence[ContentStore]",
-    check: Callable[[CheckpointId | None], None],
-) -> Taken:
     from replican.decisions.frontier import JoinKind, join
     from replican.operations.fetching import take_over
     from replican.operations.merging import merge, settle_pending
 
-    old = repo.head
-    if head == old:
-        pending = settle_pending(repo, stores).pending if repo.index.base_root() != repo.head_tree else []
-        return Taken(old, old, pending, None, [])
-    check(old)
-    assert head is not None
-    take_over(repo, source, head)
-    if join(repo.graph, old, head).kind is not JoinKind.FAST_FORWARD:  # whatever the pusher thinks
-        raise diverged(name)
-    merged = merge(repo, head, stores, reason="push from elsewhere")
-    return Taken(old, merged.head, merged.pending, merged.tally, [])
+    with repo.writing("receive a push"):
+        old = repo.head
+        if head == old:
+            pending = settle_pending(repo, stores).pending if repo.index.base_root() != repo.head_tree else []
+            taken = Taken(old, old, pending, None, [])
+        else:
+            check(old)
+            assert head is not None
+            take_over(repo, source, head)
+            if join(repo.graph, old, head).kind is not JoinKind.FAST_FORWARD:  # whatever the pusher thinks
+                raise diverged(name)
+            merged = merge(repo, head, stores, reason="push from elsewhere")
+            taken = Taken(old, merged.head, merged.pending, merged.tally, [])
+    return taken._replace(notes=take_notes(repo, name))  # with what hooks had to say, once nothing was locked
