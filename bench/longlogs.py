@@ -5,7 +5,7 @@ import random
 
 from measure import run
 
-from replican.effects.objects import CHECKPOINT, TREE
+from replican.effects.forms import CHECKPOINT, TREE
 from replican.effects.refs import HEAD
 from replican.repository import Repository
 from replican.values.checkpoints import Author, Checkpoint, encode_checkpoint, id_of

@@ -96,11 +96,13 @@ def command(
 
 
 def _print(ctx: Context, repo: "Repository", found: "OpenObject") -> None:
+    from replican.effects.forms import CHECKPOINT, TREE
+
     if ctx.json:
         ctx.emit(describe(found))
-    elif found.kind == b"tree":
+    elif found.kind == TREE:
         entries.show(ctx, ((entry.name, entry) for entry in repo.tree(found.tree)))
-    elif found.kind == b"commit":
+    elif found.kind == CHECKPOINT:
         text = b"".join(found.chunks()).decode()
         ctx.out(text if text.endswith("\n") else f"{text}\n")
     else:

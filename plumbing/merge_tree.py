@@ -35,7 +35,7 @@ def merge_trees(repo: "Repository", base: TreeId, left: TreeId, right: TreeId) -
     from replican.decisions.limits import Budget, Limits
     from replican.decisions.reconcile import conflicts_of, reconcile
     from replican.decisions.treediff import find_entry
-    from replican.effects.objects import TREE
+    from replican.effects.forms import TREE
     from replican.operations.recording import new_trees
     from replican.values.trees import TreeOverlay
 
@@ -59,7 +59,7 @@ def command(
     right: Annotated[str, Argument("RIGHT", help="the other side", complete="ref")],
     exit_code: Annotated[bool, Option("--exit-code", help="exit with 1 if there are conflicts")] = False,
 ) -> int | None:
-    from replican.effects.objects import CHECKPOINT
+    from replican.effects.forms import CHECKPOINT
     from replican.operations.revisions import resolve, tree_named, tree_of
 
     repo = ctx.repository()

@@ -32,7 +32,7 @@ def make_tree(repo: "Repository", listing: Iterable[Entry]) -> TreeId:
 
     Raises ``UsageError`` for names that a tree cannot have, or has twice; ``NotFoundError`` for an unknown directory.
     """
-    from replican.effects.objects import TREE
+    from replican.effects.forms import TREE
 
     found: dict[bytes, Entry] = {}
     for entry in listing:

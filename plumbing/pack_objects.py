@@ -38,7 +38,8 @@ def everything(repo: "Repository") -> list[bytes]:
 
 def named(repo: "Repository", lines: Iterable[bytes]) -> list[bytes]:
     """The ids of the objects that ``lines`` name; raises ``NotFoundError``."""
-    from replican.operations.revisions import BLOB, resolve
+    from replican.effects.forms import BLOB
+    from replican.operations.revisions import resolve
 
     found: dict[bytes, None] = {}
     for line in lines:

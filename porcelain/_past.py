@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 from replican.plumbing._front.context import Context
 from replican.plumbing._front.output import json_path, quoted
 from replican.values.ids import CheckpointId
-from replican.values.trees import Entry
+from replican.values.trees import DIRECTORY, FILE, LINK, Entry
 
 if TYPE_CHECKING:
     from replican.operations.comparing import Difference
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 LETTERS: Final = {"added": "A", "deleted": "D", "modified": "M", "type changed": "T", "attributes changed": "a"}
 """How a change is shown on a line; the last is for permissions and times alone."""
-KINDS: Final = {b"f": "file", b"d": "directory", b"l": "link"}
+KINDS: Final = {FILE: "file", DIRECTORY: "directory", LINK: "link"}
 
 
 def subject(entry: "LogEntry") -> str:

@@ -24,10 +24,10 @@ from replican.plumbing._front.output import quoted
 from replican.plumbing._front.params import Option
 from replican.porcelain import _past as past
 from replican.porcelain import _report as report
+from replican.values.trees import DIRECTORY, Entry
 
 if TYPE_CHECKING:
     from replican.decisions.reconcile import OpenConflict
-    from replican.values.trees import Entry
 
 GAP: Final = "  "
 SHORTEST: Final = 20
@@ -81,7 +81,7 @@ def show_table(ctx: Context, found: list["OpenConflict"]) -> None:
     ctx.say("settle one with: replican resolve PATH --keep current|copy|both")
 
 
-def row_of(path: bytes, what: str, entry: "Entry") -> tuple[str, str, str, str]:
-    if entry.kind == b"d":
+def row_of(path: bytes, what: str, entry: Entry) -> tuple[str, str, str, str]:
+    if entry.kind == DIRECTORY:
         return quoted(path), f"{what} directory" if entry.is_unit else "directory", "", ""
     return quoted(path), what, str(entry.size), past.when(entry.mtime_ns, "%Y-%m-%d %H:%M:%S")

@@ -25,7 +25,7 @@ from replican.plumbing._front.output import json_path, quoted
 from replican.plumbing._front.params import Argument
 from replican.porcelain import _past as past
 from replican.values.ids import CheckpointId, TreeId
-from replican.values.trees import Entry
+from replican.values.trees import DIRECTORY, Entry
 
 if TYPE_CHECKING:
     from replican.repository import Repository
@@ -37,7 +37,7 @@ def command(
         str, Argument("NAME", help="a checkpoint, a tree, REF:PATH, or a blob's id", complete="ref")
     ] = "HEAD",
 ) -> int | None:
-    from replican.effects.objects import CHECKPOINT, TREE
+    from replican.effects.forms import CHECKPOINT, TREE
     from replican.operations.reading import named_object
 
     repo = ctx.repository()
@@ -77,8 +77,8 @@ def show_tree(ctx: Context, repo: "Repository", tree: TreeId) -> None:
         )
         return
     for each in entries:
-        name = quoted(each.name) + ("/" if each.kind == b"d" else "")
-        time = "" if each.kind == b"d" else past.when(each.mtime_ns)
+        name = quoted(each.name) + ("/" if each.kind == DIRECTORY else "")
+        time = "" if each.kind == DIRECTORY else past.when(each.mtime_ns)
         ctx.line(f"{each.kind.decode()} {each.perm:04o} {each.size:>12} {time:<31} {name}")
 
 

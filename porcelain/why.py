@@ -23,6 +23,7 @@ from replican.plumbing._front.params import Argument
 from replican.porcelain import _past as past
 from replican.porcelain import _report as report
 from replican.values.errors import NotFoundError
+from replican.values.trees import DIRECTORY
 
 if TYPE_CHECKING:
     from replican.operations.explaining import Explained, Version
@@ -60,14 +61,14 @@ def told(found: "Explained") -> list[str]:
             lines.append(f"    {quoted(version.path)} {written(version)}")
         lines.append("    `replican resolve` settles it")
     lines += [f"  held back: {each.cause}" + _where(found, each.path) for each in found.holding]
-    if found.recorded is not None and found.recorded.kind != b"d":
+    if found.recorded is not None and found.recorded.kind != DIRECTORY:
         lines.append(f"  content: {', '.join(found.places) or 'in no store that can be reached'}")
     return lines
 
 
 def written(version: "Version") -> str:
     """By whom a version was written, in words."""
-    if version.entry.kind == b"d":
+    if version.entry.kind == DIRECTORY:
         return "is a directory, and keeps the name"
     return "not recorded yet" if version.writer is None else f"by {by_whom(version.writer)}"
 

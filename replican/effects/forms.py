@@ -1,13 +1,17 @@
 """The forms of objects: payloads parsed, and refused with the id that they were found under."""
 
+from typing import Final
+
 from replican.effects.loose import damaged_object
 from replican.values.checkpoints import Checkpoint, parse_checkpoint
 from replican.values.errors import MalformedError
 from replican.values.ids import object_hash
 from replican.values.trees import Entry, parse_tree
 
-TREE = b"tree"
-CHECKPOINT = b"commit"
+BLOB: Final = b"blob"
+TREE: Final = b"tree"
+CHECKPOINT: Final = b"commit"
+"""The kinds of objects, as they are framed. The log holds no blobs."""
 
 
 def parse_as_tree(id: bytes, payload: bytes) -> list[Entry]:

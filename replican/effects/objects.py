@@ -4,7 +4,8 @@
 Readers take no lock: files here never change once they have their names, and what went elsewhere is looked for again.
 
 Whatever is read has the hash that its id says. Trees and checkpoints are also well-formed; a raw payload is
-what was stored, and whoever takes one in from elsewhere has to parse it (:func:`check_object`).
+what was stored, and whoever takes one in from elsewhere has to parse it
+(:func:`~replican.effects.forms.check_object`).
 """
 
 import os
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from replican.effects import durable
 from replican.effects.ages import TIMES, has_times
-from replican.effects.forms import CHECKPOINT, TREE, check_object, parse_as_checkpoint, parse_as_tree, show_kind
+from replican.effects.forms import CHECKPOINT, TREE, parse_as_checkpoint, parse_as_tree, show_kind
 from replican.effects.loose import PAYLOAD_LIMIT, LooseObjects, damaged_object, missing_object
 from replican.effects.packs import STORED, Pack, write_pack
 from replican.effects.tail import Tail
@@ -25,8 +26,6 @@ from replican.values.trees import Entry
 
 if TYPE_CHECKING:
     from replican.effects.repacking import Holdings, Repacked
-
-__all__ = ["CHECKPOINT", "TREE", "ObjectStore", "StoreStats", "check_object", "show_kind"]
 
 LOOSE_LIMIT = 32
 """More objects than this at once become a pack."""

@@ -3,8 +3,8 @@
 from replican.chunking import LARGE
 from replican.effects.block_cache import BlockCache
 from replican.effects.blocks import blocks_of_pieces
+from replican.effects.forms import BLOB
 from replican.operations.reading import BlobReader, named_object
-from replican.operations.revisions import BLOB
 from replican.repository import Repository
 from replican.values.blocks import BlockList
 from replican.values.errors import NotFoundError

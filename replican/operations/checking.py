@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from replican.effects.block_cache import check_cache
+from replican.effects.forms import check_object
 from replican.effects.hashing import Answer, Job
 from replican.effects.index_check import check_index
-from replican.effects.objects import check_object
 from replican.effects.reading import hash_all
 from replican.effects.refs import HEAD, remote_head
 from replican.effects.setting import KNOWN

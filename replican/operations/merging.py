@@ -17,10 +17,10 @@ from replican.decisions.plan import Plan, leave
 from replican.decisions.reconcile import OpenConflict, conflicts_in, conflicts_of
 from replican.decisions.treediff import Change, Tally, diff_trees, find_entry, listing_at, tally, tally_changes
 from replican.effects.contents import ContentStore, FolderStore
+from replican.effects.forms import CHECKPOINT, TREE
 from replican.effects.gleaning import glean
 from replican.effects.groundwork import Groundwork
 from replican.effects.mirror import Mirror
-from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.prepared import NO_SOURCE, NOT_HERE, Prepared, place_of
 from replican.effects.preparing import Preparation
 from replican.effects.refs import HEAD, remote_head

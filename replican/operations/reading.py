@@ -10,9 +10,9 @@ from contextlib import ExitStack
 from itertools import count
 from typing import TYPE_CHECKING
 
-from replican.effects.objects import TREE
+from replican.effects.forms import BLOB, TREE
 from replican.effects.worktree import opened_directory
-from replican.operations.revisions import BLOB, SHORTEST, Named, ambiguous, resolve
+from replican.operations.revisions import SHORTEST, Named, ambiguous, resolve
 from replican.repository import Repository
 from replican.values.errors import FolderError, NotFoundError, ReplicanError
 from replican.values.ids import EMPTY_TREE, BlobId, TreeId, blob_hasher, blob_id

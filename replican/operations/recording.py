@@ -16,10 +16,10 @@ from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import Tally, diff_trees, tally, tally_pairs, unknown_below
 from replican.decisions.units import units_in_new
 from replican.effects.completing import Pair
+from replican.effects.forms import CHECKPOINT, TREE
 from replican.effects.hashing import PuttingOff
 from replican.effects.index import ASIDE, Index
 from replican.effects.mirror import Copying
-from replican.effects.objects import CHECKPOINT, TREE
 from replican.effects.observe import observe_paths
 from replican.effects.refs import HEAD
 from replican.effects.renames import moved_unread

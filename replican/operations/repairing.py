@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from replican.decisions.treediff import walk_tree
 from replican.effects.block_cache import check_cache, files_of
+from replican.effects.forms import CHECKPOINT, TREE, check_object
 from replican.effects.index_check import check_index
 from replican.effects.loose import LooseObjects
-from replican.effects.objects import CHECKPOINT, TREE, check_object
 from replican.effects.refs import ANY, HEAD, remote_head
 from replican.effects.salvage import bad_packs, packs_aside, set_aside, whole_objects
 from replican.operations.checking import BLOCKS, INDEX, OBJECT, PLACE, REF, REFLOG, TAIL, Checked, check, in_the_way

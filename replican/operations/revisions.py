@@ -10,7 +10,7 @@ import time
 from typing import NamedTuple
 
 from replican.decisions.treediff import find_entry
-from replican.effects.objects import CHECKPOINT, TREE, show_kind
+from replican.effects.forms import BLOB, CHECKPOINT, TREE, show_kind
 from replican.effects.refs import HEAD, check_ref_name, is_remote_name, remote_head
 from replican.repository import Repository
 from replican.values.errors import NotFoundError, UsageError
@@ -19,7 +19,6 @@ from replican.values.paths import from_text
 from replican.values.quoting import quote
 from replican.values.trees import DIRECTORY, Entry
 
-BLOB = b"blob"
 SHORTEST = 4
 """Fewer hex digits than this are no abbreviation."""
 

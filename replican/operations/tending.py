@@ -10,7 +10,7 @@ from replican.decisions.treediff import diff_trees, walk_tree
 from replican.effects import durable
 from replican.effects.block_cache import BlockCache
 from replican.effects.clearing import room_taken
-from replican.effects.objects import CHECKPOINT
+from replican.effects.forms import CHECKPOINT
 from replican.effects.refs import is_remote_name
 from replican.effects.staging import Stage
 from replican.effects.trash import Trash

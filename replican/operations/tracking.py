@@ -12,8 +12,8 @@ from replican.decisions.describing import describe
 from replican.decisions.limits import Limits, measure_tree
 from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import tally
+from replican.effects.forms import TREE
 from replican.effects.hashing import PuttingOff
-from replican.effects.objects import TREE
 from replican.effects.scan import Scan
 from replican.operations.hooking import told_at_gates
 from replican.operations.recording import append, count_anew, deletion_gates, mounts_gone, new_trees, observe

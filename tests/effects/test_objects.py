@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from replican.effects.objects import FEW_CHECKPOINTS, FEW_ENTRIES, LOOSE_LIMIT, ObjectStore, check_object
+from replican.effects.forms import check_object
+from replican.effects.objects import FEW_CHECKPOINTS, FEW_ENTRIES, LOOSE_LIMIT, ObjectStore
 from replican.repository import Repository
 from replican.values.checkpoints import Author, Checkpoint, encode_checkpoint
 from replican.values.errors import DamagedError, MalformedError, NoSpaceError, NotFoundError

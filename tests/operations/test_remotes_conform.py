@@ -9,7 +9,7 @@ import pytest
 from folders import assert_equal, contents, write
 from worlds import FILES, LARGE, World
 
-from replican.effects.objects import CHECKPOINT, TREE
+from replican.effects.forms import CHECKPOINT, TREE
 from replican.effects.refs import HEAD, remote_head
 from replican.operations.ahead import stage_content
 from replican.operations.fetching import fetch_from

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from small_repository import SmallRepository
 
-from replican.effects.objects import CHECKPOINT, TREE
+from replican.effects.forms import BLOB, CHECKPOINT, TREE
 from replican.operations import revisions
-from replican.operations.revisions import BLOB, checkpoint_named, resolve, shorten, tree_named
+from replican.operations.revisions import checkpoint_named, resolve, shorten, tree_named
 from replican.values.errors import NotFoundError, UsageError
 from replican.values.ids import EMPTY_TREE, CheckpointId, blob_id
 

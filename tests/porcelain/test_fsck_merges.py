@@ -161,7 +161,7 @@ def long_log(root: Path, count: int) -> tuple[ObjectStore, CheckpointId]:
     """Two users who meet ``count`` times, crosswise: each merge needs a virtual base, which no checkpoint has."""
     from replican.decisions.frontier import Forgetful, merge_checkpoint
     from replican.decisions.graph import Graph
-    from replican.effects.objects import CHECKPOINT, TREE
+    from replican.effects.forms import CHECKPOINT, TREE
     from replican.values.checkpoints import Author, encode_checkpoint, id_of
     from replican.values.ids import EMPTY_TREE, blob_id
     from replican.values.trees import FILE, Entry, TreeOverlay

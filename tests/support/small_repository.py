@@ -6,7 +6,7 @@ from tiny_trees import SECOND, MemoryTrees, parse
 
 from replican.decisions.frontier import Forgetful, merge_checkpoint
 from replican.decisions.graph import Graph
-from replican.effects.objects import CHECKPOINT, TREE
+from replican.effects.forms import CHECKPOINT, TREE
 from replican.effects.refs import HEAD
 from replican.operations.recording import new_trees
 from replican.repository import Repository
