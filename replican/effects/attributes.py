@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 ATTRIBUTES_NAME: Final = ".replicanattributes"
+ATTRIBUTES_BYTES: Final = os.fsencode(ATTRIBUTES_NAME)
 UNITS: Final = b"atomic"
 USUAL_UNITS: Final = """\
 # Directories that are kept in step as one: man 5 replican-attributes
@@ -88,6 +89,3 @@ def deciding(lines: "Iterable[AttributeLine]", path: bytes) -> AttributeLine | N
         if each.matches.match(path):
             found = each
     return found
-
-
-ATTRIBUTES_BYTES: Final = os.fsencode(ATTRIBUTES_NAME)

@@ -10,10 +10,12 @@ A header has a salt; each record has a checksum that begins with that and with t
 the last whole record, of an earlier round or cut off by a power cut, is none.
 """
 
+import errno
 import os
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from replican.effects import durable
@@ -174,17 +176,11 @@ class Tail:
         packed = zlib.compress(b"".join([_ITEM.pack(what, len(body)) + body for what, body in items]), 1)
         if len(packed) > LARGEST:
             return False
-        try:
-            self._ready(_RECORD.size + len(packed))
-            fd = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                record = _RECORD.pack(len(packed), self._seal(packed)) + packed
-                if os.pwrite(fd, record, self._end) != len(record):
-                    raise OSError(28, os.strerror(28))
-            finally:
-                os.close(fd)
-        except OSError as error:
-            raise durable.explain(error, f"write {self._path}") from error
+        self._ready(_RECORD.size + len(packed))
+        with self._opened() as fd:
+            record = _RECORD.pack(len(packed), self._seal(packed)) + packed
+            if os.pwrite(fd, record, self._end) != len(record):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.unflushed = True
         self._take(items)
         self._end += len(record)
@@ -197,7 +193,10 @@ class Tail:
             raise DamagedError(f"the tail is damaged: {self.flaw}", "run: replican fsck --repair")
         if not self.salt:
             header = self._header()
-            durable.replace_file(self._path, header.ljust(CAPACITY, b"\0"))
+            try:
+                durable.replace_file(self._path, header.ljust(CAPACITY, b"\0"))
+            except OSError as error:
+                raise durable.explain(error, f"write {self._path}") from error
             self._begin(header[8:16])
         elif self._end + size > CAPACITY and self.make_room is not None:
             self.make_room()
@@ -209,29 +208,29 @@ class Tail:
 
     def flush(self) -> None:
         """Make all durable that was appended, by whomever."""
-        try:
-            fd = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                os.fdatasync(fd)
-            finally:
-                os.close(fd)
-        except OSError as error:
-            raise durable.explain(error, f"write {self._path}") from error
+        with self._opened() as fd:
+            os.fdatasync(fd)
         self.unflushed = False
 
     def begin_anew(self) -> None:
         """All that it has is durable elsewhere."""
         header = self._header()
+        with self._opened() as fd:
+            os.pwrite(fd, header, 0)
+            os.fdatasync(fd)
+        self._begin(header[8:16])
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        """A descriptor to write by; of whatever fails within, it is said that the tail cannot be written."""
         try:
             fd = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
-                os.pwrite(fd, header, 0)
-                os.fdatasync(fd)
+                yield fd
             finally:
                 os.close(fd)
         except OSError as error:
             raise durable.explain(error, f"write {self._path}") from error
-        self._begin(header[8:16])
 
 
 def _sum_of(content: bytes, seed: int = 0) -> int:

@@ -11,7 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from replican.effects.forms import BLOB, TREE
-from replican.effects.worktree import opened_directory
+from replican.effects.worktree import FILE_FLAGS, opened_directory
 from replican.operations.revisions import SHORTEST, Named, ambiguous, resolve
 from replican.repository import Repository
 from replican.values.errors import FolderError, NotFoundError, ReplicanError
@@ -30,7 +30,6 @@ IN_MEMORY = 4 << 20
 
 _CHUNK = 1 << 20
 _FEW_LOOKUPS = 8
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Content:
@@ -303,7 +302,7 @@ def _read(source: str, name: bytes, directory: int, blob: BlobId) -> Content | N
     if stat.S_ISLNK(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
         target = os.readlink(name, dir_fd=directory)
         return Content(source, blob, len(target), target) if blob_id(target) == blob else None
-    fd = os.open(name, _OPEN, dir_fd=directory)
+    fd = os.open(name, FILE_FLAGS, dir_fd=directory)
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
