@@ -53,8 +53,8 @@ class Underway:
 
     def note(self, told: int, files: int = 0, size: int = 0) -> None:
         """As much is told of what is not done yet; and so many files more are done, of so many bytes."""
-        told, self._told = self._told, told
-        self._progress.advance(files, size + self._told - told)
+        before, self._told = self._told, told
+        self._progress.advance(files, size + told - before)
 
 
 class Reporter:

@@ -1,21 +1,7 @@
 """reconcile, row by row: what a user may rely on. The language of the rows is that of tests/support/tiny_trees.py."""
 
-from typing import NamedTuple
-
 import pytest
-from tiny_trees import MemoryTrees, parse, show
-
-from replican.decisions.reconcile import reconcile
-
-
-class Row(NamedTuple):
-    what: str
-    base: str
-    left: str
-    right: str
-    merged: str
-    conflicts: str = ""
-
+from reconcile_rows import Row
 
 ROWS = [
     # -- one side, or both alike
@@ -149,22 +135,12 @@ ROWS = [
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.what for row in ROWS])
 def test_row(row: Row) -> None:
-    trees = MemoryTrees()
-    base, left, right = parse(trees, row.base), parse(trees, row.left), parse(trees, row.right)
-    merge = reconcile(trees, base, left, right)
-    assert show(trees, merge.tree) == " ".join(sorted(row.merged.split()))
-    assert [path.decode() for path in merge.conflicts] == row.conflicts.split()
-    assert reconcile(trees, base, right, left) == merge
+    row.check()
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.what for row in ROWS])
 def test_row_against_its_base(row: Row) -> None:
-    trees = MemoryTrees()
-    base, left, right = parse(trees, row.base), parse(trees, row.left), parse(trees, row.right)
-    for side in (left, right):
-        assert reconcile(trees, base, side, base).tree == side
-        assert reconcile(trees, base, side, side).tree == side
-        assert reconcile(trees, side, side, base).tree == base
+    row.check_against_base()
 
 
 def test_every_row_has_its_own_name() -> None:

@@ -1,11 +1,10 @@
 """reconcile of units, row by row: directories that are taken as one. The rows' language is that of tiny_trees.py."""
 
-from typing import NamedTuple
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_trees import MemoryTrees, parse, show
+from reconcile_rows import Row
+from tiny_trees import MemoryTrees, parse
 
 from replican.decisions.limits import Budget, LimitError, Limits
 from replican.decisions.reconcile import OpenConflict, conflicts_in, reconcile
@@ -13,16 +12,6 @@ from replican.decisions.treediff import diff_trees, walk_tree
 from replican.decisions.units import newest_in
 from replican.values.ids import EMPTY_TREE
 from replican.values.trees import DIRECTORY
-
-
-class Row(NamedTuple):
-    what: str
-    base: str
-    left: str
-    right: str
-    merged: str
-    conflicts: str = ""
-
 
 ROWS = [
     # -- one side, or both alike
@@ -88,22 +77,12 @@ ROWS = [
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.what for row in ROWS])
 def test_row(row: Row) -> None:
-    trees = MemoryTrees()
-    base, left, right = parse(trees, row.base), parse(trees, row.left), parse(trees, row.right)
-    merge = reconcile(trees, base, left, right)
-    assert show(trees, merge.tree) == " ".join(sorted(row.merged.split()))
-    assert [path.decode() for path in merge.conflicts] == row.conflicts.split()
-    assert reconcile(trees, base, right, left) == merge
+    row.check()
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.what for row in ROWS])
 def test_row_against_its_base(row: Row) -> None:
-    trees = MemoryTrees()
-    base, left, right = parse(trees, row.base), parse(trees, row.left), parse(trees, row.right)
-    for side in (left, right):
-        assert reconcile(trees, base, side, base).tree == side
-        assert reconcile(trees, base, side, side).tree == side
-        assert reconcile(trees, side, side, base).tree == base
+    row.check_against_base()
 
 
 _units = st.lists(
