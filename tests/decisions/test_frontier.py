@@ -2,11 +2,11 @@ import itertools
 import random
 
 import pytest
+from forgetful import Forgetful
 from tiny_logs import MemoryLog, log, random_log
 from tiny_trees import MemoryTrees, parse, show
 
 from replican.decisions.frontier import (
-    Forgetful,
     Joined,
     JoinKind,
     check_received,

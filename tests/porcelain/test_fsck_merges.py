@@ -159,7 +159,9 @@ def test_rules_of_a_later_release(forger: Forger) -> None:
 
 def long_log(root: Path, count: int) -> tuple[ObjectStore, CheckpointId]:
     """Two users who meet ``count`` times, crosswise: each merge needs a virtual base, which no checkpoint has."""
-    from replican.decisions.frontier import Forgetful, merge_checkpoint
+    from forgetful import Forgetful
+
+    from replican.decisions.frontier import merge_checkpoint
     from replican.decisions.graph import Graph
     from replican.effects.forms import CHECKPOINT, TREE
     from replican.values.checkpoints import Author, encode_checkpoint, id_of

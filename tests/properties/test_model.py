@@ -16,11 +16,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from forgetful import Forgetful
 from pure_histories import history
 from tiny_trees import SECOND, MemoryTrees
 from verdicts import told
 
-from replican.decisions.frontier import Forgetful, merged_tree
+from replican.decisions.frontier import merged_tree
 from replican.decisions.graph import Graph
 from replican.values.checkpoints import Author, Checkpoint
 from replican.values.ids import BlobId, CheckpointId, TreeId

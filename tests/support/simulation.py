@@ -13,10 +13,11 @@ import random
 from collections import Counter
 from typing import NamedTuple
 
+from forgetful import Forgetful
 from pure_units import UNIT, entries_of, token_in
 from tiny_trees import SECOND, MemoryTrees
 
-from replican.decisions.frontier import Forgetful, check_received, join, merge_checkpoint
+from replican.decisions.frontier import check_received, join, merge_checkpoint
 from replican.decisions.graph import Graph
 from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import walk_tree

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from forgetful import Forgetful
 from tiny_trees import SECOND, MemoryTrees, parse
 
-from replican.decisions.frontier import Forgetful, merge_checkpoint
+from replican.decisions.frontier import merge_checkpoint
 from replican.decisions.graph import Graph
 from replican.effects.forms import CHECKPOINT, TREE
 from replican.effects.refs import HEAD

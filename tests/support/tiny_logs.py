@@ -5,9 +5,10 @@
 
 import random
 
+from forgetful import Forgetful
 from tiny_trees import MemoryTrees, parse
 
-from replican.decisions.frontier import Forgetful, merge_checkpoint
+from replican.decisions.frontier import merge_checkpoint
 from replican.decisions.graph import Graph
 from replican.values.checkpoints import Author, Checkpoint, id_of
 from replican.values.ids import EMPTY_TREE, CheckpointId, TreeId
