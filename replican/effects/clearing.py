@@ -4,6 +4,7 @@ import errno
 import itertools
 import os
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from replican.effects.worktree import DIRECTORY_FLAGS, set_mode
@@ -67,23 +68,28 @@ def left_of(path: str, entries: Iterable[Entry]) -> Taken:
 
 def remove_tree(fd: int, name: bytes) -> None:
     """Remove a directory of the stage with all that is in it, however deep: what lies in it comes up to the stage
-    first."""
+    first. Another process may remove it meanwhile, too, as leftovers."""
     waiting, numbers = [name], itertools.count(1)
     while waiting:
         name = waiting.pop()
-        set_mode(name, fd, 0o700, False)
-        directory = os.open(name, DIRECTORY_FLAGS, dir_fd=fd)
+        try:
+            set_mode(name, fd, 0o700, False)
+            directory = os.open(name, DIRECTORY_FLAGS, dir_fd=fd)
+        except FileNotFoundError:
+            continue
         try:
             with os.scandir(directory) as listing:
                 found = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in listing]
             for below, is_directory in found:
-                if is_directory:
-                    waiting.append(_bring_up(below, directory, fd, numbers))
-                else:
-                    os.unlink(below, dir_fd=directory)
+                with suppress(FileNotFoundError):
+                    if is_directory:
+                        waiting.append(_bring_up(below, directory, fd, numbers))
+                    else:
+                        os.unlink(below, dir_fd=directory)
         finally:
             os.close(directory)
-        os.rmdir(name, dir_fd=fd)
+        with suppress(FileNotFoundError):
+            os.rmdir(name, dir_fd=fd)
 
 
 def _bring_up(name: bytes, directory: int, fd: int, numbers: Iterator[int]) -> bytes:

@@ -66,6 +66,7 @@ class Freezer(Mirror):
         if self._together >= 0:
             os.close(self._together)
             self._together = -1
+        self.end()  # where recording has failed
 
     def has_room(self, files: int, size: int) -> bool:
         return True  # it copies some few of them
@@ -121,7 +122,7 @@ class Freezer(Mirror):
         name = b"nameless-%d" % os.getpid()  # a copy may be opened by a process that was forked
         self._stage.remove(name)  # of one that was killed, and had this number
         fd = os.open(name, _NEW, 0o600, dir_fd=self._stage.fd)
-        os.unlink(name, dir_fd=self._stage.fd)
+        self._stage.remove(name)
         return fd
 
     def end(self) -> None:

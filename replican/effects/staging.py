@@ -10,6 +10,7 @@ import os
 import stat
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from typing import NamedTuple
 
 from replican.effects.clearing import PARTS, remove_tree
@@ -307,14 +308,11 @@ class Stage:
 
     def remove(self, name: bytes) -> None:
         """Remove one thing from the stage, if it is there."""
-        try:
-            found = os.lstat(name, dir_fd=self.fd)
-        except FileNotFoundError:
-            return
-        if stat.S_ISDIR(found.st_mode):
-            remove_tree(self.fd, name)
-        else:
-            os.unlink(name, dir_fd=self.fd)
+        with suppress(FileNotFoundError):
+            if stat.S_ISDIR(os.lstat(name, dir_fd=self.fd).st_mode):
+                remove_tree(self.fd, name)
+            else:
+                os.unlink(name, dir_fd=self.fd)
 
     def takes_for_one(self, one: bytes, other: bytes) -> bool:
         """Whether a file of the one name is there under the other, in a new directory on this file system."""
