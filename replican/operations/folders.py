@@ -106,9 +106,9 @@ class FolderRemote:
         if not changing or refreshed.refused:
             return refreshed
         changing += self._copied
-        again = self.refresh(mirror=self._keep(changing), paths=changing)
+        again = refreshed.then(self.refresh(mirror=self._keep(changing), paths=changing), changing)
         unsteady = [f"{self.name}: {show(path)}: {UNSTEADY}" for path in self._frozen.unsteady()]
-        return again._replace(notes=list(dict.fromkeys([*refreshed.notes, *again.notes, *unsteady])))
+        return again._replace(notes=again.notes + unsteady)
 
     def _keep(self, paths: Collection[bytes]) -> Freezer:
         """Who makes copies of these, when they are read the next time, and holds them."""

@@ -55,6 +55,12 @@ class Refreshed(NamedTuple):
     refused: bool = False
     settled: CheckpointId | None = None
 
+    def then(self, later: "Refreshed", paths: Collection[bytes]) -> "Refreshed":
+        """How it recorded them in all, where it looked at these paths alone ``later``."""
+        notes = list(dict.fromkeys([*self.notes, *later.notes]))
+        unread = sorted({*[each for each in self.unread if each.path not in paths], *later.unread})
+        return later._replace(notes=notes, unread=unread)
+
 
 class Awaited(Protocol):
     """A remote that records its user's edits while the caller does something else."""

@@ -295,12 +295,12 @@ class Server:
 
     def _record_changing(self, refreshed: Refreshed) -> Refreshed:
         """What did not stay the same while it was read is recorded by a copy of it, which can be had as long as the
-        asker is there."""
+        asker is there; nothing else: what was left to who watches the folder may be half a file."""
         changing = changed_while_read(refreshed.unread)
-        if not changing:
+        if not changing or refreshed.refused:
             return refreshed
-        again = record_for(self._repo, self._name, mirror=self._supply.freezer_of(changing))
-        return again._replace(notes=list(dict.fromkeys(refreshed.notes + again.notes)))
+        again = record_for(self._repo, self._name, mirror=self._supply.freezer_of(changing), paths=changing)
+        return refreshed.then(again, changing)
 
     def _keep_changing(self) -> bool:
         """Have recorded, by copies that can be asked for, what nobody could read twice the same; whether there was
