@@ -19,6 +19,7 @@ from replican.effects.mirror import Copied, Copier, Copy, Mirror, StagedCopier
 from replican.effects.staging import SMALL, Stage, read_exactly, write_all
 from replican.effects.trash import hash_open
 from replican.effects.underway import Advance
+from replican.effects.worktree import open_way
 from replican.values.ids import BlobId
 from replican.values.listing import SMUDGED, decode_listing
 from replican.values.paths import join, name_of, parent_of
@@ -84,19 +85,21 @@ class Freezer(Mirror):
 
     def note(self, copied: Copied) -> None:
         path = copied.filled.path
-        above = join(self.place, path) if path else self.place
-        for row in decode_listing(copied.filled.rows_blob):
-            place = join(above, row.name)
-            if row.is_smudged:
-                self.unsteady.add(join(path, row.name))
-            self._keep(BlobId(row.id), place, row.size)
-            os.unlink(place, dir_fd=self._stage.fd)
+        directory = open_way(join(self.place, path) if path else self.place, self._stage.fd)
+        try:
+            for row in decode_listing(copied.filled.rows_blob):
+                if row.is_smudged:
+                    self.unsteady.add(join(path, row.name))
+                self._keep(BlobId(row.id), row.name, directory, row.size)
+                os.unlink(row.name, dir_fd=directory)
+        finally:
+            os.close(directory)
 
-    def _keep(self, blob: BlobId, place: bytes, size: int) -> None:
+    def _keep(self, blob: BlobId, name: bytes, directory: int, size: int) -> None:
         if blob in self._small or blob in self._frozen or (size > SMALL and len(self._frozen) >= _MOST):
             return
-        os.chmod(place, 0o600, dir_fd=self._stage.fd)
-        fd = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._stage.fd)
+        os.chmod(name, 0o600, dir_fd=directory)
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
         if size > SMALL:
             self._frozen[blob] = fd
             return

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -85,3 +85,20 @@ def test_no_copy_is_made_where_there_is_little_room(tmp_path: Path, monkeypatch:
     write(tmp_path / "d/file", content)
     with frozen(tmp_path, ["d/file"]) as freezer:
         assert read(freezer, content) is None
+
+
+@pytest.mark.parametrize("size", [3000, 2 * SMALL])
+def test_it_lies_deeper_than_a_path_can_say(tmp_path: Path, size: int) -> None:
+    content = noise(size)
+    way = ["d" * 200] * 30
+    with ExitStack() as held:
+        above = os.open(tmp_path, os.O_RDONLY)
+        held.callback(os.close, above)
+        for name in way:
+            os.mkdir(name, dir_fd=above)
+            above = os.open(name, os.O_RDONLY, dir_fd=above)
+            held.callback(os.close, above)
+        with open(os.open("file", os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=above), "wb") as file:
+            file.write(content)
+    with frozen(tmp_path, ["/".join([*way, "file"])]) as freezer:
+        assert read(freezer, content) == content
