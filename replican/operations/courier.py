@@ -162,8 +162,6 @@ class Courier:
             with closing(Keeping(repo, remote, only=True, unsteady=self._unsteady)) as keeping:
                 self._keep_changing(repo, remote, keeping)
                 exchanged = exchange(repo, remote, unlocked=True, record_again=self._record_again(keeping))
-            if isinstance(remote, FolderRemote):
-                remote.drop_copies()
             self._found(remote)
             self._report(repo, remote, exchanged, time.monotonic() - began)
         except NoSpaceError as error:
@@ -181,6 +179,9 @@ class Courier:
             self._carried += 1
             if self._carried % _RENEW == 0:
                 self._close()
+        finally:
+            if isinstance(self._remote, FolderRemote):
+                self._remote.drop_copies()  # a gate may stay closed for days
 
     def _finds_changing(self) -> bool:
         """Whether there is something on either side that nobody could read twice the same, and its turn has come."""

@@ -81,6 +81,7 @@ class Server:
         self._asker_is_able: frozenset[str] = frozenset()
         self._name = "remote"
         self._turns = Turns()
+        self._unsteady: set[bytes] = set()
         self._next: messages.Message | None = None
 
     def close(self) -> None:
@@ -212,7 +213,7 @@ class Server:
                 except ReplicanError:
                     return {}
 
-            self._supplier = Supplier(repo, self._channel, find_paths)
+            self._supplier = Supplier(repo, self._channel, find_paths, unsteady=self._unsteady)
         return self._supplier
 
     def _init(self) -> None:

@@ -25,7 +25,8 @@ class Supplier:
     """Answers what is asked about content in ``repo``. Close it.
 
     ``find_paths`` tells where content lies in the folder, and ``sent`` is told of so many contents and bytes that have
-    been sent. ``copies`` are of what has been recorded by them; they are somebody else's.
+    been sent. ``copies`` are of what has been recorded by them; they are somebody else's. Of those that were
+    ``unsteady`` before, that is not told again.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Supplier:
         find_paths: Callable[[Collection[BlobId]], Mapping[BlobId, bytes]],
         sent: Callable[[int, int], None] | None = None,
         copies: Freezer | None = None,
+        unsteady: set[bytes] | None = None,
     ) -> None:
         self.offer = Offer(repo.root, f"{repo.dotdir}/trash", find_paths)
         self.offer.lists = BlockCache(repo.block_cache_path)
@@ -44,7 +46,7 @@ class Supplier:
         self._sent = sent
         self._cutter: Cutter | None = None
         self._copies: CopySender | None = None
-        self._frozen = Frozen(repo.dotdir)
+        self._frozen = Frozen(repo.dotdir, unsteady)
         self._in_ranges: set[bytes] = set()
         self._ahead: messages.Message | None = None  # what has come while something was answered
         self._begun: int | None = None  # the stream that answers it

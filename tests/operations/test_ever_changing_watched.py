@@ -15,6 +15,7 @@ from restless import Folders, Restless
 from replican.decisions.pace import Bounds
 from replican.effects.freezing import UNSTEADY
 from replican.effects.hashing import CHANGED_WHILE_READ
+from replican.operations import courier as courier_module
 from replican.operations import keeping
 from replican.operations.courier import Courier
 from replican.operations.fetching import fetch_from
@@ -24,6 +25,7 @@ from replican.operations.remotes import opened_remote
 from replican.operations.syncing import merge_remote
 from replican.repository import Repository
 from replican.values import events
+from replican.values.errors import RefusedError
 from replican.values.ids import blob_id
 from replican.values.listing import RACY_NS
 
@@ -193,6 +195,42 @@ def test_it_is_told_once_and_its_copy_takes_up_no_room_for_long(
     assert len([note for note in notes if UNSTEADY in note]) == 1
     assert len(beside.versions) > 3
     courier._close()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only there it is told what is open")
+def test_while_a_gate_is_closed_no_copy_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    beside = Beside(tmp_path, monkeypatch, "there")
+    post = Collecting()
+    courier = Courier(str(beside.here), "origin", post, Bounds(), Random(1))  # type: ignore[arg-type]
+    courier._go()
+    held: list[bool] = []
+
+    def refuse(*_: object, **__: object) -> None:
+        held.append(any("frozen" in name for name in open_files()))
+        raise RefusedError("it is refused", "", ("a-gate",))
+
+    monkeypatch.setattr(courier_module, "exchange", refuse)
+    courier._turns.at, post.ended = 0.0, False
+    assert courier._finds_changing()
+    courier._go()
+    assert (held, courier._retry_at) == ([True], float("inf"))
+    assert not [name for name in open_files() if "frozen" in name]
+    courier._close()
+
+
+def test_over_a_link_it_is_told_once_however_often_somebody_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restless = Restless(tmp_path, monkeypatch, "there")
+    restless.is_restless = True
+    notes: list[str] = []
+    with restless.open() as repo, opened_remote(repo, "origin") as remote:
+        for _ in range(3):
+            notes += remote.refresh().notes
+            assert remote.head is not None
+            with remote.lookout() as lookout:
+                wait_for_heads([lookout], 0.1)
+    assert [UNSTEADY in note for note in notes] == [True]
 
 
 def open_files() -> list[str]:
