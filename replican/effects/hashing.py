@@ -29,6 +29,10 @@ _WHOLE: Final = 1 << 17
 TRIES: Final = 3
 _PAUSE_SECONDS: Final = 0.01
 
+_MAPPED_NS: Final = 60_000_000_000
+"""For so long, who has mapped a file to memory may write there before that shows in its stat data: until the system has
+put what was written before on the disk, which it does twice in this time."""
+
 CHANGED_WHILE_READ: Final = "changed while read"
 BEING_WRITTEN: Final = "being written"
 SPECIAL: Final = "special file"
@@ -243,7 +247,14 @@ def _hash_file(
         if told is not None:
             told.take_back()
         return CHANGED_WHILE_READ, None
-    return (FILE, found.st_mode & 0o7777, size, mtime_ns, found.st_ctime_ns, found.st_ino, made), copy
+    ctime_ns = SMUDGED if job is not None and _may_be_written_unseen(fd, mtime_ns) else found.st_ctime_ns
+    return (FILE, found.st_mode & 0o7777, size, mtime_ns, ctime_ns, found.st_ino, made), copy
+
+
+def _may_be_written_unseen(fd: int, mtime_ns: int) -> bool:
+    """Whether somebody may change a file, written to at that time, by memory that it is mapped to, as databases do with
+    what they share: what was read of it may be another content at the next look, with the same stat data."""
+    return mtime_ns >= time.time_ns() - _MAPPED_NS and bool(is_open_for_writing(fd))
 
 
 def _put_off(found: os.stat_result, known: Hashed | str | None) -> Answer:
