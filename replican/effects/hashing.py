@@ -209,13 +209,16 @@ def _hash_file(
     if found.st_mode & 0o170000 != 0o100000:
         return SPECIAL, None
     size, mtime_ns = found.st_size, found.st_mtime_ns
+    was_asked = job is None
     if job is not None:
         is_large = job.most is not None and size > job.most
         if is_large and (known := _put_off(found, job.known.get(name))) != UNREAD:
             return known, None
         # Nobody else can tell of who opened it before the directory was watched, or will be told of a moment later.
-        if job.since_ns is not None and mtime_ns >= job.since_ns and name not in job.rested and is_open_for_writing(fd):
-            return BEING_WRITTEN, None
+        if job.since_ns is not None and mtime_ns >= job.since_ns and name not in job.rested:
+            if is_open_for_writing(fd):
+                return BEING_WRITTEN, None
+            was_asked = True  # of whoever begins after this, the first write will show
         if is_large:
             return UNREAD, None
     copy: Copy | None = None
@@ -247,7 +250,7 @@ def _hash_file(
         if told is not None:
             told.take_back()
         return CHANGED_WHILE_READ, None
-    ctime_ns = SMUDGED if job is not None and _may_be_written_unseen(fd, mtime_ns) else found.st_ctime_ns
+    ctime_ns = found.st_ctime_ns if was_asked or not _may_be_written_unseen(fd, mtime_ns) else SMUDGED
     return (FILE, found.st_mode & 0o7777, size, mtime_ns, ctime_ns, found.st_ino, made), copy
 
 
