@@ -17,7 +17,8 @@ from replican.values.listing import Row, digest_of_rows, encode_listing
 from replican.values.progress import Problem
 from replican.values.trees import Entry
 
-Pair = tuple[Entry | None, Entry | None]
+Sides = tuple[Entry | None, Entry | None]
+"""A file or a link as it was and as it is; None where it is not there."""
 
 
 class Completed(NamedTuple):
@@ -32,7 +33,7 @@ class Completed(NamedTuple):
     mount: bool
     keep: bool
     problems: list[Problem]
-    pairs: list[Pair] | None
+    pairs: list[Sides] | None
     files: int
     size: int
     copied: Copied | None

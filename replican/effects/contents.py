@@ -41,6 +41,9 @@ class Wanted(NamedTuple):
 
 ANY_SIZE = -1
 
+Needed = tuple[Entry, Wanted]
+"""What is to be had: what it will be, and how its content is looked for."""
+
 
 class ContentStore(Protocol):
     """A place that may hold content."""
@@ -67,7 +70,7 @@ class ContentStore(Protocol):
 
     def bring(
         self,
-        wanted: Sequence[tuple[Entry, Wanted]],
+        wanted: Sequence[Needed],
         stage: "Stage",
         progress: "Progress",
         going: Sequence[bytes] = (),
@@ -124,7 +127,7 @@ class _NearStore:
 
     def bring(
         self,
-        wanted: Sequence[tuple[Entry, Wanted]],
+        wanted: Sequence[Needed],
         stage: "Stage",
         progress: "Progress",
         going: Sequence[bytes] = (),

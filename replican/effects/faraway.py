@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from replican.effects.channel import CHUNK, Channel
-from replican.effects.contents import ANY_SIZE, Wanted
+from replican.effects.contents import ANY_SIZE, Needed, Wanted
 from replican.effects.copies import receive_copies
 from replican.effects.mirror import Mirror
 from replican.effects.staging import SMALL, Stage, write_all
@@ -25,8 +25,6 @@ _AHEAD: Final = 2
 _REQUEST_BYTES: Final = 1 << 17
 _TRIES: Final = 3
 
-Pair = tuple[Entry, Wanted]
-
 
 class Patcher(Protocol):
     """Brings large files of which there is a part here. What ``came_early`` is here already, and lands when it is to be
@@ -35,8 +33,8 @@ class Patcher(Protocol):
     came_early: Collection[BlobId]
 
     def bring(
-        self, far: "Far", wanted: Sequence[Pair], stage: Stage, progress: Progress, going: Sequence[bytes]
-    ) -> list[Pair]:
+        self, far: "Far", wanted: Sequence[Needed], stage: Stage, progress: Progress, going: Sequence[bytes]
+    ) -> list[Needed]:
         """Have what it can on the stage; the rest of ``wanted``, which is to be asked for whole. Raises what the link
         does, and ``OSError`` where the stage cannot be written."""
 
@@ -77,7 +75,7 @@ class Far:
 
     # -- bringing content ---------------------------------------------------------------------------------------
 
-    def bring(self, wanted: Sequence[Pair], stage: Stage, progress: Progress, going: Sequence[bytes] = ()) -> None:
+    def bring(self, wanted: Sequence[Needed], stage: Stage, progress: Progress, going: Sequence[bytes] = ()) -> None:
         """Have all of ``wanted`` on the stage that is to be had; targets of links are kept in memory. At the paths
         ``going`` lie files that are about to go."""
         once = _each_once(wanted)
@@ -130,19 +128,19 @@ class Far:
                 sent += 1
             yield
 
-    def _note_landed(self, wanted: Sequence[Pair], left: Sequence[Pair]) -> None:
+    def _note_landed(self, wanted: Sequence[Needed], left: Sequence[Needed]) -> None:
         """What an earlier run has laid on the stage need not come, and is counted once."""
         lacking = {item.blob for _, item in left} | self._seen | self._declined
         self._spared += sum([entry.size for entry, item in wanted if item.blob not in lacking])
         self._seen.update([item.blob for _, item in wanted])
 
-    def _is_lacking(self, pair: Pair, stage: Stage) -> bool:
+    def _is_lacking(self, pair: Needed, stage: Stage) -> bool:
         entry, item = pair
         if not entry.size or item.blob in self._declined:
             return False
         return item.blob not in self._links if entry.kind == LINK else not stage.find_landed(entry)
 
-    def _bring(self, wanted: Sequence[Pair], stage: Stage, progress: Progress) -> list[Pair]:
+    def _bring(self, wanted: Sequence[Needed], stage: Stage, progress: Progress) -> list[Needed]:
         """Ask once for each; those that did not stay the same until their end."""
         arrival = _Arrival(self, stage, progress)
         asked = [_Asked(pair, arrival.offset(pair)) for pair in wanted]
@@ -240,7 +238,7 @@ class FarStore:
     def spare(self, size: int) -> None:
         self._far.spare(size)
 
-    def bring(self, wanted: Sequence[Pair], stage: Stage, progress: Progress, going: Sequence[bytes] = ()) -> None:
+    def bring(self, wanted: Sequence[Needed], stage: Stage, progress: Progress, going: Sequence[bytes] = ()) -> None:
         """Both stores at once: the second one that is asked finds that it has been done."""
         self._far.bring(wanted, stage, progress, going)
 
@@ -277,7 +275,7 @@ class FarStore:
 
 
 class _Asked(NamedTuple):
-    pair: Pair
+    pair: Needed
     offset: int
 
 
@@ -295,7 +293,7 @@ class _Arrival:
         self._progress = progress
         self.count = 0
 
-    def offset(self, pair: Pair) -> int:
+    def offset(self, pair: Needed) -> int:
         """How much of a large file has come already, in bytes."""
         entry, _ = pair
         if entry.size <= SMALL or entry.kind == LINK:
@@ -363,7 +361,7 @@ class _Arrival:
         return good
 
 
-def _each_once(wanted: Sequence[Pair]) -> list[Pair]:
+def _each_once(wanted: Sequence[Needed]) -> list[Needed]:
     return list({(entry.kind, entry.id): (entry, item) for entry, item in reversed(wanted)}.values())[::-1]
 
 

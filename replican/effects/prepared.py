@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from replican.decisions.plan import Group, NewDirectory, Plan
-from replican.effects.contents import Wanted
+from replican.effects.contents import Needed, Wanted
 from replican.effects.gleaning import BUILT
 from replican.effects.mirror import PLACE, Filled, Mirror
 from replican.effects.staging import Slot
@@ -50,7 +50,7 @@ def needs_content(old: Entry | None, new: Entry | None) -> bool:
     return new is not None and (old is None or old.kind != new.kind or old.id != new.id)
 
 
-def wanted_of(groups: Iterable[Group]) -> Iterator[tuple[Entry, Wanted]]:
+def wanted_of(groups: Iterable[Group]) -> Iterator[Needed]:
     """All content that the single files of a plan need."""
     for group in groups:
         for change in group.changes:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from replican.decisions.plan import NewDirectory, Plan
 from replican.effects.alongside import alongside
 from replican.effects.choosing import Jobs, total
-from replican.effects.contents import ContentStore, Wanted
+from replican.effects.contents import ContentStore, Needed, Wanted
 from replican.effects.durable import explain
 from replican.effects.forkpool import beside
 from replican.effects.groundwork import Groundwork
@@ -139,12 +139,12 @@ class Preparation:
 
     def _put_each(
         self,
-        wanted: list[tuple[Entry, Wanted]],
+        wanted: list[Needed],
         slots: dict[bytes, Slot],
         find: Callable[[Entry, Wanted], Slot | None],
-    ) -> list[tuple[Entry, Wanted]]:
+    ) -> list[Needed]:
         """Note the slots of those that ``find`` has or makes one for; what is left to be staged."""
-        left: list[tuple[Entry, Wanted]] = []
+        left: list[Needed] = []
         for entry, item in wanted:
             slot = find(entry, item)
             if slot is None:
@@ -160,13 +160,11 @@ class Preparation:
             store.spare(size)
 
     @staticmethod
-    def _locate(stores: Sequence[ContentStore], wanted: list[tuple[Entry, Wanted]]) -> None:
+    def _locate(stores: Sequence[ContentStore], wanted: list[Needed]) -> None:
         for store in stores:
             store.locate([item for _, item in wanted])
 
-    def _try(
-        self, stores: list[ContentStore], wanted: list[tuple[Entry, Wanted]], slots: dict[bytes, Slot]
-    ) -> list[tuple[Entry, Wanted]]:
+    def _try(self, stores: list[ContentStore], wanted: list[Needed], slots: dict[bytes, Slot]) -> list[Needed]:
         def put(entry: Entry, item: Wanted) -> Slot | None:
             slot = self._mirrored(entry, item)
             if slot is None:
@@ -177,7 +175,7 @@ class Preparation:
 
         return self._put_each(wanted, slots, put)
 
-    def _bring(self, wanted: Sequence[tuple[Entry, Wanted]]) -> bool:
+    def _bring(self, wanted: Sequence[Needed]) -> bool:
         """Have far stores bring what they have of this; whether there are any."""
         far = [store for store in self._remote if store.is_far]
         for store in far:
@@ -367,7 +365,7 @@ class Preparation:
                 added.setdefault(path, []).append(row)
         return lost
 
-    def _wanted_by(self, jobs: Iterable[Building]) -> list[tuple[Entry, Wanted]]:
+    def _wanted_by(self, jobs: Iterable[Building]) -> list[Needed]:
         """All content that new directories need, and a mirror has not got."""
         mirror = self._mirror
         return [
@@ -378,7 +376,7 @@ class Preparation:
         ]
 
 
-def _are_small_edits(plan: Plan, wanted: Iterable[tuple[Entry, Wanted]]) -> bool:
+def _are_small_edits(plan: Plan, wanted: Iterable[Needed]) -> bool:
     """Whether all of this is little, and new content of files that are there: it is seldom that of another one, and to
     have it come is less than a look at the whole index, which would find that."""
     if sum([entry.size for entry, _ in wanted]) > _LITTLE:

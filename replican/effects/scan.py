@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from replican.effects.assemble import Assembled, Assembler, topmost
 from replican.effects.births import Births
-from replican.effects.completing import Completed, Glimpse, Pair, complete
+from replican.effects.completing import Completed, Glimpse, Sides, complete
 from replican.effects.examine import Examined
 from replican.effects.hashing import Found, Job, PuttingOff
 from replican.effects.index import ASIDE, DirRecord, Index, Known
@@ -44,7 +44,7 @@ class Scan(NamedTuple):
     payloads: dict[TreeId, bytes]
     problems: list[Problem]
     skipped: list[Problem]
-    pairs: list[Pair] | None
+    pairs: list[Sides] | None
     files: int | None
     size: int | None
     hashed_files: int
@@ -99,7 +99,7 @@ class Survey:
             root, index, self.known, self.assembler, take or self._take, full, undecided, leave_units, self._births
         )
         self._reading: Reading[_Waiting, Completed] = Reading(root, self._complete, workers, mirror)
-        self._pairs: list[Pair] | None = []
+        self._pairs: list[Sides] | None = []
         self.hashed_files = 0
         self.hashed_size = 0
 

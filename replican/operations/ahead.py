@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from replican.decisions.frontier import JoinKind, join
 from replican.decisions.treediff import diff_trees, walk_tree
 from replican.effects import durable
-from replican.effects.contents import Wanted
+from replican.effects.contents import Needed, Wanted
 from replican.effects.prepared import NO_SOURCE, needs_content
 from replican.effects.refs import remote_head
 from replican.effects.staging import Stage
@@ -128,16 +128,16 @@ def _lies_at(place: str, entry: Entry) -> bool:
     return durable.size_of(f"{place}/{entry.id.hex()}") == entry.size > 0
 
 
-def _lacking(repo: Repository, theirs: CheckpointId | None) -> list[tuple[Entry, Wanted]]:
+def _lacking(repo: Repository, theirs: CheckpointId | None) -> list[Needed]:
     """The contents of a head that are not in this folder, each once."""
     found = _differing(repo, theirs)
     here = {*repo.index.find_paths(found.keys()), *[item.blob for item in repo.index.trash(blobs=found)]}
     return [each for blob, each in found.items() if blob not in here]
 
 
-def _differing(repo: Repository, theirs: CheckpointId | None) -> dict[BlobId, tuple[Entry, Wanted]]:
+def _differing(repo: Repository, theirs: CheckpointId | None) -> dict[BlobId, Needed]:
     """The contents of a head that are at other paths, or not at all, in this folder's."""
-    found: dict[BlobId, tuple[Entry, Wanted]] = {}
+    found: dict[BlobId, Needed] = {}
     for path, old, new in diff_trees(repo, repo.head_tree, repo.tree_of(theirs)):
         if new is None:
             continue

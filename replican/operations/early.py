@@ -9,8 +9,9 @@ import os
 from collections.abc import Callable, Collection
 
 from replican.effects.block_cache import BlockCache
+from replican.effects.contents import Needed
 from replican.effects.earlytaking import EarlyTaker, OldVersion
-from replican.effects.faraway import Far, Pair
+from replican.effects.faraway import Far
 from replican.effects.staging import Stage
 from replican.operations.bases import LocalFiles
 from replican.operations.remotes import Refreshed
@@ -56,13 +57,13 @@ class EarlyFiles:
                     os.close(basis.fd)
 
     def land(
-        self, far: Far, wanted: list[Pair], stage: Stage, progress: Progress, count: Callable[[int], None]
-    ) -> list[Pair]:
+        self, far: Far, wanted: list[Needed], stage: Stage, progress: Progress, count: Callable[[int], None]
+    ) -> list[Needed]:
         """Lay on the stage what of ``wanted`` has come; what has not. ``count`` is told, for each that has, how many
         of its bytes did not have to."""
         if self._taker is None:
             return wanted
-        left: list[Pair] = []
+        left: list[Needed] = []
         for pair in wanted:
             entry, item = pair
             name = item.blob.hex().encode()

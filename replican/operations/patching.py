@@ -17,8 +17,9 @@ from replican.decisions.delta import Range
 from replican.decisions.refining import Gap
 from replican.effects.block_cache import BlockCache
 from replican.effects.channel import CHUNK, Channel
+from replican.effects.contents import Needed
 from replican.effects.delta import Delta, name_on_stage
-from replican.effects.faraway import Far, Pair
+from replican.effects.faraway import Far
 from replican.effects.staging import Stage
 from replican.operations.bases import LocalFiles, opened_bases
 from replican.operations.early import EarlyFiles
@@ -67,8 +68,8 @@ class BlockPatcher:
         self._is_able = is_able
 
     def bring(
-        self, far: Far, wanted: Sequence[Pair], stage: Stage, progress: Progress, going: Sequence[bytes]
-    ) -> list[Pair]:
+        self, far: Far, wanted: Sequence[Needed], stage: Stage, progress: Progress, going: Sequence[bytes]
+    ) -> list[Needed]:
         if self._early is not None:
             wanted = self._early.land(far, list(wanted), stage, progress, self._count)
         large = [pair for pair in wanted if pair[0].kind == FILE and pair[0].size > LARGE]
@@ -106,7 +107,7 @@ class _Near:
         """The name on the stage of what has come of it from its beginning on."""
         return b"part-" + blob.hex().encode()
 
-    def may_have_some(self, pair: Pair) -> bool:
+    def may_have_some(self, pair: Needed) -> bool:
         """Whether it is worth asking for the block list of a file."""
         entry, item = pair
         path = item.hint
@@ -151,7 +152,7 @@ class _Near:
             self.stage.remove(name)
         self._other_parts = [name for name in self._other_parts if name not in names]
 
-    def warm(self, pairs: Sequence[Pair]) -> None:
+    def warm(self, pairs: Sequence[Needed]) -> None:
         """Cut what will be needed, while the other end does the same."""
         for _, item in pairs:
             for path in (item.hint, *self.likely(item.hint)[:1]):
@@ -164,7 +165,7 @@ class _Near:
 class _Patch:
     """One file that is put together: what of it is missing has been asked for. Close it."""
 
-    def __init__(self, near: _Near, pair: Pair, blocks: BlockList) -> None:
+    def __init__(self, near: _Near, pair: Needed, blocks: BlockList) -> None:
         self.pair = pair
         self.blocks = blocks
         entry, item = pair
@@ -261,12 +262,12 @@ class _Pull:
         self._far = far
         self._near = near
         self._progress = progress
-        self._line: deque[list[Pair] | _Patch] = deque()
-        self._listed: deque[tuple[Pair, BlockList]] = deque()
+        self._line: deque[list[Needed] | _Patch] = deque()
+        self._listed: deque[tuple[Needed, BlockList]] = deque()
         self._tries: dict[BlobId, int] = {}
         self._settled: set[BlobId] = set()
 
-    def bring(self, wanted: Sequence[Pair]) -> set[BlobId]:
+    def bring(self, wanted: Sequence[Needed]) -> set[BlobId]:
         """Bring these; those that have come, or are not to be had."""
         batches = deque(_batches(wanted))
         try:
@@ -289,13 +290,13 @@ class _Pull:
                     each.close()
         return self._settled
 
-    def _ask_for_lists(self, batch: list[Pair]) -> None:
+    def _ask_for_lists(self, batch: list[Needed]) -> None:
         self._channel.send(WantBlocks([Item(item.blob, size=item.size, path=item.hint) for _, item in batch]))
         if not self._line:
             self._near.warm(batch)
         self._line.append(batch)
 
-    def _take_lists(self, batch: list[Pair]) -> None:
+    def _take_lists(self, batch: list[Needed]) -> None:
         reader = self._channel.stream()
         for pair in batch:
             blocks = read_listed(reader, pair[0].size)
@@ -310,7 +311,7 @@ class _Pull:
         patches = [each for each in self._line if isinstance(each, _Patch)]
         return len(patches) < _AHEAD and not any(each.unsent or each.refining for each in patches)
 
-    def _begin(self, pair: Pair, blocks: BlockList) -> None:
+    def _begin(self, pair: Needed, blocks: BlockList) -> None:
         patch = _Patch(self._near, pair, blocks)
         if self._has_sums and pair[1].blob not in self._tries and patch.ask_for_sums(self._channel):
             self._line.append(patch)
@@ -350,7 +351,7 @@ class _Pull:
         finally:
             patch.close()
 
-    def _note_changed(self, pair: Pair) -> None:
+    def _note_changed(self, pair: Needed) -> None:
         self._far.note(pair[1], CHANGED)
         self._settled.add(pair[1].blob)
 
@@ -369,8 +370,8 @@ class _Pull:
         self._progress.advance(1)
 
 
-def _batches(wanted: Sequence[Pair]) -> Iterator[list[Pair]]:
-    batch: list[Pair] = []
+def _batches(wanted: Sequence[Needed]) -> Iterator[list[Needed]]:
+    batch: list[Needed] = []
     size = 0
     for pair in wanted:
         if batch and (len(batch) == _BATCH_FILES or size + pair[0].size > _BATCH_BYTES):

@@ -15,7 +15,7 @@ from replican.decisions.describing import MANY, describe, describe_changes
 from replican.decisions.reconcile import reconcile
 from replican.decisions.treediff import Tally, diff_trees, tally, tally_pairs, unknown_below
 from replican.decisions.units import units_in_new
-from replican.effects.completing import Pair
+from replican.effects.completing import Sides
 from replican.effects.forms import CHECKPOINT, TREE
 from replican.effects.hashing import PuttingOff
 from replican.effects.index import ASIDE, Index
@@ -290,7 +290,7 @@ def _pass_gates(
     repo: Repository,
     overlay: TreeOverlay,
     seen: Scan,
-    pairs: list[Pair] | None,
+    pairs: list[Sides] | None,
     base: TreeId,
     observed: TreeId,
     allowed: frozenset[str],

@@ -12,7 +12,7 @@ from functools import partial
 from typing import NamedTuple
 
 from replican.decisions.treediff import diff_trees, walk_tree
-from replican.effects.contents import NO_CONTENT, ContentStore, Wanted, find
+from replican.effects.contents import NO_CONTENT, ContentStore, Needed, Wanted, find
 from replican.effects.prepared import NO_SOURCE, needs_content
 from replican.effects.staging import Slot, Stage
 from replican.effects.trash import Trash
@@ -129,7 +129,7 @@ def _selected(reader: TreeReader, tree: TreeId, paths: Sequence[bytes]) -> Itera
             yield from walk_tree(reader, entry.tree, top)
 
 
-def _wanted(wishes: Sequence[Wish]) -> list[tuple[Entry, Wanted]]:
+def _wanted(wishes: Sequence[Wish]) -> list[Needed]:
     return [
         (wish.entry, Wanted(wish.entry.blob, wish.entry.kind, wish.entry.size, wish.path))
         for wish in wishes
@@ -217,13 +217,13 @@ def _restore(
 def _take(
     stage: Stage,
     stores: Sequence[ContentStore],
-    wanted: list[tuple[Entry, Wanted]],
+    wanted: list[Needed],
     slots: dict[bytes, Slot],
     taken_from: dict[bytes, str],
     progress: Progress,
-) -> list[tuple[Entry, Wanted]]:
+) -> list[Needed]:
     """Stage each from the first store that really has it; what none of them has."""
-    left: list[tuple[Entry, Wanted]] = []
+    left: list[Needed] = []
     brought: dict[bytes, str] = {}
     underway = Underway(progress)
     for entry, item in wanted:
@@ -244,7 +244,7 @@ def _stage(
     repo: Repository,
     stage: Stage,
     found: Sources,
-    wanted: list[tuple[Entry, Wanted]],
+    wanted: list[Needed],
     missing: list[Problem],
 ) -> tuple[dict[bytes, Slot], dict[bytes, str]]:
     """Stage what can be had, each from the first store that really has it; the slots, and the stores, by path."""

@@ -11,7 +11,7 @@ from replican.decisions.gates import Gate, no_inodes, no_room, pass_gates
 from replican.decisions.limits import Limits, Measure, measure_tree
 from replican.decisions.plan import NewDirectory, Plan
 from replican.effects.clearing import Taken, left_of, parts_of_others, room_taken
-from replican.effects.contents import NO_CONTENT, ContentStore, Wanted, find
+from replican.effects.contents import NO_CONTENT, ContentStore, Needed, Wanted, find
 from replican.effects.linux import data_of
 from replican.effects.prepared import wanted_of
 from replican.effects.staging import HOLE, SMALL
@@ -79,7 +79,7 @@ def room_gates(
     return room.gates(need)
 
 
-def holes_of(wanted: Iterable[tuple[Entry, Wanted]], stores: Sequence[ContentStore]) -> int:
+def holes_of(wanted: Iterable[Needed], stores: Sequence[ContentStore]) -> int:
     """How many bytes of these contents are holes, where a store can open the files here: they stay holes."""
     large = [(entry, item) for entry, item in wanted if entry.kind == FILE and entry.size > SMALL]
     near = [store for store in stores if not store.is_far]
@@ -120,7 +120,7 @@ def blobs_of(overlay: TreeOverlay, plan: Plan) -> Iterator[BlobId]:
     return (entry.blob for entry, _ in _contents_of(overlay, plan))
 
 
-def _contents_of(overlay: TreeOverlay, plan: Plan) -> Iterator[tuple[Entry, Wanted]]:
+def _contents_of(overlay: TreeOverlay, plan: Plan) -> Iterator[Needed]:
     yield from wanted_of(plan.groups)
     for new in plan.arriving:
         for path, entry in _made_for(overlay, new):
@@ -141,7 +141,7 @@ def _made_for(overlay: TreeOverlay, new: NewDirectory) -> Iterator[tuple[bytes, 
 
 def check_room(
     repo: Repository,
-    wanted: Sequence[tuple[Entry, Wanted]],
+    wanted: Sequence[Needed],
     stores: Sequence[ContentStore],
     *,
     directories: int = 0,
