@@ -115,6 +115,9 @@ def widen(pipe: int) -> None:
         pass  # it is none, or others have taken up what one user may have
 
 
+_HINT: Final = "hint: "
+
+
 class _Overhearing:
     """Passes on to our stderr what a child writes to ``target``, at once, and keeps the end of it. :meth:`end` it."""
 
@@ -140,11 +143,13 @@ class _Overhearing:
             os.close(self._source)
             os.close(self._ended)
 
-    @property
-    def last_line(self) -> str:
-        """What was said last, fit to be told in a line."""
-        lines = self._kept.decode("utf-8", "replace").split("\n")
-        return show_told(next((line.strip() for line in reversed(lines) if line.strip()), ""))
+    def last_words(self) -> tuple[str, str | None]:
+        """What was said last, fit to be told in a line; and the hint behind it, if it was a replican that said so."""
+        lines = [line.strip() for line in self._kept.decode("utf-8", "replace").split("\n") if line.strip()]
+        hint = None
+        while lines and lines[-1].startswith(_HINT):
+            hint = show_told(lines.pop().removeprefix(_HINT))
+        return show_told(lines[-1].removeprefix("replican: ")) if lines else "", hint
 
     def _run(self) -> None:
         poll = select.poll()
@@ -226,7 +231,8 @@ class Launched:
     def why_it_ended(self) -> LinkError:
         """The error for one of which nothing was heard."""
         program = os.path.basename(self.words[0])
-        code, said = self.wait(), self._overhearing.last_line.removeprefix(f"{program}: ")
+        code, (said, hint_there) = self.wait(), self._overhearing.last_words()
+        said = said.removeprefix(f"{program}: ")
         if code == _NOT_FOUND:
             return LinkError("there is no replican", f"is it installed there? {_SERVE_COMMAND}")
         if code == _NOT_RUNNABLE:
@@ -237,7 +243,7 @@ class Launched:
             hint = f"{by_hand}; it tells more" if known is None else f"{known}\n{by_hand}"
             return LinkError(f"{program} ended with {code}" + (f": {said.rstrip('.')}" if said else ""), hint)
         how = "goes on" if code is None else f"was ended by signal {-code}" if code < 0 else f"ended with {code}"
-        return LinkError(f"{program} {how} before anything was heard" + (f": {said}" if said else ""), None)
+        return LinkError(f"{program} {how} before anything was heard" + (f": {said}" if said else ""), hint_there)
 
 
 class Link:

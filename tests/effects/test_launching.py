@@ -24,6 +24,7 @@ def shell(script: str) -> Launched:
         ("exit 255", "sh ended with 255", "has to work without a question"),
         ("echo 'sh: a: Permission denied (publickey).' >&2; exit 255", "sh ended with 255: a: Permission", "the keys"),
         ("echo one >&2; echo two >&2; echo >&2; exit 3", "sh ended with 3 before anything was heard: two", None),
+        ("echo replican: no >&2; echo hint: do >&2; exit 2", "sh ended with 2 before anything was heard: no$", "do"),
         ("kill -9 $$", "sh was ended by signal 9 before anything was heard", None),
         ("printf 'x\\033[2Jy' >&2; exit 3", r"sh ended with 3 before anything was heard: x\\033\[2Jy", None),
     ],
