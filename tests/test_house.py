@@ -11,6 +11,7 @@ import manpage
 import pytest
 
 from replican import commands
+from replican.effects.setting import KNOWN, KNOWN_OF_REMOTES
 
 HOUSE = Path(__file__).resolve().parents[1]
 
@@ -134,6 +135,21 @@ def test_files_are_short() -> None:
         if length > limit:
             wrong.append(f"{path.relative_to(HOUSE)}: {length} lines, {limit} allowed")
     assert not wrong, "\n".join(wrong)
+
+
+def test_every_setting_is_read_by_something_and_is_in_the_manual() -> None:
+    code = "".join(
+        path.read_text(encoding="utf-8")
+        for path in sources("replican", *FRONTS)
+        if module_of(path) != "replican.effects.setting"
+    )
+    page = (HOUSE / "man/replican-config.1").read_text(encoding="utf-8")
+    for key, setting in KNOWN.items():
+        assert f'"{key}"' in code, f"{key} is read by nothing"
+        default = "empty" if setting.default == "" else setting.default
+        assert f'\n.BR {key} " ({default})"\n' in page, f"{key} is not in replican-config(1), with its default"
+    for name in KNOWN_OF_REMOTES:
+        assert f"\n.BI remote. NAME .{name}\n" in page, f"remote.NAME.{name} is not in replican-config(1)"
 
 
 def test_every_file_begins_by_saying_what_it_is() -> None:

@@ -64,7 +64,6 @@ KNOWN: Final[dict[str, Setting]] = {
     "watch.log_level": Setting("info", "the least level that the log file has", choices=LOG_LEVELS),
     "watch.log_size": Setting(1_000_000, "how many bytes the log file has before another is begun", least=1000),
     "watch.log_files": Setting(5, "how many log files there are at most", least=1),
-    "core.pager": Setting("", "the program that shows long text; empty: PAGER"),
 }
 """``alias.<name>`` is known besides: a text."""
 

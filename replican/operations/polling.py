@@ -156,5 +156,5 @@ def _names(index: Index, directories: Directories, directory: bytes) -> list[byt
 
 def bounds_of(repo: Repository) -> Bounds:
     """The pace that the config asks for."""
-    least, most, full = [float(repo.config.number(f"poll.{name}")) for name in ("min", "max", "full")]
+    least, most, full = [float(repo.config.number(key)) for key in ("poll.min", "poll.max", "poll.full")]
     return Bounds(least, most, full)
