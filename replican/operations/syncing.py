@@ -273,7 +273,8 @@ def exchange(
             pulled.append(merge_remote(repo, remote, allowed=allowed))
         else:
             pulled.append(ahead.merged)
-        if _has_changed(remote, pulled[-1]) and round_ + 1 < MOST_ROUNDS:
+        # What may never be had from there leaves a round for what could not be sent.
+        if _has_changed(remote, pulled[-1]) and round_ + 2 < MOST_ROUNDS:
             continue  # once more: now it makes sure that what it records can be had
         head = repo.head
         if settled is not None and head == settled == remote.head:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from folders import write
 from links import UNION
-from restless import Folders, Restless
+from restless import MIB, Folders, Restless
 
+from replican.effects import freezing, offering, staging
 from replican.effects.hashing import SPECIAL
 from replican.operations import receiving
 from replican.operations.recording import record
@@ -53,6 +54,43 @@ def test_what_else_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.Mo
         done = sync(repo, "origin", allowed=UNION)
     assert done.theirs.unread == [Problem(b"pipe", SPECIAL)]
     assert (restless.here / "large").read_bytes() in restless.versions
+
+
+@each_way
+def test_what_cannot_be_had_does_not_keep_another_one_from_being_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Make
+) -> None:
+    """The one is another file whenever it is copied, and there is no room for a copy over there; the other is so once,
+    here."""
+    restless = make(tmp_path, monkeypatch, "there")
+    with restless.open() as repo:
+        sync(repo, "origin", allowed=UNION)
+    monkeypatch.setattr(freezing, "_has_room", lambda _, found: found.st_size < MIB)
+    mine = restless.here / "mine"
+    write(mine, b"mine")
+    copy_verified, send = staging.copy_verified, offering.Offer.send
+
+    def edit(size: int) -> None:
+        if size > MIB:
+            restless.edit()
+        elif size == len(b"mine"):
+            mine.write_bytes(b"mine, and more")
+
+    def edit_and_copy(*given: object) -> bool:
+        edit(given[2])  # type: ignore[arg-type]
+        return copy_verified(*given)  # type: ignore[arg-type]
+
+    def edit_and_send(*given: object) -> None:
+        for item in given[1]:  # type: ignore[attr-defined]
+            edit(item.size)
+        send(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(staging, "copy_verified", edit_and_copy)
+    monkeypatch.setattr(offering.Offer, "send", edit_and_send)
+    restless.edit()
+    with restless.open() as repo:
+        sync(repo, "origin", allowed=UNION)
+    assert (restless.there / "mine").read_bytes() == b"mine, and more"
 
 
 @each_way
