@@ -69,8 +69,9 @@ class FolderRemote:
         prompt: bool = False,
     ) -> Refreshed:
         """``paths`` and ``tell`` are as those of ``record``."""
-        changed, self._changed = self._changed, set()
-        copies: Mirror | None = self._keep(changed) if changed and mirror is None else mirror
+        # What was copied before is another one by now, and would be the next that nobody has.
+        changed, self._changed = {*self._changed, *self._copied}, set()
+        copies: Mirror | None = self._keep(changed) if changed and mirror is None and paths is None else mirror
         try:
             refreshed = record_for(self.repository, self.name, mirror=copies, paths=paths, tell=tell, prompt=prompt)
             self.seen = self.repository.head

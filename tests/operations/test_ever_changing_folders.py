@@ -141,3 +141,34 @@ def test_what_another_process_has_just_recorded_counts(tmp_path: Path, monkeypat
         restless.edit()
         remote.lacked([b"large"])
         assert remote.has_changed
+
+
+def test_two_that_change_by_turns_arrive_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is another one whenever it is copied, and the second one only after it has come once."""
+    restless = Folders(tmp_path, monkeypatch, "there")
+    second = restless.there / "second"
+    count = 0
+
+    def rewrite() -> None:
+        nonlocal count
+        count += 1
+        second.write_bytes(b"%06d" % count)
+
+    rewrite()
+    copy_verified = staging.copy_verified
+
+    def edit_and_copy(*given: object) -> bool:
+        if given[2] == 6 and count > 1:
+            rewrite()
+        elif given[2] != 6:
+            restless.edit()
+        done = copy_verified(*given)  # type: ignore[arg-type]
+        if given[2] == 6 and count == 1:
+            rewrite()
+        return done
+
+    monkeypatch.setattr(staging, "copy_verified", edit_and_copy)
+    done = restless.sync()
+    assert (done.pulled[-1].pending, done.equal) == ([], True)
+    assert restless.other.read_bytes() in restless.versions
+    assert (restless.here / "second").stat().st_size == 6
