@@ -388,9 +388,10 @@ class WiredRemote:
                 if not isinstance(message, Request):
                     raise ProtocolError("it asked for something else than content")
                 supplier.answer(message)
+            # The paths are the other end's: what was never recorded was not pushed.
+            self.unsent = [path for path in supplier.offer.changed if repo.index.row(path) is not None]
         finally:
             repo.progress.end()
-            self.unsent = list(supplier.offer.changed)
             supplier.close()
         if message.head != head or message.moved != (head != old):
             raise ProtocolError("it answered something else than what a push comes to")

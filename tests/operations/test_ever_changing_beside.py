@@ -5,17 +5,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from folders import write
 from links import UNION
 from restless import MIB, Folders, Restless
 
-from replican.effects import freezing, offering, staging
+from replican.effects import faraway, freezing, offering, staging
 from replican.effects.hashing import SPECIAL
 from replican.operations import receiving
 from replican.operations.recording import record
 from replican.operations.remotes import opened_remote
-from replican.operations.syncing import sync
+from replican.operations.syncing import push_to, sync
 from replican.repository import Repository
 from replican.values.errors import WorkerError
 from replican.values.progress import Problem
@@ -38,6 +39,23 @@ def test_half_a_file_is_left_to_who_watches_the_folder(
     with Repository(str(restless.there)) as repo:
         assert repo.index.row(b"large") is not None
         assert repo.index.row(b"half") is None
+
+
+def test_what_was_never_recorded_is_not_recorded_since_the_other_end_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restless = Restless(tmp_path, monkeypatch, "here")
+    write(restless.here / "mine", b"mine")
+    with restless.open() as repo, opened_remote(repo, "origin") as remote:
+        record(repo)
+        write(restless.here / "mine", b"edited")
+        write(restless.here / "half", b"half")
+        remote.refresh()
+        item = faraway._item
+        monkeypatch.setattr(faraway, "_item", lambda asked: msgspec.structs.replace(item(asked), path=b"half"))
+        pushed = push_to(repo, remote)
+        assert [each.path for each in pushed.pending] == [b"mine"]
+        assert list(remote.unsent) == []
 
 
 @each_way
