@@ -4,14 +4,14 @@ from replican import settings
 from replican.effects.config import Config
 from replican.effects.roots import DOT, find_root
 from replican.plumbing._front.context import Context
-from replican.values.errors import NoRepositoryError, UsageError
+from replican.values.errors import FolderError, NoRepositoryError, UsageError
 
 
 def root_here() -> str | None:
     """The root of the replica that the working directory lies in, if it does."""
     try:
         return find_root(Context().directory)
-    except NoRepositoryError:
+    except (NoRepositoryError, FolderError):
         return None
 
 

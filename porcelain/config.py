@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated
 from replican.plumbing._front.context import Context
 from replican.plumbing._front.exits import DIFFERENT
 from replican.plumbing._front.params import Argument, Option
-from replican.values.errors import NoRepositoryError, UsageError
+from replican.values.errors import FolderError, NoRepositoryError, UsageError
 
 if TYPE_CHECKING:
     from replican.effects.config import Config
@@ -101,7 +101,7 @@ def _tell_watch(ctx: Context) -> None:
 
     try:
         root = find_root(ctx.directory)
-    except NoRepositoryError:
+    except (NoRepositoryError, FolderError):
         return
     say_config_changed(f"{root}/{DOT}")
 

@@ -3,18 +3,24 @@
 import os
 from typing import Final
 
-from replican.values.errors import DamagedError, NoRepositoryError, RefusedError
+from replican.values.errors import DamagedError, FolderError, NoRepositoryError, RefusedError
 
 DOT: Final = ".replican"
 
 
 def find_root(directory: str) -> str:
-    """The root of the replica in which ``directory`` lies; raises ``NoRepositoryError``, or ``DamagedError`` where
-    a log is there without the settings: it is not to be taken for a part of a replica above."""
+    """The root of the replica in which ``directory`` lies; raises ``NoRepositoryError``, ``DamagedError`` where a log
+    is there without the settings, or ``FolderError`` where it may not be read: it is not to be taken for a part of a
+    replica above."""
     at = os.path.realpath(directory)
     while True:
         if is_replica(at):
             return at
+        if _is_closed(os.path.join(at, DOT)):
+            raise FolderError(
+                f"cannot read {at}/{DOT}: permission denied",
+                "whose is it? `ls -ld` tells; a command that was run by sudo may have made it",
+            )
         if os.path.lexists(os.path.join(at, DOT, "refs", "head")):
             raise DamagedError(
                 f"{at}/{DOT} has no config.toml",
@@ -27,6 +33,17 @@ def find_root(directory: str) -> str:
                 "make one with `replican init`, or `replican clone SRC DIR`",
             )
         at = above
+
+
+def _is_closed(dotdir: str) -> bool:
+    """Whether there is a ``.replican`` in which nobody may look up a name."""
+    try:
+        os.stat(os.path.join(dotdir, "config.toml"))
+    except PermissionError:
+        return os.path.isdir(dotdir) and not os.path.islink(dotdir)
+    except OSError:
+        pass
+    return False
 
 
 def outer_replica(root: str) -> str | None:
