@@ -46,7 +46,7 @@ def refs_of(ctx: Context, name: str | None) -> "Sequence[tuple[str, CheckpointId
     address = ssh_address(name, ctx.directory)
     if address is not None:
         config = user_config() if here is None else here.config
-        with wired_remote("remote", name, address, ssh_program(config), SERVE, None, terms_of(config)) as wired:
+        with wired_remote(name, name, address, ssh_program(config), SERVE, None, terms_of(config)) as wired:
             return wired.refs()
     path = os.path.join(ctx.directory, name.removeprefix("file://"))
     if is_replica(path):

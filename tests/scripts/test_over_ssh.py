@@ -111,6 +111,7 @@ def test_what_cannot_be_reached(cli, pair: tuple[Path, Path], tmp_path: Path) ->
     assert not (tmp_path / "copy").exists()
     assert "replican: host:nowhere: there is no folder at" in cli("clone", "host:nowhere", "copy", code=8).err
     assert not (tmp_path / "copy").exists()
+    assert "remote host:nowhere: there is no folder at" in cli("ls-remote", "host:nowhere", code=5).err
     cli("remote", "set-url", "origin", "unreachable:docs", cwd=here)
     os.unlink(here / "letter.txt")
     for words in (["restore", "--from", "origin", "."], ["fetch"], ["pull"], ["push"], ["sync"], ["ls-remote"]):
