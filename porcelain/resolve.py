@@ -56,6 +56,7 @@ def command(
 ) -> int | None:
     from replican.operations.settling import forget_missing, resolve
 
+    keep = "copy" if keep is None and copy is not None else keep  # that says it
     if missing + tool + (keep is not None) != 1:
         raise UsageError("say what to keep: --keep current, copy or both; or --tool, or --forget-missing")
     if copy is not None and keep != "copy":

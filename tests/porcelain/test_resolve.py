@@ -75,7 +75,7 @@ def test_several_copies_need_a_name(torn: Replicas) -> None:
     assert os.path.basename(copies[0]) in ended.err
     assert "no copy of" in torn("c", "resolve", "d/f.txt", "--keep", "copy", "--copy", "none", code=1).err
     (wanted,) = [copy for copy in copies if torn.read(f"c/{copy}") == "by a"]
-    torn("c", "resolve", "d/f.txt", "--keep", "copy", "--copy", os.path.basename(wanted))
+    torn("c", "resolve", "d/f.txt", "--copy", os.path.basename(wanted))  # as the hint has it
     assert contents(torn.base / "c") == {"d/f.txt": b"by a", "other": b"o"}
 
 
@@ -132,7 +132,7 @@ def test_no_conflict_there(torn: Replicas) -> None:
 @pytest.mark.parametrize(
     "words",
     [["d/f.txt"], ["--keep", "both"], ["d/f.txt", "--keep", "mine"], ["d/f.txt", "--keep", "both", "--copy", "x"],
-     ["d/f.txt", "--keep", "both", "--forget-missing"]],
+     ["d/f.txt", "--keep", "both", "--forget-missing"], ["d/f.txt", "--copy", "x", "--tool"]],
 )  # fmt: skip
 def test_usage(torn: Replicas, words: list[str]) -> None:
     torn("b", "resolve", *words, code=2)
