@@ -18,7 +18,7 @@ from replican.effects.staging import Slot, Stage
 from replican.effects.trash import Trash
 from replican.effects.underway import Underway
 from replican.operations.comparing import on_disk
-from replican.operations.history import at_path
+from replican.operations.history import at_path, last_change
 from replican.operations.putting import Putter
 from replican.operations.recording import observe
 from replican.operations.room import check_room
@@ -59,6 +59,15 @@ class Restored(NamedTuple):
     wire: Traffic | None = None
 
 
+def _where_it_is(repo: Repository, path: bytes) -> str:
+    """Which checkpoint has a path that another one has not: of what is gone, the last that had it."""
+    last = last_change(repo, repo.head, path)
+    if last is None or last.new is not None or not last.entry.checkpoint.parents:
+        return "`replican log -- PATH` shows which have it"
+    before = last.entry.checkpoint.parents[0].hex()[:12]
+    return f"{last.entry.id.hex()[:12]} deleted it: `replican restore --checkpoint {before} PATH` brings it back"
+
+
 def restore(
     repo: Repository,
     tree: TreeId,
@@ -75,7 +84,7 @@ def restore(
     """
     for path in paths:
         if at_path(repo, tree, path) is None:
-            raise NotFoundError(f"no {show(path)} in that checkpoint", "`replican log -- PATH` shows which have it")
+            raise NotFoundError(f"no {show(path)} in that checkpoint", _where_it_is(repo, path))
     wires: list[Traffic] = []
     asked = partial(sources, repo, only, wires)
     if dry_run:

@@ -1,6 +1,7 @@
 """``replican restore``."""
 
 import os
+import re
 
 import pytest
 from folders import contents, snapshot
@@ -43,6 +44,25 @@ def test_from_the_trash(here: Replicas) -> None:
         "f": "modified",
         "gone": "added",
     }
+
+
+@pytest.mark.parametrize("who", ["a", "b"])
+def test_the_hint_for_what_is_gone_brings_it_back(here: Replicas, who: str) -> None:
+    """Whoever deleted it, and whatever was merged since: log shows the checkpoint first that has it no more."""
+    os.unlink(here.base / f"{who}/gone")
+    for name in ("a", "b"):
+        here.write(f"{name}/by {name}", name)
+        here(name, "commit")
+    here("b", "sync")
+    here.write("b/later", "l")
+    here("b", "commit")
+    ended = here("b", "restore", "gone", code=1)
+    assert "no gone in that checkpoint" in ended.err
+    command = re.search(r"deleted it: `replican (restore --checkpoint [0-9a-f]{12}) PATH` brings", ended.err)
+    assert command is not None
+    here("b", *command[1].split(), "gone")
+    assert os.path.exists(here.base / "b/gone")
+    assert "`replican log -- PATH`" in here("b", "restore", "never", code=1).err
 
 
 def test_a_directory_with_all_below_it(here: Replicas) -> None:
