@@ -49,7 +49,7 @@ def command(
 
 def told(found: "Explained") -> list[str]:
     """What is known, in sentences."""
-    lines = [f"{quoted(found.path)}"]
+    lines = [quoted(found.path or b".")]
     if found.last is not None:
         lines.append(f"  last {found.what} by {by_whom(found.last)}")
     elif found.recorded is None:

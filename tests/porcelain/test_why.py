@@ -113,6 +113,7 @@ def test_directories_and_the_root(replicas: Replicas) -> None:
     replicas.clone({"d/e/f": "1"})
     assert "a directory on the disk, as it is recorded" in replicas("b", "why", "d").text
     assert replicas.json("b", "why", ".")["path"] == ""
+    assert replicas("b", "why", ".").lines[0] == "."
 
 
 def test_nothing_is_known(replicas: Replicas) -> None:
