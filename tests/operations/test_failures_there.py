@@ -82,7 +82,7 @@ CODES = {
     "malformed": 5,
     "not-found": 5,
     "folder": 5,
-    "locked": 5,
+    "locked": 7,
     "usage": 5,
     "what nobody knows": 5,
     "no-repository": 5,

@@ -45,8 +45,9 @@ ERRORS = {
     "EDQUOT": ("disk quota exceeded", *SQLITE),
 }
 """What a disk may answer, and what has to be said of it; SQLite, where it is the index's, tells no reasons."""
-CODES = {"ENOSPC": (0, 3, 4), "EIO": (0, 4), "EDQUOT": (0, 3, 4)}
-"""What a command may end with then: it did without, or refused for want of room, or left paths pending."""
+CODES = {"ENOSPC": (0, 3, 4), "EIO": (0, 4, 5), "EDQUOT": (0, 3, 4)}
+"""What a command may end with then: it did without, or refused for want of room, or left paths pending, or could not
+write to the remote."""
 
 pytestmark = pytest.mark.skipif(faults.why_not() is not None, reason=str(faults.why_not()))
 
