@@ -14,9 +14,9 @@ from replican.effects.lock import holder
 from replican.operations.folders import FolderRemote
 from replican.operations.heads import Lookout
 from replican.operations.recorder import Recorder, Tidier
-from replican.operations.remotes import Refreshed, Remote
+from replican.operations.remotes import Refreshed, Remote, of_remote
 from replican.repository import Repository
-from replican.values.errors import LockedError, NoRepositoryError, RemoteError
+from replican.values.errors import LockedError, NoRepositoryError
 from replican.values.ids import CheckpointId
 
 _LOCKED_SECONDS: Final = 0.2
@@ -97,7 +97,7 @@ class FolderMinding:
             self._recorder.later(_LOCKED_SECONDS)
             refreshed = None
         except NoRepositoryError as error:
-            raise RemoteError(f"remote {self._name}: {error.message}", error.hint) from error
+            raise of_remote(self._name, error) from error
         self._tidy()
         notes = [f"{self._name}: {note}" for note in self._recorder.notes()]
         return notes if refreshed is None else [*refreshed.notes, *notes]

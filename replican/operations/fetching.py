@@ -14,7 +14,7 @@ from replican.decisions.limits import LimitError, Limits, Measure, measure_tree
 from replican.decisions.treediff import unknown_below
 from replican.effects.forms import CHECKPOINT, TREE, parse_as_tree
 from replican.effects.refs import remote_head
-from replican.operations.remotes import ObjectSource, Remote
+from replican.operations.remotes import ObjectSource, Remote, of_remote
 from replican.repository import Repository
 from replican.values.checkpoints import Checkpoint, encode_checkpoint
 from replican.values.errors import (
@@ -75,7 +75,7 @@ def fetch_from(repo: Repository, remote: Remote, *, trust: bool = False) -> Fetc
         except NotFoundError as error:  # what it names is here, and is something else
             raise remote.damaged(error) from error
         except LimitError as error:  # no gate of the user's: nothing that is typed here opens it
-            raise RemoteError(f"remote {remote.name}: {error.message}", error.hint) from error
+            raise of_remote(remote.name, error) from error
         if head is None:
             if old is not None:
                 raise RemoteError(

@@ -17,7 +17,7 @@ from replican.effects.objects import ObjectStore
 from replican.effects.prepared import NO_SOURCE
 from replican.effects.worktree import Directories
 from replican.operations.receiving import record_for, take_in
-from replican.operations.remotes import Refreshed, Taken, check_folder, diverged, place_of
+from replican.operations.remotes import Refreshed, Taken, check_folder, diverged, of_remote, place_of
 from replican.operations.telling import Tell
 from replican.repository import Repository
 from replican.values.checkpoints import Checkpoint
@@ -79,7 +79,7 @@ class FolderRemote:
         except (DamagedError, NotFoundError) as error:
             raise self.damaged(error) from error
         except NoRepositoryError as error:
-            raise RemoteError(f"remote {self.name}: {error.message}", error.hint) from error
+            raise of_remote(self.name, error) from error
         finally:
             if self._frozen.copies is not None:
                 self._frozen.copies.end()
@@ -204,7 +204,7 @@ class FolderRemote:
         except LockedError as error:
             raise BusyError(f"remote {self.name}: {error.message}", error.hint) from error
         except FolderError as error:
-            raise RemoteError(f"remote {self.name}: {error.message}", error.hint) from error
+            raise of_remote(self.name, error) from error
         finally:
             store.close()
 

@@ -181,6 +181,11 @@ class Remote(Protocol):
         """What to raise where an object that it should have is missing or damaged over there."""
 
 
+def of_remote(name: str, error: ReplicanError) -> RemoteError:
+    """What went wrong with a remote's folder as an error of that remote, which is named."""
+    return RemoteError(f"remote {name}: {error.message}", error.hint)
+
+
 def diverged(name: str) -> DivergedError:
     """The error for a push to a remote that has what is not here."""
     return DivergedError(f"{name} has checkpoints that are not here", f"pull first, or sync: `replican sync {name}`")
@@ -366,7 +371,7 @@ def _opened_folder(repo: Repository, name: str, root: str) -> "Iterator[FolderRe
     try:
         other = Repository(root, wait=repo.wait, progress=repo.progress)
     except NoRepositoryError as error:
-        raise RemoteError(f"remote {name}: {error.message}", error.hint) from error
+        raise of_remote(name, error) from error
     from replican.operations.folders import FolderRemote
     from replican.operations.hooking import admit_hooks
 
