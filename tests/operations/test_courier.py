@@ -107,20 +107,36 @@ def test_what_is_pending_holds_nothing_else_up(two: tuple[Path, Path], monkeypat
     assert time.monotonic() - began < 15, "it did not wait for the time at which the pending is tried again"
 
 
+def fail_in_turn(monkeypatch: pytest.MonkeyPatch, *answers: Exception | None) -> None:
+    """Have each exchange raise the next of these, or (None) be made."""
+    left = list(answers)
+
+    def in_turn(*words: object, **named: object) -> Exchanged:
+        answer = left.pop(0)
+        if answer is not None:
+            raise answer
+        return exchange(*words, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "exchange", in_turn)
+
+
+def move_when_refused(monkeypatch: pytest.MonkeyPatch, post: Told) -> None:
+    """Have the folder's head move after each gate that was met."""
+    original = Courier._refused
+
+    def refused(self: Courier, error: RefusedError) -> None:
+        original(self, error)
+        post.say(Carry())
+
+    monkeypatch.setattr(Courier, "_refused", refused)
+
+
 def test_a_gate_is_told_once_and_tried_again_when_something_moves(
     two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, b = two
     closed = RefusedError("40 files would be deleted", "if that is meant, say so", ("mass-delete",))
-    answers: list[Exception | None] = [closed, closed, None]
-
-    def gated(*words: object, **named: object) -> Exchanged:
-        answer = answers.pop(0)
-        if answer is not None:
-            raise answer
-        return exchange(*words, **named)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(module, "exchange", gated)
+    fail_in_turn(monkeypatch, closed, closed, None)
 
     class Deciding(Told):
         def hear(self, event: events.Event) -> bool:
@@ -130,13 +146,7 @@ def test_a_gate_is_told_once_and_tried_again_when_something_moves(
             return super().hear(event)
 
     post = Deciding()
-    original = Courier._refused
-
-    def refused(self: Courier, error: RefusedError) -> None:
-        original(self, error)
-        post.say(Carry())
-
-    monkeypatch.setattr(Courier, "_refused", refused)
+    move_when_refused(monkeypatch, post)
     carry(b, post)
     assert post.kinds() == ["gate", "gate", "remote-found", "synced"]
     gates = [event for event in post.events if isinstance(event, events.Gate)]
@@ -152,23 +162,9 @@ def test_a_gate_that_somebody_else_has_to_open_is_told_anew(
     there = RefusedError("remote origin: 40 files would be deleted", "say so there", ("mass-delete",))
     here = RefusedError("40 files would be deleted", "say so", ("mass-delete",), ("--allow-mass-delete",))
     more = RefusedError("41 files would be deleted", "say so", ("mass-delete",), ("--allow-mass-delete",))
-    answers: list[Exception | None] = [there, here, more, None]
-
-    def gated(*words: object, **named: object) -> Exchanged:
-        answer = answers.pop(0)
-        if answer is not None:
-            raise answer
-        return exchange(*words, **named)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(module, "exchange", gated)
+    fail_in_turn(monkeypatch, there, here, more, None)
     post = Told()
-    original = Courier._refused
-
-    def refused(self: Courier, error: RefusedError) -> None:
-        original(self, error)
-        post.say(Carry())
-
-    monkeypatch.setattr(Courier, "_refused", refused)
+    move_when_refused(monkeypatch, post)
     carry(b, post)
     closed = [event for event in post.events if isinstance(event, events.Gate) and not event.open]
     assert [event.hint for event in closed] == [
@@ -180,15 +176,7 @@ def test_a_gate_that_somebody_else_has_to_open_is_told_anew(
 @pytest.mark.parametrize("error", [RemoteError("no route"), LockedError("locked by process 7")])
 def test_what_fails_is_tried_again(two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     _, b = two
-    answers: list[Exception | None] = [error, None]
-
-    def failing(*words: object, **named: object) -> Exchanged:
-        answer = answers.pop(0)
-        if answer is not None:
-            raise answer
-        return exchange(*words, **named)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(module, "exchange", failing)
+    fail_in_turn(monkeypatch, error, None)
     post = Told()
     carry(b, post)
     lost = ["remote-lost"] if isinstance(error, RemoteError) else []
