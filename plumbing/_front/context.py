@@ -189,7 +189,7 @@ def plumbing_path(argument: str | bytes) -> bytes:
     Raises ``UsageError`` for what cannot be a path below a root.
     """
     path = os.fsencode(argument) if isinstance(argument, str) else argument
-    parts = [part for part in path.split(b"/") if part not in (b"", b".")]
+    parts = _parts_of(path)
     if path[:1] == b"/" or b".." in parts or b"\0" in path:
         raise UsageError(f"{output.quoted(path)} is not a path below the folder", "paths here are relative to its root")
     if parts and parts[0] == b".replican":
@@ -199,8 +199,12 @@ def plumbing_path(argument: str | bytes) -> bytes:
 
 def is_ours(name: bytes) -> bool:
     """Whether a name that somebody's listing of the folder has is replican's own: who reads it passes it over."""
-    parts = [part for part in name.split(b"/") if part not in (b"", b".")]
+    parts = _parts_of(name)
     return parts[:1] == [b".replican"] and b".." not in parts
+
+
+def _parts_of(path: bytes) -> list[bytes]:
+    return [part for part in path.split(b"/") if part not in (b"", b".")]
 
 
 def change_directory(where: str) -> None:

@@ -211,8 +211,8 @@ class Tracker:
         Raises as a scan does, ``LockedError`` where another process works here: then nothing is forgotten.
         """
         self._settle(now)
-        taken = set(self._settled) if only is None or self._root is None else self._settled.intersection(only)
-        if not taken and self._root is not None:
+        taken = set(self._settled) if only is None else self._settled.intersection(only)
+        if self._root is not None and not taken:
             return None
         paths = {b""} if b"" in taken else set(taken)
         with self._repo.writing(_WHAT):
